@@ -1,0 +1,37 @@
+import type { IndexKey } from "../values/index_key.ts";
+import type { IndexId, TableNumber } from "./catalog.ts";
+
+/** One key of one index. */
+export type IndexPoint = readonly [index: IndexId, key: IndexKey];
+
+/**
+ * The net effect of a transaction on one document: an insert (`removedKeys` empty), a change, or a
+ * delete (`json` null). Only keys that differ between the old and the new revision are listed, so an
+ * index whose key stays the same costs nothing. It crosses process boundaries as JSON.
+ */
+export interface DocumentWrite {
+  readonly table: TableNumber;
+  /** The document's id in text form. */
+  readonly id: string;
+  /** Storage row of the old revision; null for an insert, or when only the id is known. */
+  readonly row: number | null;
+  /** JSON text of the new revision, system fields included; null for a delete. */
+  readonly json: string | null;
+  /** True when the document exists in the snapshot (or in a transaction this one depends on). */
+  readonly existed: boolean;
+  readonly removedKeys: readonly IndexPoint[];
+  readonly addedKeys: readonly IndexPoint[];
+}
+
+/** A table that the transaction created by inserting into it. */
+export interface TableCreation {
+  readonly name: string;
+  readonly number: TableNumber;
+}
+
+export interface WriteSet {
+  readonly documents: readonly DocumentWrite[];
+  readonly tables: readonly TableCreation[];
+  /** Set when a written document contradicts the schema of an unfinished push: the text for that push. */
+  readonly pendingSchemaViolation?: string;
+}

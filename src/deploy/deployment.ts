@@ -1,0 +1,37 @@
+/** What a finished push leaves behind: the record `deployment`, written by one commit (deploy-protocol 3.8). */
+import type { AnalyzedModule } from "../isolate/protocol.ts";
+
+export interface PushedModule {
+  readonly path: string;
+  readonly environment: "isolate" | "node";
+  /** SHA-256, hex, of source followed by source map: what the CLI compares. */
+  readonly hash: string;
+  /** Under the data folder's `modules/`: factory file (isolate) or bundle (node). */
+  readonly file: string;
+  /** Under `modules/`: the source and source map as pushed, for later pushes that send only the hash. */
+  readonly sourceFile: string;
+}
+
+export interface DeploymentRecord {
+  readonly id: string;
+  readonly pushedAtMs: number;
+  readonly modules: readonly PushedModule[];
+  /** By module path with `.js`. */
+  readonly analysis: Readonly<Record<string, AnalyzedModule>>;
+  readonly udfConfig: {
+    readonly serverVersion: string;
+    readonly importSeed: string;
+    readonly importTimeMs: number;
+  };
+  /** JSON text as exported by schema.js; null without one. */
+  readonly schema: string | null;
+  readonly authProviders: readonly unknown[];
+  readonly nodeVersion: string | null;
+}
+
+/** Keys of records in the database. */
+export const recordKeys = {
+  deployment: "deployment",
+  environmentVariables: "environment_variables",
+  instance: "instance",
+} as const;

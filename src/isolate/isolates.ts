@@ -1,0 +1,52 @@
+/** What the function runner needs from the executors; `pool.ts` is the implementation. */
+import type {
+  AnalysisResult,
+  CallOutcome,
+  DeploymentManifest,
+  ExecutionUsage,
+  FunctionCall,
+  HostOperation,
+  LogLine,
+} from "./protocol.ts";
+import type { FunctionFailure } from "../errors.ts";
+
+export interface CallResult {
+  readonly outcome: CallOutcome;
+  /** JSON text of the value. For HTTP actions the response body. Empty for failures. */
+  readonly body: Uint8Array;
+  readonly logLines: readonly LogLine[];
+  readonly usage: ExecutionUsage;
+}
+
+/** Performs the operations that one action asks for, and takes its log lines as they come. */
+export interface ActionHost {
+  operation(
+    operation: HostOperation,
+    fields: Readonly<Record<string, unknown>>,
+    body: Uint8Array,
+  ): Promise<{ body: Uint8Array; fields?: Record<string, unknown> } | { failure: FunctionFailure }>;
+  log(lines: readonly LogLine[]): void;
+}
+
+export interface Isolates {
+  /**
+   * Makes a deployment known; isolates load it before their next call. The previous ones stay usable until `retire`.
+   */
+  deploy(deployment: DeploymentManifest): void;
+  retire(deployment: string): void;
+  /**
+   * Runs one query or mutation. `lane`: calls with the same lane run on the same isolate, one after the other, each
+   * seeing the uncommitted writes of those before it. Rejects with RequestError when no isolate came free or the
+   * isolate was lost `executor` times; a time-out or exhausted heap is an outcome of kind failure.
+   */
+  runTransaction(call: FunctionCall, args: string, lane?: string): Promise<CallResult>;
+  /** Tells the isolate that a mutation's transaction did not commit. */
+  aborted(origin: { isolate: number; sequence: number }): void;
+  /** Runs one action or HTTP action in the default runtime, or in Node if the module says so. Never re-run. */
+  runAction(call: FunctionCall, body: Uint8Array, host: ActionHost): Promise<CallResult>;
+  /** Evaluates modules of a deployment that is not live yet; isolate and node modules alike. */
+  analyze(deployment: DeploymentManifest): Promise<AnalysisResult>;
+  /** Process ids and resident memory, for metrics. */
+  processes(): readonly { name: string; pid: number }[];
+  close(): Promise<void>;
+}

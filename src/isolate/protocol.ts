@@ -1,0 +1,227 @@
+/**
+ * Messages between the server and an isolate. On the pipe to an executor process each is one frame:
+ *
+ *     u32 length of the rest | u32 isolate | u32 header length | header (JSON, UTF-8) | body (bytes)
+ *
+ * (little endian). The executor's main thread relays frames by `isolate` without looking inside; isolate
+ * 0 is the executor itself. The body carries values as JSON text, or raw bytes, so that a result is
+ * never encoded twice. Types, encode and parse only; no behaviour.
+ */
+import type { CommitRequest } from "../committer/protocol.ts";
+import type { ReadSet } from "../database/read_set.ts";
+import type { Timestamp } from "../database/timestamp.ts";
+import type { FunctionFailure } from "../errors.ts";
+
+export type FunctionKind = "query" | "mutation" | "action" | "httpAction";
+
+/** A user as `ctx.auth.getUserIdentity()` reports it (function-abi 10). */
+export type UserIdentity = Readonly<Record<string, unknown>> & {
+  readonly tokenIdentifier: string;
+};
+
+/** Code and settings that calls run under. Never changes; a push or a changed variable makes a new one. */
+export interface DeploymentManifest {
+  readonly id: string;
+  readonly modules: readonly ModuleEntry[];
+  /** User variables and the built-ins CONVEX_CLOUD_URL and CONVEX_SITE_URL. */
+  readonly environmentVariables: Readonly<Record<string, string>>;
+  /** Randomness and time seen while modules are evaluated (semantics 1.1). */
+  readonly importSeed: string;
+  readonly importTimeMs: number;
+}
+
+export interface ModuleEntry {
+  /** As pushed: `dir/file.js`. */
+  readonly path: string;
+  readonly environment: "isolate" | "node";
+  /** Absolute path of the factory file made by src/deploy/module_factory.ts (node: of the bundle itself). */
+  readonly file: string;
+}
+
+/** One function to run. */
+export interface FunctionCall {
+  readonly kind: FunctionKind;
+  readonly deployment: string;
+  /** Module path with `.js`. */
+  readonly module: string;
+  readonly export: string;
+  readonly requestId: string;
+  readonly identity: UserIdentity | null;
+  /** Why the identity is absent although a token was sent: thrown by getUserIdentity (HTTP actions). */
+  readonly identityError?: string;
+  /** Journal of the run whose pages this one must repeat; queries only. */
+  readonly journal: string | null;
+  /** Frozen time of queries and mutations; start time of actions. Milliseconds. */
+  readonly nowMs: number;
+  /** 64 hex digits. */
+  readonly seed: string;
+  /** Validators from analysis, as JSON texts; null: none. */
+  readonly args: string | null;
+  readonly returns: string | null;
+  /** Id of the scheduled job that runs this, if any. */
+  readonly scheduledFunctionId?: string;
+  /** HTTP actions: method, URL, header pairs, routed path; the frame's body is the request body. */
+  readonly request?: HttpActionRequest;
+}
+
+export interface HttpActionRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: readonly (readonly [string, string])[];
+}
+
+export interface HttpActionResponse {
+  readonly status: number;
+  readonly headers: readonly (readonly [string, string])[];
+}
+
+export type LogLevel = "DEBUG" | "ERROR" | "WARN" | "INFO" | "LOG";
+
+/** One call of console.* (function-abi 17). */
+export interface LogLine {
+  readonly level: LogLevel;
+  readonly messages: readonly string[];
+  readonly isTruncated: boolean;
+  readonly timestamp: number;
+  /** Nested function that logged it. */
+  readonly udfPath?: string;
+  readonly systemCode?: string;
+}
+
+export interface Observed {
+  readonly time: boolean;
+  readonly identity: boolean;
+}
+
+/** What an execution used, for limits, logs and metrics. */
+export interface ExecutionUsage {
+  readonly documentsRead: number;
+  readonly bytesRead: number;
+  readonly documentsWritten: number;
+  readonly bytesWritten: number;
+  readonly durationMs: number;
+}
+
+/** How a call ended. The value (JSON text) or the HTTP response body is the frame's body. */
+export type CallOutcome =
+  | {
+    readonly kind: "success";
+    /** Queries and mutations. */
+    readonly snapshot?: Timestamp;
+    readonly reads?: ReadSet;
+    readonly journal?: string | null;
+    readonly observed?: Observed;
+    /** Mutations: what to commit. `session` is added by the runner. */
+    readonly commit?: Omit<CommitRequest, "session">;
+    /** HTTP actions. */
+    readonly response?: HttpActionResponse;
+  }
+  | {
+    readonly kind: "failure";
+    readonly failure: FunctionFailure;
+    /** Queries: what it read before it failed, so that a subscription sees it recover. */
+    readonly snapshot?: Timestamp;
+    readonly reads?: ReadSet;
+    readonly journal?: string | null;
+    readonly observed?: Observed;
+  };
+
+/** Operations of actions that the server performs; names as in function-abi 13, 8, 9. */
+export type HostOperation =
+  | "runQuery"
+  | "runMutation"
+  | "runAction"
+  | "schedule"
+  | "cancelJob"
+  | "storageStore"
+  | "storageGet"
+  | "storageDelete"
+  | "storageGetUrl"
+  | "storageGetMetadata"
+  | "storageGenerateUploadUrl";
+
+export type ToIsolate =
+  | { readonly type: "load"; readonly deployment: DeploymentManifest }
+  | { readonly type: "unload"; readonly deployment: string }
+  /** Body: JSON text of the arguments array, `[{…}]`; for HTTP actions the request body. */
+  | { readonly type: "call"; readonly callId: number; readonly call: FunctionCall }
+  /** Skip these calls if they have not begun; their answers are ignored anyway. */
+  | { readonly type: "revoke"; readonly callIds: readonly number[] }
+  /** A transaction of this isolate did not commit; drop it and stop building on it. */
+  | { readonly type: "aborted"; readonly sequence: number }
+  /** Answer to a host operation. Body: JSON text of the value, or bytes (storageGet). */
+  | {
+    readonly type: "operationResult";
+    readonly callId: number;
+    readonly operationId: number;
+    readonly failure?: FunctionFailure;
+    /** Extra fields of the answer, e.g. a file's content type. */
+    readonly fields?: Readonly<Record<string, unknown>>;
+  }
+  /** Evaluate all modules and report what they export. */
+  | { readonly type: "analyze"; readonly callId: number; readonly deployment: DeploymentManifest };
+
+export type FromIsolate =
+  | { readonly type: "ready" }
+  /** Body: value JSON text or response body. */
+  | {
+    readonly type: "result";
+    readonly callId: number;
+    readonly outcome: CallOutcome;
+    readonly logLines: readonly LogLine[];
+    readonly usage: ExecutionUsage;
+  }
+  /** Actions: a host operation. `fields` are its arguments; body: JSON text of function args, or bytes to store. */
+  | {
+    readonly type: "operation";
+    readonly callId: number;
+    readonly operationId: number;
+    readonly operation: HostOperation;
+    readonly fields: Readonly<Record<string, unknown>>;
+  }
+  /** Actions: lines as they are printed. */
+  | { readonly type: "log"; readonly callId: number; readonly logLines: readonly LogLine[] }
+  | { readonly type: "analyzed"; readonly callId: number; readonly result: AnalysisResult };
+
+/** To the executor itself (isolate 0). */
+export type ToExecutor =
+  | { readonly type: "spawn"; readonly isolate: number }
+  | { readonly type: "terminate"; readonly isolate: number };
+
+/** From the executor itself. */
+export type FromExecutor =
+  | { readonly type: "ready" }
+  /** An isolate ended by itself or was ended by the watch; `callId` is what it was running. */
+  | {
+    readonly type: "died";
+    readonly isolate: number;
+    readonly reason: "heap" | "timeout" | "databaseTimeout" | "exit" | "terminated";
+    readonly callId: number | null;
+    readonly detail?: string;
+  }
+  | { readonly type: "memory"; readonly residentBytes: number };
+
+/** What a push learns about modules (function-abi 21). */
+export type AnalysisResult =
+  | { readonly kind: "success"; readonly modules: Readonly<Record<string, AnalyzedModule>> }
+  | { readonly kind: "failure"; readonly module: string; readonly message: string };
+
+export interface AnalyzedModule {
+  readonly functions: readonly AnalyzedFunction[];
+  readonly httpRoutes: readonly { readonly path: string; readonly method: string }[] | null;
+  /** JSON text of `crons.export()`. */
+  readonly crons: string | null;
+  /** JSON text of the default export's `export()` for schema.js, of the default export for auth.config.js and convex.config.js. */
+  readonly exported: string | null;
+}
+
+export interface AnalyzedFunction {
+  readonly name: string;
+  readonly udfType: "Query" | "Mutation" | "Action";
+  readonly visibility: "public" | "internal" | null;
+  readonly args: string | null;
+  readonly returns: string | null;
+  readonly position:
+    | { readonly path: string; readonly line: number; readonly column: number }
+    | null;
+}

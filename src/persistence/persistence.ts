@@ -1,0 +1,111 @@
+/**
+ * The two narrow interfaces to what is on disk: a snapshot reader, used inside isolates, and a writer,
+ * used by the committer alone. Nothing above them knows which database is below (ARCHITECTURE 11).
+ */
+import type { Catalog } from "../database/catalog.ts";
+import type {
+  CatalogData,
+  IndexDefinition,
+  IndexId,
+  SchemaDefinition,
+} from "../database/catalog.ts";
+import type { KeyInterval } from "../database/read_set.ts";
+import type { Timestamp } from "../database/timestamp.ts";
+import type { WriteSet } from "../database/write_set.ts";
+import type { IndexKey } from "../values/index_key.ts";
+
+/** One revision as stored. `json` is canonical `convex_encoded_json` with system fields. */
+export interface StoredDocument {
+  readonly row: number;
+  readonly json: string;
+}
+
+export type Order = "asc" | "desc";
+
+/**
+ * The database as of `timestamp`. Every call is synchronous and answers from that one state until `close`.
+ */
+export interface Snapshot {
+  readonly timestamp: Timestamp;
+  readonly catalog: Catalog;
+  /** Of the isolate that opened it: its transactions up to this sequence number are decided in this snapshot. */
+  readonly decidedSequence: number;
+  /** The document with exactly this key in the index. */
+  get(index: IndexId, key: IndexKey): StoredDocument | undefined;
+  /** Up to `limit` documents of the interval, in key order or its reverse. */
+  scan(index: IndexId, interval: KeyInterval, order: Order, limit: number): StoredDocument[];
+  close(): void;
+}
+
+export interface SnapshotReader {
+  /** Begins a read transaction on the newest visible state. One at a time. `isolate` selects `decidedSequence`. */
+  open(isolate?: number): Snapshot;
+  /** A record by key, outside of any snapshot transaction's caching: newest visible state. */
+  getRecord(key: string): string | undefined;
+  /** Result of an earlier mutation of this client request, if its record still exists (semantics 11.3). */
+  getSessionRecord(sessionId: string, requestId: number): SessionRecord | undefined;
+  close(): void;
+}
+
+export interface SessionRecord {
+  readonly timestamp: Timestamp;
+  /** JSON text of the encoded result. */
+  readonly result: string;
+  /** JSON text: array of log lines. */
+  readonly logLines: string;
+}
+
+/** What one transaction adds to a batch. */
+export interface CommittedTransaction {
+  readonly timestamp: Timestamp;
+  readonly writes: WriteSet;
+  /** Isolate and sequence number, so that snapshots can tell what is decided (`Snapshot.decidedSequence`). */
+  readonly origin?: TransactionOrigin;
+  readonly session?: {
+    readonly sessionId: string;
+    readonly requestId: number;
+    readonly result: string;
+    readonly logLines: string;
+  };
+}
+
+export interface TransactionOrigin {
+  readonly isolate: number;
+  readonly sequence: number;
+}
+
+/** A change of tables, indexes, schemas and records that becomes visible as one commit. */
+export interface CatalogChange {
+  readonly createTables?: readonly string[];
+  readonly createIndexes?: readonly {
+    table: string;
+    name: string;
+    fields: readonly string[];
+    staged: boolean;
+  }[];
+  readonly setIndexState?: readonly { id: IndexId; state: IndexDefinition["state"] }[];
+  readonly dropIndexes?: readonly IndexId[];
+  /** Absent: unchanged. */
+  readonly activeSchema?: SchemaDefinition | null;
+  readonly pendingSchema?: SchemaDefinition | null;
+  /** Named JSON texts, e.g. the active deployment; null removes one. */
+  readonly records?: readonly { key: string; json: string | null }[];
+}
+
+/** Used by the committer thread alone. Synchronous but for `sync`. */
+export interface PersistenceWriter {
+  readonly lastTimestamp: Timestamp;
+  readonly catalog: CatalogData;
+  /** Makes the batch visible to snapshots opened from now on, all or nothing. Not yet durable. */
+  apply(batch: readonly CommittedTransaction[]): void;
+  /** Applies a catalog change at `timestamp` and returns the new catalog. Not yet durable. */
+  applyCatalogChange(change: CatalogChange, timestamp: Timestamp): CatalogData;
+  /** Indexes up to `limit` more existing documents of a backfilling index; true when none are left. */
+  backfill(index: IndexId, limit: number): boolean;
+  /** Resolves when everything applied before the call is on disk. A rejection means: outcome unknown, stop. */
+  sync(): Promise<void>;
+  getSessionRecord(sessionId: string, requestId: number): SessionRecord | undefined;
+  /** Removes session records older than `before`. */
+  pruneSessionRecords(before: Timestamp): void;
+  close(): void;
+}
