@@ -5,7 +5,9 @@
  *
  * (little endian). The executor's main thread relays frames by `isolate` without looking inside; isolate
  * 0 is the executor itself. The body carries values as JSON text, or raw bytes, so that a result is
- * never encoded twice. Types, encode and parse only; no behaviour.
+ * never encoded twice. On the MessagePort of an isolate the same frame travels as one transferred
+ * Uint8Array. The types of the messages; frames are packed in frames.ts, and what an isolate sends is
+ * checked in parse_message.ts.
  */
 import type { CommitRequest } from "../committer/protocol.ts";
 import type { ReadSet } from "../database/read_set.ts";

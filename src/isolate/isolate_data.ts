@@ -1,0 +1,33 @@
+/** What `runtime/isolate.ts` finds in `workerData`: its connection to the server and its settings. */
+import type { MessagePort } from "node:worker_threads";
+import type { Config } from "../config.ts";
+
+/** Transaction isolates have the database and no network, action isolates the reverse. */
+export type IsolateKind = "transaction" | "action";
+
+export type IsolateLimits = Pick<
+  Config,
+  | "functionTimeoutMs"
+  | "databaseTimeoutS"
+  | "actionTimeoutS"
+  | "analysisTimeoutMs"
+  | "isolateHeapMiB"
+  | "documentsReadMax"
+  | "bytesReadMax"
+  | "intervalsReadMax"
+  | "documentsWrittenMax"
+  | "bytesWrittenMax"
+  | "httpActionBodyBytesMax"
+>;
+
+export interface IsolateData {
+  /** Whole frames (protocol.ts) as transferred Uint8Arrays, in both directions. */
+  readonly port: MessagePort;
+  /** See heartbeat.ts; a call that does not `begin` has no deadline. */
+  readonly heartbeat: SharedArrayBuffer;
+  /** Never used twice while the server lives. */
+  readonly isolate: number;
+  readonly kind: IsolateKind;
+  readonly databasePath: string;
+  readonly limits: IsolateLimits;
+}
