@@ -37,7 +37,7 @@ export type CommitOutcome =
   /** This session request had already committed; nothing was written now. */
   | { readonly kind: "replayed"; readonly record: SessionRecord };
 
-/** One applied commit as subscribers need it: every index key that appeared or disappeared. */
+/** One applied commit as subscribers need it: every index key, old or new, of every document it wrote. */
 export interface AppliedCommit {
   readonly timestamp: Timestamp;
   readonly keys: readonly IndexPoint[];

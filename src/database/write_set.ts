@@ -6,8 +6,8 @@ export type IndexPoint = readonly [index: IndexId, key: IndexKey];
 
 /**
  * The net effect of a transaction on one document: an insert (`removedKeys` empty), a change, or a
- * delete (`json` null). Only keys that differ between the old and the new revision are listed, so an
- * index whose key stays the same costs nothing. It crosses process boundaries as JSON.
+ * delete (`json` null). Removed, added and kept keys together are all index keys of both revisions. An
+ * index whose key stays the same costs no work on disk. It crosses process boundaries as JSON.
  */
 export interface DocumentWrite {
   readonly table: TableNumber;
@@ -21,6 +21,11 @@ export interface DocumentWrite {
   readonly existed: boolean;
   readonly removedKeys: readonly IndexPoint[];
   readonly addedKeys: readonly IndexPoint[];
+  /**
+   * Keys that are the same in the old and the new revision, `by_id` always among them. Nothing is written
+   * for them, but who read the document through such an index conflicts, or is invalidated, all the same.
+   */
+  readonly keptKeys: readonly IndexPoint[];
 }
 
 /** A table that the transaction created by inserting into it. */
