@@ -30,6 +30,8 @@ export interface DeploymentManifest {
   /** Randomness and time seen while modules are evaluated (semantics 1.1). */
   readonly importSeed: string;
   readonly importTimeMs: number;
+  /** For src/database/storage_urls.ts (origin: CONVEX_CLOUD_URL); absent when modules are only analysed. */
+  readonly fileStorageSecret?: string;
 }
 
 export interface ModuleEntry {

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { checkUploadToken, fileKey, fileUrl, parseFileKey, uploadUrl } from "./storage_urls.ts";
+
+const secret = "ab".repeat(32);
+const origin = "http://127.0.0.1:3210";
+const hourMs = 60 * 60 * 1000;
+
+Deno.test("fileKey is a UUID that only the secret leads back from", () => {
+  fc.assert(fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (id) => {
+    const key = fileKey(secret, id);
+    assert.deepEqual(parseFileKey(secret, key), id);
+    assert.notDeepEqual(parseFileKey("cd".repeat(32), key), id);
+  }));
+});
+
+Deno.test("http-api 50: fileUrl has the cloud origin and the file's UUID", () => {
+  const url = fileUrl(origin, secret, new Uint8Array(16));
+  assert.match(url, /^http:\/\/127\.0\.0\.1:3210\/api\/storage\/[0-9a-f-]{36}$/);
+});
+
+Deno.test("http-api 51: parseFileKey refuses what is no UUID", () => {
+  assert.equal(parseFileKey(secret, "upload"), undefined);
+  assert.equal(parseFileKey(secret, "kg2dsa1sfhkmydncfvvtd2jgbx85rw9z"), undefined);
+});
+
+Deno.test("http-api 46, 49: an upload token is valid for one hour and cannot be made up", () => {
+  const now = 1_795_348_954_730.5;
+  const token = new URL(uploadUrl(origin, secret, now)).searchParams.get("token")!;
+  assert.equal(checkUploadToken(secret, token, now), "valid");
+  assert.equal(checkUploadToken(secret, token, now + hourMs - 1000), "valid");
+  assert.equal(checkUploadToken(secret, token, now + hourMs + 1000), "expired");
+  assert.equal(checkUploadToken("cd".repeat(32), token, now), "forged");
+  assert.equal(
+    checkUploadToken(secret, token.slice(0, -1) + (token.endsWith("A") ? "E" : "A"), now),
+    "forged",
+  );
+  assert.equal(checkUploadToken(secret, "garbage", now), "undecodable");
+  assert.equal(checkUploadToken(secret, "", now), "undecodable");
+});
