@@ -2,6 +2,8 @@
  * Tables, indexes and schemas as of one snapshot. Plain data that crosses process boundaries as JSON;
  * `Catalog` (below) adds look-ups.
  */
+import { encodeKeyValue, type IndexKey } from "../values/index_key.ts";
+
 export type TableNumber = number & { readonly brand: "TableNumber" };
 export type IndexId = number & { readonly brand: "IndexId" };
 
@@ -48,7 +50,9 @@ export interface CatalogData {
   readonly version: number;
   /** Grows when indexes or schemas change: a mutation that began before such a change must start again. */
   readonly structureVersion: number;
+  /** User tables; system tables are fixed. */
   readonly tables: readonly TableDefinition[];
+  /** Declared indexes of user tables; those that every table has are derived (`builtInIndexes`). */
   readonly indexes: readonly IndexDefinition[];
   /** Enforced on writes. */
   readonly activeSchema: SchemaDefinition | null;
@@ -56,7 +60,10 @@ export interface CatalogData {
   readonly pendingSchema: SchemaDefinition | null;
 }
 
-/** System tables have fixed numbers (semantics 5); their indexes are by_id and by_creation_time unless noted. */
+/**
+ * System tables have fixed numbers (semantics 5). Fields of their documents whose names start with `_`,
+ * other than `_id` and `_creationTime`, are private to the server: user code does not see them.
+ */
 export const systemTables = {
   _scheduled_functions: (512 + 27) as TableNumber,
   _storage: (512 + 28) as TableNumber,
@@ -64,3 +71,108 @@ export const systemTables = {
 
 /** User tables are numbered from here upwards. */
 export const firstUserTableNumber = 10_001 as TableNumber;
+
+/**
+ * Index ids by remainder of four: 0 and 1 are `by_id` and `by_creation_time` of table `id / 4`, so that a
+ * transaction knows the ids of a table it creates; 2 are declared indexes, numbered one after the other.
+ */
+export function byIdIndexId(table: TableNumber): IndexId {
+  return table * 4 as IndexId;
+}
+
+/** See `byIdIndexId`. */
+export function byCreationTimeIndexId(table: TableNumber): IndexId {
+  return table * 4 + 1 as IndexId;
+}
+
+/** The id of the `ordinal`-th declared index; for user tables from `firstUserIndexOrdinal` upwards, never used again. */
+export function declaredIndexId(ordinal: number): IndexId {
+  return ordinal * 4 + 2 as IndexId;
+}
+
+export const firstUserIndexOrdinal = 100;
+
+/** The two indexes that every table has. */
+export function builtInIndexes(table: TableNumber): readonly [IndexDefinition, IndexDefinition] {
+  return [
+    { id: byIdIndexId(table), table, name: "by_id", fields: [], state: "ready" },
+    {
+      id: byCreationTimeIndexId(table),
+      table,
+      name: "by_creation_time",
+      fields: [],
+      state: "ready",
+    },
+  ];
+}
+
+/** Indexes that the server itself needs on system tables; user code cannot name them. */
+export const systemIndexes: readonly IndexDefinition[] = [
+  {
+    id: declaredIndexId(1),
+    table: systemTables._scheduled_functions,
+    name: "by_state",
+    fields: ["state.kind", "scheduledTime"],
+    state: "ready",
+  },
+  {
+    id: declaredIndexId(2),
+    table: systemTables._storage,
+    name: "by_key",
+    fields: ["_key"],
+    state: "ready",
+  },
+];
+
+/** The key of a table's name in `tableNamesIndex`. */
+export function tableNameKey(name: string): IndexKey {
+  return encodeKeyValue(name);
+}
+
+/** Look-ups over `CatalogData`, system tables included. Made once for each version and then shared. */
+export class Catalog {
+  readonly #tablesByName = new Map<string, TableDefinition>();
+  readonly #tablesByNumber = new Map<TableNumber, TableDefinition>();
+  readonly #indexes = new Map<TableNumber, IndexDefinition[]>();
+
+  constructor(readonly data: CatalogData) {
+    for (const [name, number] of Object.entries(systemTables)) this.#addTable({ name, number });
+    for (const table of data.tables) this.#addTable(table);
+    for (const index of [...systemIndexes, ...data.indexes]) {
+      this.#indexes.get(index.table)?.push(index);
+    }
+  }
+
+  #addTable(table: TableDefinition): void {
+    this.#tablesByName.set(table.name, table);
+    this.#tablesByNumber.set(table.number, table);
+    this.#indexes.set(table.number, [...builtInIndexes(table.number)]);
+  }
+
+  tableNamed(name: string): TableDefinition | undefined {
+    return this.#tablesByName.get(name);
+  }
+
+  tableNumbered(number: TableNumber): TableDefinition | undefined {
+    return this.#tablesByNumber.get(number);
+  }
+
+  /** Every index of a table in whatever state, `by_id` and `by_creation_time` first; empty for an unknown table. */
+  indexesOf(table: TableNumber): readonly IndexDefinition[] {
+    return this.#indexes.get(table) ?? [];
+  }
+
+  /** The index of this name. A name that is being rebuilt has two: the one that serves reads goes first. */
+  indexNamed(table: TableNumber, name: string): IndexDefinition | undefined {
+    const named = this.indexesOf(table).filter((index) => index.name === name);
+    return named.find((index) => index.state === "ready") ?? named[0];
+  }
+
+  /** The number that the next new table takes. */
+  get nextTableNumber(): TableNumber {
+    return Math.max(
+      firstUserTableNumber,
+      ...this.data.tables.map(({ number }) => number + 1),
+    ) as TableNumber;
+  }
+}

@@ -1,11 +1,7 @@
-import type { IndexKey } from "../values/index_key.ts";
+import type { KeyRange } from "../values/index_key.ts";
 import type { IndexId } from "./catalog.ts";
 
-/** The keys k with lower <= k < upper. `upper` null: no upper end. */
-export interface KeyInterval {
-  readonly lower: IndexKey;
-  readonly upper: IndexKey | null;
-}
+export type KeyInterval = KeyRange;
 
 /** What a transaction read: per index, disjoint intervals in ascending order. Crosses process boundaries as JSON. */
 export type ReadSet = readonly (readonly [index: IndexId, intervals: readonly KeyInterval[]])[];
