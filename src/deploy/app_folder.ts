@@ -1,0 +1,134 @@
+/** Where an app's functions lie and what its `convex.json` says. */
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { errorMessage } from "../errors.ts";
+
+export interface AppFolder {
+  /** Absolute: the folder with `convex.json`, `package.json` and the functions folder. */
+  readonly path: string;
+  /** Absolute: `<path>/convex` unless `convex.json` names another. */
+  readonly functionsPath: string;
+  /** The same as `convex.json` writes it, with a slash at its end. */
+  readonly functions: string;
+  readonly nodeVersion: string | null;
+  /** `node.externalPackages` of `convex.json`. */
+  readonly externalPackages: readonly string[];
+  readonly convexPackage: ConvexPackage;
+}
+
+/** The `convex` npm package that user code is bundled with. */
+export interface ConvexPackage {
+  readonly version: string;
+  /** Set when the app has no copy of its own: imports of `convex/…` are resolved from here. */
+  readonly embeddedAt: string | null;
+}
+
+/** The app at fault, not Hull; the message is for its developer. */
+export class AppError extends Error {
+  override name = "AppError";
+}
+
+/**
+ * Reads what the app in `path` declares about itself.
+ * @throws AppError when there is no functions folder, or `convex.json` is not usable.
+ */
+export async function loadAppFolder(path: string): Promise<AppFolder> {
+  const appPath = resolve(path);
+  const settings = await readSettings(join(appPath, "convex.json"));
+  const functions = settings.functions ?? "convex/";
+  const functionsPath = resolve(appPath, functions);
+  if (!await isDirectory(functionsPath)) {
+    throw new AppError(
+      `There is no folder ${functionsPath}. Create it and write your functions there, or name the app's folder with --app.`,
+    );
+  }
+  return {
+    path: appPath,
+    functionsPath,
+    functions: functions.endsWith("/") ? functions : `${functions}/`,
+    nodeVersion: settings.node?.nodeVersion ?? null,
+    externalPackages: settings.node?.externalPackages ?? [],
+    convexPackage: await findConvexPackage(functionsPath),
+  };
+}
+
+interface Settings {
+  readonly functions?: string;
+  readonly node?: { readonly nodeVersion?: string; readonly externalPackages?: readonly string[] };
+}
+
+async function readSettings(file: string): Promise<Settings> {
+  const text = await readIfExists(file);
+  if (text === undefined) return {};
+  let settings: unknown;
+  try {
+    settings = JSON.parse(text);
+  } catch (error) {
+    throw new AppError(`${file} is not valid JSON: ${errorMessage(error)}`);
+  }
+  const problem = settingsProblem(settings);
+  if (problem !== undefined) throw new AppError(`${file}: ${problem}`);
+  return settings as Settings;
+}
+
+function settingsProblem(settings: unknown): string | undefined {
+  if (!isObject(settings)) return "expected an object";
+  const { functions, node } = settings;
+  if (functions !== undefined && typeof functions !== "string") {
+    return '"functions" must be the path of a folder';
+  }
+  if (node === undefined) return undefined;
+  if (!isObject(node)) return '"node" must be an object';
+  const { nodeVersion, externalPackages } = node;
+  if (nodeVersion !== undefined && typeof nodeVersion !== "string") {
+    return '"node.nodeVersion" must be a string such as "22"';
+  }
+  const areNames = externalPackages === undefined ||
+    Array.isArray(externalPackages) && externalPackages.every((name) => typeof name === "string");
+  return areNames ? undefined : '"node.externalPackages" must be a list of package names';
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+async function findConvexPackage(functionsPath: string): Promise<ConvexPackage> {
+  for (let folder = functionsPath;; folder = dirname(folder)) {
+    const manifest = await readIfExists(join(folder, "node_modules/convex/package.json"));
+    if (manifest !== undefined) return { version: packageVersion(manifest), embeddedAt: null };
+    if (folder === dirname(folder)) break;
+  }
+  const embeddedAt = embeddedConvexFolder();
+  const manifest = await Deno.readTextFile(join(embeddedAt, "package.json"));
+  return { version: packageVersion(manifest), embeddedAt };
+}
+
+function embeddedConvexFolder(): string {
+  let folder = dirname(fileURLToPath(import.meta.resolve("convex/server")));
+  while (basename(folder) !== "convex") folder = dirname(folder);
+  return folder;
+}
+
+function packageVersion(manifest: string): string {
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+async function readIfExists(file: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(file);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * Bundles an app's functions folder as the deploy API expects it (deploy-protocol 3.4): one ES module a
+ * file, code that several files share in chunks, isolate and Node modules apart. The options are those
+ * of the official CLI, so that either tool pushes the same modules.
+ */
+import type { BuildFailure, BuildOptions, BuildResult, Message } from "esbuild";
+import { join, relative, resolve } from "node:path";
+import { AppError, type AppFolder } from "./app_folder.ts";
+import {
+  asyncHooksShim,
+  embeddedConvex,
+  findNodeImports,
+  type NodeImport,
+  refuseComponents,
+  refuseExternalPackages,
+  serverOnlyStub,
+  wasmAsModule,
+} from "./bundle_plugins.ts";
+import { findEntryPoints } from "./entry_points.ts";
+
+export interface BundledModule {
+  /** Relative to the functions folder, ending in `.js`. */
+  readonly path: string;
+  readonly source: string;
+  readonly sourceMap?: string;
+  readonly environment: "isolate" | "node";
+}
+
+export interface AppBundle {
+  /** Modules of functions, their shared chunks, and auth.config.js. */
+  readonly modules: readonly BundledModule[];
+  readonly schema: BundledModule | null;
+  /** convex.config.js; made up when the app has none. */
+  readonly definition: BundledModule;
+  /** Absolute paths of the files that went in. */
+  readonly inputs: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+interface Build {
+  readonly modules: readonly BundledModule[];
+  readonly inputs: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Bundles the whole app. esbuild is loaded by the first call and its process ends with each call, because
+ * starting it again costs 20 ms and keeping it costs memory between two saves of a file.
+ * @throws AppError whose message shows file, line and code frame of each mistake.
+ */
+export async function bundleApp(app: AppFolder): Promise<AppBundle> {
+  const esbuild = await import("esbuild");
+  try {
+    return await new Bundler(app, esbuild).bundle();
+  } finally {
+    await esbuild.stop();
+  }
+}
+
+class Bundler {
+  constructor(readonly app: AppFolder, readonly esbuild: typeof import("esbuild")) {}
+
+  async bundle(): Promise<AppBundle> {
+    const entryPoints = await findEntryPoints(this.app.functionsPath);
+    const [isolatePaths, nodePaths] = (["isolate", "node"] as const).map((environment) =>
+      entryPoints.filter((entry) => entry.environment === environment)
+        .map((entry) => join(this.app.functionsPath, entry.path))
+    ) as [string[], string[]];
+
+    const definition = await this.#buildDefinition();
+    const schema = await this.#buildSingle("schema");
+    const functions = await this.#buildIsolateModules(isolatePaths, nodePaths);
+    const node = await this.#buildNodeModules(nodePaths);
+    const authConfig = await this.#buildSingle("auth.config");
+
+    const builds = [definition, schema, functions, node, authConfig];
+    return {
+      modules: [functions, node, authConfig].flatMap((build) => build.modules),
+      schema: schema.modules[0] ?? null,
+      definition: { ...definition.modules[0]!, path: "convex.config.js" },
+      inputs: [...new Set(builds.flatMap((build) => build.inputs))],
+      warnings: builds.flatMap((build) => build.warnings),
+    };
+  }
+
+  #buildDefinition(): Promise<Build> {
+    const file = this.#find("convex.config");
+    return this.#build({
+      ...file === undefined ? this.#emptyDefinition() : { entryPoints: [file] },
+      minify: true,
+      plugins: [refuseComponents],
+    });
+  }
+
+  #emptyDefinition(): BuildOptions {
+    return {
+      stdin: {
+        contents: `import { defineApp } from "convex/server";\nexport default defineApp();\n`,
+        resolveDir: this.app.functionsPath,
+        sourcefile: "convex.config.js",
+      },
+    };
+  }
+
+  #buildSingle(name: "schema" | "auth.config"): Promise<Build> {
+    const file = this.#find(name);
+    return this.#build({ entryPoints: file === undefined ? [] : [file] });
+  }
+
+  async #buildIsolateModules(entryPoints: string[], nodePaths: string[]): Promise<Build> {
+    const nodeImports: NodeImport[] = [];
+    const options: BuildOptions = {
+      entryPoints,
+      splitting: true,
+      chunkNames: "_deps/[hash]",
+      plugins: nodePaths.length === 0 ? [] : [findNodeImports(nodePaths, nodeImports)],
+    };
+    try {
+      const build = await this.#build(options);
+      return { ...build, warnings: [...build.warnings, ...this.#describe(nodeImports)] };
+    } catch (error) {
+      if (!(error instanceof AppError) || nodeImports.length === 0) throw error;
+      throw new AppError([error.message, ...this.#describe(nodeImports)].join("\n"));
+    }
+  }
+
+  #describe(imports: readonly NodeImport[]): string[] {
+    const name = (file: string) => relative(this.app.path, file);
+    return imports.map(({ importer, imported }) =>
+      `${name(importer)} imports ${
+        name(imported)
+      }, which begins with "use node". Files without that directive should not import files with it: move what both need to a third file.`
+    );
+  }
+
+  #buildNodeModules(entryPoints: string[]): Promise<Build> {
+    return this.#build({
+      entryPoints,
+      platform: "node",
+      splitting: true,
+      chunkNames: "_deps/node/[hash]",
+      plugins: [refuseExternalPackages(this.app.externalPackages)],
+    });
+  }
+
+  #find(name: string): string | undefined {
+    const files = [".ts", ".js"].map((extension) => join(this.app.functionsPath, name + extension))
+      .filter(fileExists);
+    if (files.length > 1) {
+      throw new AppError(`Found both ${files.join(" and ")}; keep one of them.`);
+    }
+    return files[0];
+  }
+
+  async #build(options: BuildOptions): Promise<Build> {
+    if (Array.isArray(options.entryPoints) && options.entryPoints.length === 0) {
+      return { modules: [], inputs: [], warnings: [] };
+    }
+    const platform = options.platform ?? "browser";
+    const plugins = [serverOnlyStub, ...options.plugins ?? [], wasmAsModule];
+    if (platform === "browser") plugins.unshift(asyncHooksShim);
+    const { embeddedAt } = this.app.convexPackage;
+    if (embeddedAt !== null) plugins.push(embeddedConvex(embeddedAt));
+    let result: BuildResult<{ write: false; metafile: true }>;
+    try {
+      result = await this.esbuild.build({
+        bundle: true,
+        platform,
+        format: "esm",
+        target: "esnext",
+        jsx: "automatic",
+        absWorkingDir: this.app.path,
+        outdir: "out",
+        outbase: this.app.functionsPath,
+        conditions: ["convex", "module"],
+        sourcemap: true,
+        sourcesContent: false,
+        minifySyntax: true,
+        minifyIdentifiers: true,
+        keepNames: true,
+        define: { "process.env.NODE_ENV": '"production"' },
+        logLevel: "silent",
+        ...options,
+        plugins,
+        write: false,
+        metafile: true,
+      });
+    } catch (error) {
+      if (!isBuildFailure(error)) throw error;
+      throw await this.#buildError(error.errors, platform);
+    }
+    return {
+      modules: this.#modulesOf(result, platform),
+      inputs: this.#inputsOf(result),
+      warnings: await this.#render(result.warnings, "warning"),
+    };
+  }
+
+  #modulesOf(result: BuildResult<{ write: false }>, platform: string): BundledModule[] {
+    const texts = new Map(
+      result.outputFiles.map((file) => [this.#outputPath(file.path), file.text]),
+    );
+    const environment = platform === "node" ? "node" : "isolate";
+    return [...texts].filter(([path]) => !path.endsWith(".map")).map(([path, source]) => {
+      const sourceMap = texts.get(`${path}.map`);
+      return { path, source, ...sourceMap !== undefined && { sourceMap }, environment };
+    });
+  }
+
+  #outputPath(file: string): string {
+    return relative(join(this.app.path, "out"), file).replaceAll("\\", "/");
+  }
+
+  #inputsOf(result: BuildResult<{ metafile: true }>): string[] {
+    return Object.keys(result.metafile.inputs)
+      .map((input) => input.replace(/^wasm-binary:/, ""))
+      // What plugins and stdin made up has no file.
+      .filter((input) => !/^[\w-]{2,}:/.test(input) && input !== "convex.config.js")
+      .map((input) => resolve(this.app.path, input));
+  }
+
+  async #buildError(errors: Message[], platform: string): Promise<AppError> {
+    const texts = await this.#render(errors, "error");
+    const needsNode = platform !== "node" &&
+      errors.some((error) => error.notes.some((note) => note.text.includes("bundle for node?")));
+    if (needsNode) {
+      texts.push(
+        `A file without the "use node" directive uses Node.js APIs. Move the actions that need them to a file of their own that begins with "use node", so that they run in Node.js.`,
+      );
+    }
+    return new AppError(texts.join("\n"));
+  }
+
+  async #render(messages: Message[], kind: "error" | "warning"): Promise<string[]> {
+    const texts = await this.esbuild.formatMessages(messages, { kind, color: false });
+    return texts.map((text) => text.trimEnd());
+  }
+}
+
+function isBuildFailure(error: unknown): error is BuildFailure {
+  return error instanceof Error && "errors" in error && "warnings" in error;
+}
+
+function fileExists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,114 @@
+/** What bundling for Hull does differently from plain esbuild. Used by `bundle.ts` alone. */
+import type { Plugin } from "esbuild";
+import { isBuiltin } from "node:module";
+import { isAbsolute, join, resolve } from "node:path";
+
+/** Isolates offer `AsyncLocalStorage` and `AsyncResource` as globals instead of a Node module. */
+export const asyncHooksShim: Plugin = virtualModule(
+  "async-hooks-shim",
+  /^(?:node:)?async_hooks$/,
+  `export const { AsyncLocalStorage, AsyncResource } = globalThis;
+export default { AsyncLocalStorage, AsyncResource };`,
+);
+
+/** Next.js marks server code by an import of `server-only`, which exists in its own builds only. */
+export const serverOnlyStub: Plugin = virtualModule("server-only-stub", /^server-only$/, "");
+
+function virtualModule(name: string, filter: RegExp, contents: string): Plugin {
+  return {
+    name,
+    setup(build) {
+      build.onResolve({ filter }, ({ path }) => ({ path, namespace: name }));
+      build.onLoad({ filter: /.*/, namespace: name }, () => ({ contents, loader: "js" }));
+    },
+  };
+}
+
+/** `import wasm from "./x.wasm"` gives a `WebAssembly.Module` whose bytes lie in the bundle. */
+export const wasmAsModule: Plugin = {
+  name: "wasm-module",
+  setup(build) {
+    build.onResolve({ filter: /\.wasm$/ }, ({ path, namespace, resolveDir }) => {
+      if (namespace === "wasm-module") return { path, namespace: "wasm-binary" };
+      if (resolveDir === "") return undefined;
+      return { path: isAbsolute(path) ? path : join(resolveDir, path), namespace: "wasm-module" };
+    });
+    build.onLoad({ filter: /.*/, namespace: "wasm-module" }, ({ path }) => ({
+      contents: `import bytes from ${JSON.stringify(path)};
+export default new WebAssembly.Module(bytes);`,
+    }));
+    build.onLoad({ filter: /.*/, namespace: "wasm-binary" }, async ({ path }) => ({
+      contents: await Deno.readFile(path),
+      loader: "binary",
+    }));
+  },
+};
+
+/** Resolves `convex/…` from the copy that comes with Hull, for apps that installed none. */
+export function embeddedConvex(folder: string): Plugin {
+  const alreadyHere = Symbol();
+  return {
+    name: "embedded-convex",
+    setup(build) {
+      build.onResolve({ filter: /^convex(?:\/|$)/ }, ({ path, kind, pluginData }) => {
+        if (pluginData === alreadyHere) return undefined;
+        return build.resolve(path, { kind, resolveDir: folder, pluginData: alreadyHere });
+      });
+    },
+  };
+}
+
+/** An import, from an isolate module's code, of a file that begins with `"use node"`. */
+export interface NodeImport {
+  readonly importer: string;
+  readonly imported: string;
+}
+
+/** Collects into `found` who imports the Node entry points `nodePaths`. */
+export function findNodeImports(nodePaths: readonly string[], found: NodeImport[]): Plugin {
+  const withoutExtension = (path: string) => path.replace(/\.[^./\\]+$/, "");
+  const nodeFiles = new Map(nodePaths.map((path) => [withoutExtension(path), path]));
+  return {
+    name: "node-imports",
+    setup(build) {
+      build.onResolve({ filter: /^\.{1,2}\// }, ({ path, resolveDir, importer }) => {
+        const imported = nodeFiles.get(withoutExtension(resolve(resolveDir, path)));
+        if (imported !== undefined) found.push({ importer, imported });
+        return undefined;
+      });
+    },
+  };
+}
+
+/** External packages (`convex.json`, `node.externalPackages`) would have to be installed by the server. */
+export function refuseExternalPackages(names: readonly string[]): Plugin {
+  return {
+    name: "external-packages",
+    setup(build) {
+      if (names.length === 0) return;
+      build.onResolve({ filter: /^[^./]/ }, ({ path }) => {
+        const name = path.split("/", path.startsWith("@") ? 2 : 1).join("/");
+        const isExternal = names.includes(name) || names.includes("*");
+        if (!isExternal || isBuiltin(path) || name === "convex") return undefined;
+        return {
+          errors: [{
+            text:
+              `convex.json marks "${name}" as an external package, and Hull cannot install external packages yet. Remove it from node.externalPackages so that it is bundled.`,
+          }],
+        };
+      });
+    },
+  };
+}
+
+export const refuseComponents: Plugin = {
+  name: "components",
+  setup(build) {
+    build.onResolve({ filter: /convex\.config/ }, ({ kind, path }) => {
+      if (kind === "entry-point") return undefined;
+      return {
+        errors: [{ text: `"${path}" is a component, and Hull cannot install components yet.` }],
+      };
+    });
+  },
+};

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { loadAppFolder } from "./app_folder.ts";
+import { type AppBundle, bundleApp } from "./bundle.ts";
+import { hasUseNodeDirective } from "./entry_points.ts";
+
+const query = `import { queryGeneric } from "convex/server";\n`;
+
+/** Runs `test` on an app folder with these files, outside of any `node_modules`. */
+async function withApp(files: Record<string, string>, test: (path: string) => Promise<void>) {
+  const path = await Deno.makeTempDir({ prefix: "hull-bundle-" });
+  try {
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.mkdir(dirname(join(path, name)), { recursive: true });
+      await Deno.writeTextFile(join(path, name), text);
+    }
+    await test(path);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+}
+
+const bundle = async (path: string): Promise<AppBundle> => bundleApp(await loadAppFolder(path));
+const pathsOf = (app: AppBundle) => app.modules.map((module) => module.path).sort();
+
+Deno.test("bundleApp makes a module of each entry point and leaves the other files out", () =>
+  withApp({
+    "convex/messages.ts": `${query}export const list = queryGeneric(() => 1);`,
+    "convex/dir/users.js": "export const a = 1;",
+    "convex/schema.ts":
+      `import { defineSchema } from "convex/server"; export default defineSchema({});`,
+    "convex/auth.config.ts": "export default { providers: [] };",
+    "convex/messages.test.ts": "export const no = 1;",
+    "convex/.hidden.ts": "export const no = 1;",
+    "convex/#messages.ts": "export const no = 1;",
+    "convex/with space.ts": "export const no = 1;",
+    "convex/script.ts": "const noExport = 1;",
+    "convex/_generated/api.js": "export const no = 1;",
+    "convex/notes.md": "no",
+    "convex/component/convex.config.ts": "export default {};",
+    "convex/component/inside.ts": "export const no = 1;",
+  }, async (path) => {
+    const app = await bundle(path);
+    const paths = pathsOf(app).filter((path) => !path.startsWith("_deps/"));
+    assert.deepEqual(paths, ["auth.config.js", "dir/users.js", "messages.js"]);
+    assert.equal(app.schema?.path, "schema.js");
+    assert.equal(app.definition.path, "convex.config.js");
+    assert.deepEqual(app.warnings, []);
+    const messages = app.modules.find((module) => module.path === "messages.js")!;
+    assert.match(messages.source, /^\/\/# sourceMappingURL=/m);
+    const map = JSON.parse(messages.sourceMap!);
+    assert.equal(map.sourcesContent, undefined);
+    assert.ok(map.sources.includes("../convex/messages.ts"), map.sources.join());
+    assert.ok(app.inputs.includes(join(path, "convex/messages.ts")));
+  }));
+
+Deno.test("bundleApp shares code in chunks, Node modules apart from isolate modules", () =>
+  withApp({
+    "convex/a.ts": `import { big } from "./lib/big"; export const a = big;`,
+    "convex/b.ts": `import { big } from "./lib/big"; export const b = big;`,
+    "convex/n.ts":
+      `"use node";\nimport { big } from "./lib/big"; import fs from "node:fs"; export const n = [big, fs];`,
+    "convex/lib/big.ts": "export const big = { text: Math.random() };",
+  }, async (path) => {
+    const app = await bundle(path);
+    const chunk = app.modules.find((module) => module.path.startsWith("_deps/"))!;
+    assert.match(chunk.path, /^_deps\/[A-Z0-9]{8}\.js$/);
+    const a = app.modules.find((module) => module.path === "a.js")!;
+    assert.ok(a.source.includes(`"./${chunk.path}"`), a.source);
+    const n = app.modules.find((module) => module.path === "n.js")!;
+    assert.equal(n.environment, "node");
+    assert.ok(!n.source.includes(chunk.path));
+  }));
+
+Deno.test("bundleApp reports file, line and code frame of a syntax error", () =>
+  withApp({ "convex/broken.ts": "export const a = 1;\nexport const b = ;\n" }, async (path) => {
+    await assert.rejects(bundle(path), (error: Error) => {
+      assert.equal(error.name, "AppError");
+      assert.match(error.message, /convex\/broken\.ts:2:17/);
+      assert.match(error.message, /export const b = ;\n.*[~^]/);
+      return true;
+    });
+  }));
+
+Deno.test("bundleApp explains Node.js APIs in a file without the directive", () =>
+  withApp({
+    "convex/a.ts": `import fs from "fs"; export const a = fs;`,
+  }, async (path) => {
+    await assert.rejects(bundle(path), /convex\/a\.ts:1:15[^]*begins with "use node"/);
+  }));
+
+Deno.test("bundleApp names the isolate file that imports a Node file", () =>
+  withApp({
+    "convex/a.ts": `import { n } from "./n.js"; export const a = n;`,
+    "convex/n.ts": `"use node";\nimport fs from "fs"; export const n = fs;`,
+  }, async (path) => {
+    await assert.rejects(
+      bundle(path),
+      /convex\/a\.ts imports convex\/n\.ts, which begins with "use node"/,
+    );
+  }));
+
+Deno.test("bundleApp warns when the imported Node file happens to bundle", () =>
+  withApp({
+    "convex/a.ts": `import { n } from "./n"; export const a = n;`,
+    "convex/n.ts": `"use node";\nexport const n = 1;`,
+  }, async (path) => {
+    const { warnings } = await bundle(path);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0]!, /convex\/a\.ts imports convex\/n\.ts/);
+  }));
+
+Deno.test("bundleApp refuses what Hull cannot run yet, and what the protocol forbids", async () => {
+  const refused: [Record<string, string>, RegExp][] = [
+    [{
+      "convex.json": `{"node": {"externalPackages": ["sharp"]}}`,
+      "convex/n.ts": `"use node";\nimport sharp from "sharp/x"; export const a = sharp;`,
+    }, /marks "sharp" as an external package/],
+    [{
+      "convex/convex.config.ts":
+        `import c from "@convex-dev/workpool/convex.config"; export default c;`,
+      "convex/a.ts": "export const a = 1;",
+    }, /cannot install components yet/],
+    [{ "convex/http.ts": `"use node"; export default 1;` }, /"use node" directive is not allowed/],
+    [{ "convex/actions/a.ts": `export default 1;` }, /does not begin with "use node"/],
+    [{ "convex/_deps/a.ts": `export default 1;` }, /reserved/],
+    [{ "convex/auth.config.ts": "", "convex/auth.config.js": "" }, /Found both/],
+    [{ "convex.json": "{", "convex/a.ts": "" }, /convex\.json is not valid JSON/],
+    [{ "convex.json": `{"functions": "src/convex"}` }, /There is no folder .*src\/convex/],
+  ];
+  for (const [files, message] of refused) {
+    await withApp(files, (path) => assert.rejects(bundle(path), message));
+  }
+});
+
+Deno.test("bundleApp inlines WebAssembly and replaces async_hooks and server-only", () =>
+  withApp({
+    "convex/a.ts": `import "server-only"; import { AsyncLocalStorage } from "node:async_hooks";
+import wasm from "./empty.wasm"; export const a = [AsyncLocalStorage, wasm];`,
+    "convex/empty.wasm": "\0asm\x01\0\0\0",
+  }, async (path) => {
+    const [module] = (await bundle(path)).modules;
+    assert.match(module!.source, /new WebAssembly\.Module/);
+    assert.match(module!.source, /globalThis/);
+    assert.doesNotMatch(module!.source, /^import/m);
+  }));
+
+Deno.test("hasUseNodeDirective looks at the directives a file begins with", () => {
+  const yes = [
+    `"use node"`,
+    `'use node';`,
+    `// note\n/* more\n */ "use strict"; "use node"; import "x";`,
+    `#!/usr/bin/env node\n"use node"\nimport "x"`,
+    `"use node" // why`,
+  ];
+  const no = [
+    ``,
+    `import "x"; "use node";`,
+    `const a = "use node";`,
+    `"use node".length;`,
+    `// "use node"`,
+    `"use node" + 1`,
+  ];
+  for (const source of yes) assert.equal(hasUseNodeDirective(source), true, source);
+  for (const source of no) assert.equal(hasUseNodeDirective(source), false, source);
+});

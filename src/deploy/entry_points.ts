@@ -1,0 +1,100 @@
+/** Which files of a functions folder become modules, and in which runtime (deploy-protocol 3.4). */
+import { join } from "node:path";
+import { AppError } from "./app_folder.ts";
+
+export interface EntryPoint {
+  /** Relative to the functions folder, `/`-separated, as on disk. */
+  readonly path: string;
+  readonly environment: "isolate" | "node";
+}
+
+const scriptExtension = /\.(?:js|mjs|cjs|ts|tsx|mts|cts|jsx)$/;
+const typeScriptExtension = /\.tsx?$/;
+const isolateOnly = new Set(["http", "crons", "schema", "auth.config"]);
+
+/**
+ * Lists the entry points of `functionsPath` in a stable order.
+ * @throws AppError for files that may not lie where they are.
+ */
+export async function findEntryPoints(functionsPath: string): Promise<EntryPoint[]> {
+  const found: EntryPoint[] = [];
+  for (const path of await listFiles(functionsPath, "")) {
+    if (!isModuleName(path)) continue;
+    const source = await Deno.readTextFile(join(functionsPath, path));
+    // TypeScript treats a file without import or export as a script, not a module.
+    if (typeScriptExtension.test(path) && !/^\s{0,100}(?:import|export)/m.test(source)) continue;
+    found.push({ path, environment: environmentOf(path, source) });
+  }
+  return found;
+}
+
+async function listFiles(root: string, prefix: string): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir(join(root, prefix)));
+  entries.sort((a, b) => a.name < b.name ? -1 : 1);
+  const files: string[] = [];
+  for (const entry of entries) {
+    const path = prefix + entry.name;
+    if (entry.isFile) files.push(path);
+    else if (entry.isDirectory && !await isComponent(join(root, path))) {
+      files.push(...await listFiles(root, `${path}/`));
+    }
+  }
+  return files;
+}
+
+/** A subfolder that defines a component is not part of the app. */
+async function isComponent(folder: string): Promise<boolean> {
+  try {
+    await Deno.stat(join(folder, "convex.config.ts"));
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function isModuleName(path: string): boolean {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  if (!scriptExtension.test(path) || path.startsWith("_generated/")) return false;
+  if (path.startsWith("_deps/")) {
+    throw new AppError(
+      `${path} is in the folder _deps, which is reserved for shared chunks. Move it elsewhere.`,
+    );
+  }
+  // Names with a second dot are configuration (`auth.config.ts`) or tests (`a.test.ts`).
+  if (/^[.#]/.test(name) || name.split(".").length > 2 || path.includes(" ")) return false;
+  return name !== "schema.ts" && name !== "schema.js";
+}
+
+function environmentOf(path: string, source: string): EntryPoint["environment"] {
+  if (hasUseNodeDirective(source)) {
+    if (isolateOnly.has(path.replace(/\.[^/.]+$/, ""))) {
+      throw new AppError(`"use node" directive is not allowed for ${path}.`);
+    }
+    return "node";
+  }
+  if (path.startsWith("actions/")) {
+    throw new AppError(
+      `${path} is in the folder actions but does not begin with "use node". Add the directive if it needs Node.js, or move the file to another folder.`,
+    );
+  }
+  return "isolate";
+}
+
+const blankOrComment = /(?:\s+|\/\/[^\n]*|\/\*[^]*?\*\/)*/y;
+const directive = /(?:"([^"\\\n]*)"|'([^'\\\n]*)')[^\S\n]*(?:;|(?=\/[/*])|(?=[\n}])|$)/y;
+
+/** True if `"use node"` is among the directives that a module begins with. */
+export function hasUseNodeDirective(source: string): boolean {
+  if (!source.includes("use node")) return false;
+  let position = source.startsWith("#!") ? (source.indexOf("\n") + 1 || source.length) : 0;
+  for (;;) {
+    blankOrComment.lastIndex = position;
+    blankOrComment.exec(source);
+    directive.lastIndex = blankOrComment.lastIndex;
+    const match = directive.exec(source);
+    if (match === null) return false;
+    if ((match[1] ?? match[2]) === "use node") return true;
+    position = directive.lastIndex;
+  }
+}
