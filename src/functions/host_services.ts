@@ -1,0 +1,49 @@
+/**
+ * Operations of actions that other parts of the server perform: jobs (the scheduler) and files (file
+ * storage). Each call is a transaction of its own and resolves when its effect is durable.
+ *
+ * A rule broken by user code is thrown as `DeveloperError` or `FunctionError`; its message reaches the
+ * action as an ordinary rejection. Anything else becomes a generic text there and an event in our log.
+ */
+export interface HostServices {
+  /** Creates a job and resolves with its document id (function-abi 8.1). */
+  schedule(job: JobRequest, caller: ActionCaller): Promise<string>;
+  /** Cancels a job unless it is finished or unknown (function-abi 8.2). */
+  cancelJob(id: string, caller: ActionCaller): Promise<void>;
+  /** Stores bytes and resolves with the file's `_storage` document id (function-abi 9). */
+  storeFile(file: FileToStore): Promise<string>;
+  getFile(storageId: string): Promise<StoredFile | null>;
+  deleteFile(storageId: string): Promise<void>;
+  getFileUrl(storageId: string): Promise<string | null>;
+  /** Metadata as JSON text of an encoded object, or null. */
+  getFileMetadata(storageId: string): Promise<string | null>;
+  generateUploadUrl(): Promise<string>;
+}
+
+/** The action on whose behalf an operation runs. */
+export interface ActionCaller {
+  readonly requestId: string;
+  /** The job that runs the action, if any: what a cancelled job schedules is created cancelled. */
+  readonly scheduledFunctionId: string | null;
+}
+
+export interface JobRequest {
+  /** `dir/mod:fn` as the action named it; existence is for the scheduler to check. */
+  readonly path: string;
+  /** JSON text of the arguments array `[{…}]`, convex_encoded_json. */
+  readonly args: string;
+  /** When to run, in seconds since the epoch with fraction; may lie in the past. */
+  readonly timeS: number;
+}
+
+export interface FileToStore {
+  readonly bytes: Uint8Array;
+  readonly contentType: string | null;
+  /** Expected digest in base64; null: not checked. */
+  readonly sha256: string | null;
+}
+
+export interface StoredFile {
+  readonly bytes: Uint8Array;
+  readonly contentType: string | null;
+}
