@@ -1,0 +1,73 @@
+/** One server with one deployed app for all tests of a file. */
+import { type AppOptions, copyApp, makeApp } from "./apps.ts";
+import { Clients } from "./clients.ts";
+import { ServerProcess } from "./server_process.ts";
+import { within } from "./waiting.ts";
+
+const testTimeoutMs = 60_000;
+
+export interface AppServerOptions extends AppOptions {
+  /** Path of the app inside the repository; without it the app is made of `files` alone. */
+  readonly app?: string;
+  /** Environment variables of the deployment, set before the push. */
+  readonly variables?: Readonly<Record<string, string>>;
+  /** Environment of the server process: its settings. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export interface AppContext {
+  readonly server: ServerProcess;
+  /** Folder the app was pushed from. */
+  readonly app: string;
+  /** npm clients of this server, closed when the test ends. */
+  readonly clients: Clients;
+}
+
+export interface AppServer {
+  /** Registers a test; when it fails, what the server printed meanwhile is shown. */
+  test(name: string, body: (context: AppContext) => Promise<void>): void;
+}
+
+/** Registers hooks that start the server before the first test of this file and stop it after the last. */
+export function appServer(options: AppServerOptions): AppServer {
+  let server: ServerProcess | undefined;
+  let app: string | undefined;
+  Deno.test.beforeAll(async () => {
+    app = options.app === undefined ? await makeApp(options) : await copyApp(options.app, options);
+    server = await ServerProcess.start({ environment: options.environment ?? {} });
+    for (const [name, value] of Object.entries(options.variables ?? {})) {
+      const result = await server.command("env", "set", name, value);
+      if (result.code !== 0) throw new Error(result.output);
+    }
+    await server.deploy(app);
+  });
+  Deno.test.afterAll(async () => {
+    await server?.stop();
+    if (app !== undefined) await Deno.remove(app, { recursive: true });
+  });
+  return {
+    test(name, body) {
+      Deno.test({
+        name,
+        // The npm client keeps back-off timers for a moment after close().
+        sanitizeOps: false,
+        sanitizeResources: false,
+        async fn() {
+          if (server === undefined || app === undefined) {
+            throw new Error("the server did not start");
+          }
+          const before = server.log.length;
+          const clients = new Clients(server);
+          try {
+            await within(body({ server, app, clients }), testTimeoutMs, "the test to end");
+          } catch (error) {
+            console.error(`--- the server's output\n${server.log.slice(before)}\n---`);
+            throw error;
+          } finally {
+            await clients.close();
+          }
+        },
+      });
+    },
+  };
+}
