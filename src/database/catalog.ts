@@ -60,10 +60,7 @@ export interface CatalogData {
   readonly pendingSchema: SchemaDefinition | null;
 }
 
-/**
- * System tables have fixed numbers (semantics 5). Fields of their documents whose names start with `_`,
- * other than `_id` and `_creationTime`, are private to the server: user code does not see them.
- */
+/** System tables have fixed numbers (semantics 5). */
 export const systemTables = {
   _scheduled_functions: (512 + 27) as TableNumber,
   _storage: (512 + 28) as TableNumber,
@@ -113,13 +110,6 @@ export const systemIndexes: readonly IndexDefinition[] = [
     table: systemTables._scheduled_functions,
     name: "by_state",
     fields: ["state.kind", "scheduledTime"],
-    state: "ready",
-  },
-  {
-    id: declaredIndexId(2),
-    table: systemTables._storage,
-    name: "by_key",
-    fields: ["_key"],
     state: "ready",
   },
 ];

@@ -1,4 +1,20 @@
-/** The values that documents, arguments and results are made of (http-api 8). Missing fields are `undefined`. */
+/**
+ * The values that documents, arguments and results are made of (http-api 8), and their JSON form
+ * `convex_encoded_json` (http-api 11). Missing fields are `undefined`, which is not a value.
+ *
+ * Canonical JSON text, as `encodeValue` writes it, has sorted fields and no white space: two values are
+ * equal exactly when their canonical texts are.
+ */
+import { DeveloperError } from "../errors.ts";
+import {
+  checkArrayLength,
+  checkFieldCount,
+  checkFieldName,
+  checkValueNesting,
+  checkValueSize,
+} from "./limits.ts";
+import { utf8Length } from "./size.ts";
+
 export type Value =
   | null
   | bigint
@@ -11,4 +27,354 @@ export type Value =
 
 export interface ValueObject {
   [field: string]: Value;
+}
+
+export function isValueObject(value: Value | undefined): value is ValueObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !(value instanceof ArrayBuffer);
+}
+
+export interface EncodedValue {
+  /** Canonical JSON text. */
+  readonly json: string;
+  /** Size that counts towards limits (http-api 92). */
+  readonly bytes: number;
+  /** Scalars 0, containers one more than their deepest member. */
+  readonly nesting: number;
+}
+
+/**
+ * The value of a JSON text that came from outside, with every check of the data model.
+ * @throws SyntaxError when it is no JSON, DeveloperError when it is no value.
+ */
+export function parseValue(json: string): Value {
+  return decodeValue(JSON.parse(json));
+}
+
+/**
+ * Turns parsed JSON into the value it encodes. Containers are checked and converted in place: `json`
+ * must not be used any more.
+ * @throws DeveloperError when it is no value.
+ */
+export function decodeValue(json: unknown): Value {
+  const decoder = new Decoder();
+  const value = decoder.decode(json, 0);
+  checkValueSize(decoder.bytes);
+  return value;
+}
+
+/** Like `decodeValue`, with `{"$undefined":null}` for a missing field: literals of filters and ranges. */
+export function decodeValueOrUndefined(json: unknown): Value | undefined {
+  return isUndefinedToken(json) ? undefined : decodeValue(json);
+}
+
+/** Like `decodeValue` for a patch, where `{"$undefined":null}` as a field's value removes the field. */
+export function decodePatch(json: unknown): Value | Record<string, Value | undefined> {
+  if (!isJsonObject(json) || isSpecial(json)) return decodeValue(json);
+  const removed = Object.keys(json).filter((field) => isUndefinedToken(json[field]));
+  for (const field of removed) {
+    checkFieldName(field);
+    json[field] = null;
+  }
+  const patch = decodeValue(json) as Record<string, Value | undefined>;
+  for (const field of removed) patch[field] = undefined;
+  return patch;
+}
+
+/** The document of a canonical JSON text that Hull itself wrote; nothing is checked again. */
+export function parseDocument(json: string): ValueObject {
+  const parsed = JSON.parse(json);
+  // In canonical text this sequence begins every special value. A string that happens to hold it writes
+  // its quotation mark as \", so it cannot be mistaken.
+  return json.includes('{"$') ? new Decoder().decode(parsed, 0) as ValueObject : parsed;
+}
+
+/**
+ * The canonical form of anything that user code hands over. Fields that are undefined are left out.
+ * @throws DeveloperError when it is no value, with the texts of the function library.
+ */
+export function encodeValue(value: unknown): EncodedValue {
+  const encoder = new Encoder(value);
+  const json = encoder.encode(value, 0);
+  checkValueSize(encoder.bytes);
+  return { json, bytes: encoder.bytes, nesting: encoder.nesting };
+}
+
+type JsonObject = Record<string, unknown>;
+
+function isJsonObject(json: unknown): json is JsonObject {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}
+
+function isSpecial(json: JsonObject): boolean {
+  const fields = Object.keys(json);
+  return fields.length === 1 && fields[0]!.startsWith("$");
+}
+
+function isUndefinedToken(json: unknown): boolean {
+  return isJsonObject(json) && isSpecial(json) && json.$undefined === null;
+}
+
+class Decoder {
+  /** Size of what was decoded so far. */
+  bytes = 0;
+
+  decode(json: unknown, depth: number): Value {
+    switch (typeof json) {
+      case "string":
+        checkWellFormed(json);
+        this.bytes += 2 + utf8Length(json);
+        return json;
+      case "number":
+        this.bytes += 9;
+        return json;
+      case "boolean":
+        this.bytes += 1;
+        return json;
+    }
+    if (json === null) {
+      this.bytes += 1;
+      return null;
+    }
+    if (Array.isArray(json)) return this.#decodeArray(json, depth + 1);
+    return this.#decodeObject(json as JsonObject, depth + 1);
+  }
+
+  #decodeArray(json: unknown[], depth: number): Value[] {
+    checkValueNesting(depth);
+    checkArrayLength(json.length);
+    this.bytes += 2;
+    for (let i = 0; i < json.length; i++) {
+      const element = json[i];
+      const value = this.decode(element, depth);
+      if (value !== element) json[i] = value;
+    }
+    return json as Value[];
+  }
+
+  #decodeObject(json: JsonObject, depth: number): Value {
+    const fields = Object.keys(json);
+    if (fields.length === 1 && fields[0]!.startsWith("$")) {
+      return this.#decodeSpecial(fields[0]!, json[fields[0]!]);
+    }
+    checkValueNesting(depth);
+    checkFieldCount(fields.length);
+    this.bytes += 2;
+    for (const field of fields) {
+      checkFieldName(field);
+      this.bytes += field.length + 1;
+      const member = json[field];
+      const value = this.decode(member, depth);
+      if (value !== member) json[field] = value;
+    }
+    return json as ValueObject;
+  }
+
+  #decodeSpecial(name: string, payload: unknown): Value {
+    switch (name) {
+      case "$bytes": {
+        const { buffer } = decodePayload(name, payload);
+        this.bytes += 2 + buffer.byteLength;
+        return buffer;
+      }
+      case "$integer":
+        this.bytes += 9;
+        return decodeEightBytes(name, payload).getBigInt64(0, true);
+      case "$float": {
+        this.bytes += 9;
+        const float = decodeEightBytes(name, payload).getFloat64(0, true);
+        if (Number.isFinite(float) && !Object.is(float, -0)) {
+          throw invalidValue(`Float64 ${float} should be encoded as a number`);
+        }
+        return float;
+      }
+    }
+    checkFieldName(name); // throws: it starts with $
+    return null;
+  }
+}
+
+function decodeEightBytes(name: string, payload: unknown): DataView {
+  const bytes = decodePayload(name, payload);
+  if (bytes.length !== 8) {
+    throw invalidValue(`Received ${bytes.length} bytes, expected 8 for ${name}`);
+  }
+  return new DataView(bytes.buffer);
+}
+
+function decodePayload(name: string, payload: unknown): Uint8Array<ArrayBuffer> {
+  if (typeof payload !== "string") {
+    throw invalidValue(`Malformed ${name} field: expected a base64 string`);
+  }
+  try {
+    return Uint8Array.fromBase64(payload, { lastChunkHandling: "strict" });
+  } catch (error) {
+    throw new DeveloperError(
+      "InvalidValue",
+      `Malformed ${name} field: ${JSON.stringify(payload)} is not base64`,
+      { cause: error },
+    );
+  }
+}
+
+function checkWellFormed(text: string): void {
+  if (!text.isWellFormed()) {
+    throw invalidValue("Strings must be valid Unicode: found a lone surrogate");
+  }
+}
+
+function invalidValue(message: string): DeveloperError {
+  return new DeveloperError("InvalidValue", message);
+}
+
+const int64Min = -(2n ** 63n);
+const int64Max = 2n ** 63n - 1n;
+/** Strings that JSON writes as they are, one byte a character. */
+const plainText = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
+class Encoder {
+  bytes = 0;
+  nesting = 0;
+  readonly #root: unknown;
+  /** Steps to the value in hand, of which the first `depth` count; only error texts read it. */
+  readonly #path: (string | number)[] = [];
+
+  constructor(root: unknown) {
+    this.#root = root;
+  }
+
+  encode(value: unknown, depth: number): string {
+    switch (typeof value) {
+      case "string":
+        return this.#encodeText(value);
+      case "number":
+        this.bytes += 9;
+        if (Number.isFinite(value) && !Object.is(value, -0)) return String(value);
+        return special("$float", (view) => view.setFloat64(0, value, true));
+      case "boolean":
+        this.bytes += 1;
+        return value ? "true" : "false";
+      case "bigint":
+        if (value < int64Min || value > int64Max) {
+          throw invalidValue(`BigInt ${value} does not fit into a 64-bit signed integer.`);
+        }
+        this.bytes += 9;
+        return special("$integer", (view) => view.setBigInt64(0, value, true));
+      case "object":
+        break;
+      default:
+        throw this.#unsupported(value, depth);
+    }
+    if (value === null) {
+      this.bytes += 1;
+      return "null";
+    }
+    if (Array.isArray(value)) return this.#encodeArray(value, depth + 1);
+    if (value instanceof ArrayBuffer) {
+      this.bytes += 2 + value.byteLength;
+      return `{"$bytes":"${new Uint8Array(value).toBase64()}"}`;
+    }
+    if (!isPlainObject(value)) throw this.#unsupported(value, depth);
+    return this.#encodeObject(value, depth + 1);
+  }
+
+  #encodeText(text: string): string {
+    if (plainText.test(text)) {
+      this.bytes += 2 + text.length;
+      return `"${text}"`;
+    }
+    checkWellFormed(text);
+    this.bytes += 2 + utf8Length(text);
+    return JSON.stringify(text);
+  }
+
+  #encodeArray(array: readonly unknown[], depth: number): string {
+    this.#enter(depth);
+    checkArrayLength(array.length);
+    let json = "[";
+    for (let i = 0; i < array.length; i++) {
+      this.#path[depth - 1] = i;
+      json += (i === 0 ? "" : ",") + this.encode(array[i], depth);
+    }
+    return json + "]";
+  }
+
+  #encodeObject(object: Readonly<Record<string, unknown>>, depth: number): string {
+    this.#enter(depth);
+    const fields = Object.keys(object).sort();
+    let count = 0;
+    let json = "{";
+    for (const field of fields) {
+      const value = object[field];
+      if (value === undefined) continue;
+      checkFieldName(field);
+      this.#path[depth - 1] = field;
+      this.bytes += field.length + 1;
+      json += (count++ === 0 ? "" : ",") + quoteField(field) + ":" + this.encode(value, depth);
+    }
+    checkFieldCount(count);
+    return json + "}";
+  }
+
+  #enter(depth: number): void {
+    checkValueNesting(depth);
+    if (depth > this.nesting) this.nesting = depth;
+    this.bytes += 2;
+  }
+
+  #unsupported(value: unknown, depth: number): DeveloperError {
+    const path = this.#path.slice(0, depth)
+      .map((step) => typeof step === "number" ? `[${step}]` : `.${step}`).join("");
+    const place = path === ""
+      ? ""
+      : ` (present at path ${path} in original object ${renderUnsupported(this.#root)})`;
+    const learnMore =
+      "To learn about Convex's supported types, see https://docs.convex.dev/using/types.";
+    if (value === undefined) {
+      return invalidValue(`undefined is not a valid Convex value${place}. ${learnMore}`);
+    }
+    return invalidValue(
+      `${typeName(value)}${renderUnsupported(value)} is not a supported Convex type${place}.` +
+        (path === "" ? "" : ` ${learnMore}`),
+    );
+  }
+}
+
+function isPlainObject(value: object): value is Record<string, unknown> {
+  const prototype = Object.getPrototypeOf(value);
+  // Objects of another realm have an Object.prototype of their own.
+  return prototype === Object.prototype || prototype === null ||
+    prototype.constructor?.name === "Object";
+}
+
+function quoteField(field: string): string {
+  return plainText.test(field) ? `"${field}"` : JSON.stringify(field);
+}
+
+function special(name: string, write: (view: DataView) => void): string {
+  const bytes = new Uint8Array(8);
+  write(new DataView(bytes.buffer));
+  return `{"${name}":"${bytes.toBase64()}"}`;
+}
+
+function typeName(value: unknown): string {
+  if (value instanceof Map) return "Map";
+  if (value instanceof Set) return "Set";
+  const name = Object(value).constructor?.name;
+  return name ? `${name} ` : "";
+}
+
+const renderedLengthMax = 16_384;
+
+function renderUnsupported(value: unknown): string {
+  const iterable = value instanceof Map || value instanceof Set ? [...value] : value;
+  const text = JSON.stringify(iterable, (_key, member) => {
+    if (member === undefined) return "undefined";
+    if (typeof member === "function") return "[Function]";
+    if (typeof member === "symbol") return String(member);
+    return typeof member === "bigint" ? `${member}n` : member;
+  });
+  if (text.length <= renderedLengthMax) return text;
+  const ending = "[...truncated]";
+  return text.slice(0, renderedLengthMax - ending.length).replace(/[\ud800-\udbff]$/, "") + ending;
 }
