@@ -126,7 +126,6 @@ Deno.test("encodeValue() refuses what is no value with the text of the function 
     { f: () => 1 },
     Symbol("s"),
     { a: { b: new Uint8Array(1) } },
-    { $a: 1 },
     { a: 2n ** 63n },
     { a: new Date(0) },
   ];
@@ -137,14 +136,10 @@ Deno.test("encodeValue() refuses what is no value with the text of the function 
     } catch (error) {
       expected = (error as Error).message;
     }
-    assert.throws(
-      () => encodeValue(value),
-      (error: Error) =>
-        error.message.replaceAll("a '$'", "'$'") === expected.replaceAll("a '$'", "'$'"),
-      expected,
-    );
+    assert.throws(() => encodeValue(value), { name: "DeveloperError", message: expected });
   }
   assert.throws(() => encodeValue(loop), /Value is too nested/);
+  assert.throws(() => encodeValue({ $a: 1 }), /^DeveloperError: Field name \$a starts with '\$'/);
   assert.throws(() => encodeValue(["\udc00"]), /lone surrogate/);
 });
 
