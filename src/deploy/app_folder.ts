@@ -58,7 +58,7 @@ interface Settings {
 }
 
 async function readSettings(file: string): Promise<Settings> {
-  const text = await readIfExists(file);
+  const text = await readTextIfExists(file);
   if (text === undefined) return {};
   let settings: unknown;
   try {
@@ -94,7 +94,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 async function findConvexPackage(functionsPath: string): Promise<ConvexPackage> {
   for (let folder = functionsPath;; folder = dirname(folder)) {
-    const manifest = await readIfExists(join(folder, "node_modules/convex/package.json"));
+    const manifest = await readTextIfExists(join(folder, "node_modules/convex/package.json"));
     if (manifest !== undefined) return { version: packageVersion(manifest), embeddedAt: null };
     if (folder === dirname(folder)) break;
   }
@@ -113,7 +113,8 @@ function packageVersion(manifest: string): string {
   return (JSON.parse(manifest) as { version: string }).version;
 }
 
-async function readIfExists(file: string): Promise<string | undefined> {
+/** The text of `file`, or undefined if there is no such file. */
+export async function readTextIfExists(file: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(file);
   } catch (error) {

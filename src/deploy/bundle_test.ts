@@ -121,7 +121,7 @@ Deno.test("bundleApp refuses what Hull cannot run yet, and what the protocol for
         `import c from "@convex-dev/workpool/convex.config"; export default c;`,
       "convex/a.ts": "export const a = 1;",
     }, /cannot install components yet/],
-    [{ "convex/http.ts": `"use node"; export default 1;` }, /"use node" directive is not allowed/],
+    [{ "convex/http.ts": `"use node";\nexport default 1;` }, /"use node" directive is not allowed/],
     [{ "convex/actions/a.ts": `export default 1;` }, /does not begin with "use node"/],
     [{ "convex/_deps/a.ts": `export default 1;` }, /reserved/],
     [{ "convex/auth.config.ts": "", "convex/auth.config.js": "" }, /Found both/],
