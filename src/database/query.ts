@@ -3,7 +3,7 @@
  * builds directly and `parseQuery` makes of a syscall's JSON.
  */
 import type { Value } from "../values/value.ts";
-import type { Order } from "../persistence/persistence.ts";
+import type { Order } from "./snapshot.ts";
 
 export interface Query {
   readonly source: QuerySource;

@@ -3,7 +3,7 @@
  * writes, and records what it read. Native `ctx.db` and the syscalls are thin layers over this class.
  * Everything is synchronous; errors of the user are `DeveloperError`s with the documented texts.
  */
-import type { Snapshot } from "../persistence/persistence.ts";
+import type { Snapshot } from "./snapshot.ts";
 import type { ValueObject } from "../values/value.ts";
 import type { systemTables } from "./catalog.ts";
 import type { Query } from "./query.ts";

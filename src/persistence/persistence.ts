@@ -2,40 +2,17 @@
  * The two narrow interfaces to what is on disk: a snapshot reader, used inside isolates, and a writer,
  * used by the committer alone. Nothing above them knows which database is below (ARCHITECTURE 11).
  */
-import type { Catalog } from "../database/catalog.ts";
 import type {
   CatalogData,
   IndexDefinition,
   IndexId,
   SchemaDefinition,
 } from "../database/catalog.ts";
-import type { KeyInterval } from "../database/read_set.ts";
+import type { Snapshot } from "../database/snapshot.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { WriteSet } from "../database/write_set.ts";
-import type { IndexKey } from "../values/index_key.ts";
 
-/** One revision as stored. `json` is canonical `convex_encoded_json` with system fields. */
-export interface StoredDocument {
-  readonly row: number;
-  readonly json: string;
-}
-
-export type Order = "asc" | "desc";
-
-/**
- * The database as of `timestamp`. Every call is synchronous and answers from that one state until `close`.
- */
-export interface Snapshot {
-  readonly timestamp: Timestamp;
-  readonly catalog: Catalog;
-  /** Of the isolate that opened it: its transactions up to this sequence number are decided in this snapshot. */
-  readonly decidedSequence: number;
-  /** The document with exactly this key in the index. */
-  get(index: IndexId, key: IndexKey): StoredDocument | undefined;
-  /** Up to `limit` documents of the interval, in key order or its reverse. */
-  scan(index: IndexId, interval: KeyInterval, order: Order, limit: number): StoredDocument[];
-  close(): void;
-}
+export type { Order, Snapshot, StoredDocument } from "../database/snapshot.ts";
 
 export interface SnapshotReader {
   /** Begins a read transaction on the newest visible state. One at a time. `isolate` selects `decidedSequence`. */
