@@ -1,4 +1,4 @@
-/** One server with one deployed app for all tests of a file. */
+/** One development server with one app for all tests of a file: errors and log lines reach clients in full. */
 import { type AppOptions, copyApp, makeApp } from "./apps.ts";
 import { Clients } from "./clients.ts";
 import { ServerProcess } from "./server_process.ts";
@@ -9,8 +9,8 @@ const testTimeoutMs = 60_000;
 export interface AppServerOptions extends AppOptions {
   /** Path of the app inside the repository; without it the app is made of `files` alone. */
   readonly app?: string;
-  /** Environment variables of the deployment, set before the push. */
-  readonly variables?: Readonly<Record<string, string>>;
+  /** Environment variables of the deployment, asked for when the server has started. */
+  readonly variables?: () => Readonly<Record<string, string>>;
   /** Environment of the server process: its settings. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -34,12 +34,16 @@ export function appServer(options: AppServerOptions): AppServer {
   let app: string | undefined;
   Deno.test.beforeAll(async () => {
     app = options.app === undefined ? await makeApp(options) : await copyApp(options.app, options);
-    server = await ServerProcess.start({ environment: options.environment ?? {} });
-    for (const [name, value] of Object.entries(options.variables ?? {})) {
+    server = await ServerProcess.start({
+      command: "dev",
+      app,
+      environment: options.environment ?? {},
+    });
+    await server.firstLine(/Functions ready/);
+    for (const [name, value] of Object.entries(options.variables?.() ?? {})) {
       const result = await server.command("env", "set", name, value);
       if (result.code !== 0) throw new Error(result.output);
     }
-    await server.deploy(app);
   });
   Deno.test.afterAll(async () => {
     await server?.stop();

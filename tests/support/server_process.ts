@@ -94,7 +94,12 @@ export class ServerProcess implements AsyncDisposable {
     return this.#output.text;
   }
 
-  /** Resolves with the first line printed from now on that matches. */
+  /** Resolves with what matches in the first line that does, among those printed already or later. */
+  async firstLine(pattern: RegExp): Promise<string> {
+    return await within(this.#output.firstMatch(pattern), 30_000, `a line matching ${pattern}`);
+  }
+
+  /** Like `firstLine`, for lines printed from now on. */
   async nextLine(pattern: RegExp): Promise<string> {
     return await within(this.#output.nextMatch(pattern), 30_000, `a line matching ${pattern}`);
   }
