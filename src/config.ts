@@ -192,6 +192,20 @@ export const settings = {
     2_000_000_000,
     "Body of a push, in bytes.",
   ),
+  requestBodiesBytesMax: setting(
+    "HULL_REQUEST_BODIES_BYTES_MAX",
+    512 * MiB,
+    MiB,
+    64 * 1024 * MiB,
+    "Bodies above 64 KiB that are being received at the same time, together, in bytes.",
+  ),
+  requestBodyTimeoutS: setting(
+    "HULL_REQUEST_BODY_TIMEOUT_S",
+    300,
+    1,
+    86_400,
+    "Time in which a request body above 64 KiB must arrive, in seconds.",
+  ),
   socketMessageBytesMax: setting(
     "HULL_SOCKET_MESSAGE_BYTES_MAX",
     64 * MiB,
