@@ -17,6 +17,8 @@ export const randomIdBytes = 14;
 const textLengthMin = 31;
 const textLengthMax = 37;
 const footerBytes = 2;
+/** What each group of seven bits of a varint counts, the least significant first. */
+const groupWeights = [1, 2 ** 7, 2 ** 14, 2 ** 21, 2 ** 28];
 const tableNumberMax = 2 ** 32 - 1;
 const dayMs = 24 * 60 * 60 * 1000;
 
@@ -44,43 +46,53 @@ export function encodeId(tableNumber: number, internalId: Uint8Array): string {
 
 /** @throws DeveloperError when `text` is no id. */
 export function decodeId(text: string): DecodedId {
-  const result = decode(text);
-  if (typeof result === "string") {
-    throw new DeveloperError("InvalidArgument", `Unable to decode ID: ${result}`);
-  }
-  return result;
+  const tableNumber = mustIdTableNumber(text);
+  const length = decodeBase32(text);
+  return {
+    tableNumber,
+    internalId: scratch.slice(length - footerBytes - internalIdBytes, length - footerBytes),
+  };
 }
 
-/** Like `decodeId`; undefined when `text` is no id. Whether its table exists is another question. */
-export function tryDecodeId(text: string): DecodedId | undefined {
-  const result = decode(text);
-  return typeof result === "string" ? undefined : result;
+/** The table number of an id. @throws DeveloperError when `text` is no id. */
+export function mustIdTableNumber(text: string): number {
+  const result = decodeTableNumber(text);
+  if (typeof result === "number") return result;
+  throw new DeveloperError("InvalidArgument", `Unable to decode ID: ${result}`);
 }
 
-/** The parts of an id, or what is wrong with it. Only the one canonical text of an id is accepted. */
-function decode(text: string): DecodedId | string {
-  const invalidLength = `Invalid ID length ${text.length}`;
-  if (text.length < textLengthMin || text.length > textLengthMax) return invalidLength;
-  const bytes = decodeBase32(text);
-  if (bytes === undefined) return "ID wasn't valid base32";
+/** The table number of an id; undefined when `text` is no id. Whether that table exists is another question. */
+export function idTableNumber(text: string): number | undefined {
+  const result = decodeTableNumber(text);
+  return typeof result === "number" ? result : undefined;
+}
+
+/** The table number, or what is wrong with the id. Only the one canonical text of an id is accepted. */
+function decodeTableNumber(text: string): number | string {
+  if (text.length < textLengthMin || text.length > textLengthMax) return invalidLength(text);
+  const length = decodeBase32(text);
+  if (length === 0) return "ID wasn't valid base32";
 
   let tableNumber = 0;
-  let length = 0;
-  for (let more = true; more; length++) {
-    if (length === 5) return "Invalid table number";
-    const byte = bytes[length]!;
-    tableNumber += (byte & 0x7f) * 0x80 ** length;
+  let groups = 0;
+  for (let more = true; more; groups++) {
+    if (groups === groupWeights.length) return "Invalid table number";
+    const byte = scratch[groups]!;
+    tableNumber += (byte & 0x7f) * groupWeights[groups]!;
     more = byte >= 0x80;
   }
-  const padded = length > 1 && bytes[length - 1] === 0;
+  const padded = groups > 1 && scratch[groups - 1] === 0;
   if (padded || tableNumber === 0 || tableNumber > tableNumberMax) return "Invalid table number";
 
-  const footerStart = length + internalIdBytes;
-  if (bytes.length !== footerStart + footerBytes) return invalidLength;
-  const footer = bytes[footerStart]! | (bytes[footerStart + 1]! << 8);
-  const version = footer ^ fletcher16(bytes, footerStart);
-  if (version !== 0) return `Invalid ID version ${version} (expected 0)`;
-  return { tableNumber, internalId: bytes.subarray(length, footerStart) };
+  const footerStart = groups + internalIdBytes;
+  if (length !== footerStart + footerBytes) return invalidLength(text);
+  const footer = scratch[footerStart]! | (scratch[footerStart + 1]! << 8);
+  const version = footer ^ fletcher16(scratch, footerStart);
+  return version === 0 ? tableNumber : `Invalid ID version ${version} (expected 0)`;
+}
+
+function invalidLength(text: string): string {
+  return `Invalid ID length ${text.length}`;
 }
 
 function fletcher16(bytes: ArrayLike<number>, length: number): number {
@@ -95,7 +107,7 @@ function fletcher16(bytes: ArrayLike<number>, length: number): number {
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const invalidDigit = 255;
-const digits = new Uint8Array(128).fill(invalidDigit);
+const digits = new Uint8Array(256).fill(invalidDigit);
 for (let i = 0; i < alphabet.length; i++) digits[alphabet.charCodeAt(i)] = i;
 
 function encodeBase32(bytes: readonly number[]): string {
@@ -110,23 +122,26 @@ function encodeBase32(bytes: readonly number[]): string {
   return bits === 0 ? text : text + alphabet[(buffer << (5 - bits)) & 31];
 }
 
-/** Undefined unless `encodeBase32` would give the same text back. */
-function decodeBase32(text: string): Uint8Array | undefined {
-  const bytes = new Uint8Array(Math.floor(text.length * 5 / 8));
+/** The bytes of the text in hand; reused, because ids are read all the time. */
+const scratch = new Uint8Array(Math.floor(textLengthMax * 5 / 8));
+
+/** Fills `scratch` and returns the number of bytes: zero unless `encodeBase32` would give the same text back. */
+function decodeBase32(text: string): number {
   let length = 0;
   let buffer = 0;
   let bits = 0;
   for (let i = 0; i < text.length; i++) {
-    const digit = digits[text.charCodeAt(i)] ?? invalidDigit;
-    if (digit === invalidDigit) return undefined;
+    const unit = text.charCodeAt(i);
+    const digit = unit < digits.length ? digits[unit]! : invalidDigit;
+    if (digit === invalidDigit) return 0;
     buffer = (buffer << 5) | digit;
     bits += 5;
     if (bits >= 8) {
       bits -= 8;
-      bytes[length++] = buffer >> bits;
+      scratch[length++] = buffer >> bits;
       buffer &= 0xff;
     }
   }
   const unused = buffer & ((1 << bits) - 1);
-  return bits < 5 && unused === 0 ? bytes : undefined;
+  return bits < 5 && unused === 0 ? length : 0;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { decodeId, encodeId, generateId, tryDecodeId } from "./document_id.ts";
+import { decodeId, encodeId, generateId, idTableNumber } from "./document_id.ts";
 
 const internalId = Uint8Array.from({ length: 16 }, (_, i) => i);
 
@@ -32,7 +32,8 @@ Deno.test("semantics 30: ids round trip, and no altered text decodes to the same
     const at = position % text.length;
     const altered = text.slice(0, at) + "0123456789abcdefghjkmnpqrstvwxyz"[digit] +
       text.slice(at + 1);
-    if (altered !== text) assert.notDeepEqual(tryDecodeId(altered), tryDecodeId(text));
+    if (altered === text || idTableNumber(altered) === undefined) return;
+    assert.notDeepEqual(decodeId(altered), decodeId(text));
   }));
 });
 
@@ -59,6 +60,6 @@ Deno.test("http-api 101: what is no id is refused with its reason", () => {
   ];
   for (const [text, message] of cases) {
     assert.throws(() => decodeId(text), { name: "DeveloperError", message }, text);
-    assert.equal(tryDecodeId(text), undefined);
+    assert.equal(idTableNumber(text), undefined);
   }
 });

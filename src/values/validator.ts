@@ -6,7 +6,7 @@
  */
 import { DeveloperError } from "../errors.ts";
 import { compareValues } from "./compare.ts";
-import { tryDecodeId } from "./document_id.ts";
+import { idTableNumber } from "./document_id.ts";
 import { renderField, renderFloat, renderValue } from "./render.ts";
 import { decodeValue, isValueObject, type Value, type ValueObject } from "./value.ts";
 
@@ -193,8 +193,8 @@ class IdValidator extends Validator {
 }
 
 function tableNameOf(id: Value, tables: TableNames): string | undefined {
-  const decoded = typeof id === "string" ? tryDecodeId(id) : undefined;
-  return decoded && tables(decoded.tableNumber);
+  const tableNumber = typeof id === "string" ? idTableNumber(id) : undefined;
+  return tableNumber && tables(tableNumber);
 }
 
 class ArrayValidator extends Validator {
