@@ -16,7 +16,8 @@ author.value = localStorage.getItem("author") ?? `Guest ${Math.floor(100 + Math.
 author.addEventListener("change", () => localStorage.setItem("author", author.value.trim()));
 
 element("curl").textContent = `curl -d '{"author": "Curl", "body": "Hello world"}' \\
-  -H 'content-type: application/json' ${location.origin}/postMessage`;
+  -H 'content-type: application/json' \\
+  ${location.origin}/postMessage`;
 
 // Messages
 
