@@ -17,6 +17,8 @@ export interface CommitRequest {
   readonly writes: WriteSet;
   /** Absent for writes made by the server itself. */
   readonly origin?: TransactionOrigin;
+  /** The mutation, as `dir/mod.js:fn`: what a conflict with these writes names as its `writer`. */
+  readonly source?: string;
   /**
    * Sequence numbers of earlier transactions of the same isolate whose writes this one read before they were
    * decided. Their write log entries are no conflict for it; if one of them did not commit, it conflicts.
@@ -32,8 +34,13 @@ export interface CommitRequest {
 
 export type CommitOutcome =
   | { readonly kind: "committed"; readonly timestamp: Timestamp }
-  /** `table`/`id` name a document that changed, when known; `writer` the function path that wrote it. */
-  | { readonly kind: "conflict"; readonly table?: string; readonly id?: string }
+  /** `table`/`id` name a document that changed, when known; `writer` the `source` of what changed it. */
+  | {
+    readonly kind: "conflict";
+    readonly table?: string;
+    readonly id?: string;
+    readonly writer?: string;
+  }
   /** This session request had already committed; nothing was written now. */
   | { readonly kind: "replayed"; readonly record: SessionRecord };
 
