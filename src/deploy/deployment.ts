@@ -33,5 +33,6 @@ export interface DeploymentRecord {
 export const recordKeys = {
   deployment: "deployment",
   environmentVariables: "environment_variables",
+  canonicalUrls: "canonical_urls",
   instance: "instance",
 } as const;
