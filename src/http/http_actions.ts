@@ -1,0 +1,148 @@
+/**
+ * The app's HTTP actions (http-api 5): every request that is not for the API. Bodies are held whole in
+ * both directions, which their limits of 20 MiB allow.
+ */
+import type { Authenticator } from "../auth/authenticate.ts";
+import { anonymous, type Principal } from "../auth/identity.ts";
+import type { Config } from "../config.ts";
+import { RequestError } from "../errors.ts";
+import { failureText } from "../functions/failure_text.ts";
+import type { Functions, HttpResult } from "../functions/functions.ts";
+import type { RequestIds } from "../functions/request_id.ts";
+import type { HttpActionResponse } from "../isolate/protocol.ts";
+import { type BodyReader, BodyTooLargeError } from "./request_body.ts";
+import type { AppHandler } from "./request_handler.ts";
+import { errorResponse, methodNotAllowed, plainText } from "./responses.ts";
+
+export interface HttpActionsOptions {
+  readonly authenticator: Authenticator;
+  readonly bodies: BodyReader;
+  readonly config: Pick<Config, "httpActionBodyBytesMax">;
+  readonly requestIds: RequestIds;
+  /** Hide what went wrong from callers (http-api 71). */
+  readonly redact: boolean;
+}
+
+const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const methodsWithoutBody = new Set(["GET", "HEAD", "OPTIONS"]);
+const greeting = "This is a Hull server. See /version for its version.";
+
+export class HttpActions implements AppHandler {
+  readonly #functions: Functions;
+  readonly #options: HttpActionsOptions;
+
+  constructor(functions: Functions, options: HttpActionsOptions) {
+    this.#functions = functions;
+    this.#options = options;
+  }
+
+  async handle(request: Request, target: string): Promise<Response> {
+    if (!methods.includes(request.method)) {
+      return methodNotAllowed(request.method, methods.join(", "));
+    }
+    try {
+      return await this.#run(request, target);
+    } catch (error) {
+      if (error instanceof BodyTooLargeError) return plainText(error.message, 413);
+      return errorResponse(error);
+    }
+  }
+
+  async #run(request: Request, target: string): Promise<Response> {
+    const { method } = request;
+    const body = methodsWithoutBody.has(method)
+      ? new Uint8Array(0)
+      : await this.#options.bodies.bytes(request, this.#options.config.httpActionBodyBytesMax);
+    const { principal, identityError } = await this.#authenticate(request);
+    const requestId = this.#options.requestIds.requestId();
+    const result = await this.#functions.httpAction({
+      method,
+      url: clientUrl(request, target),
+      headers: [...request.headers],
+      body,
+      ...(identityError === undefined ? {} : { identityError }),
+    }, { caller: principal, requestId, origin: "HttpEndpoint" });
+    if (result.ok) return actionResponse(result.response, result.body);
+    if ("failure" in result) return failureResponse(result, requestId, this.#options.redact);
+    return method === "GET" && target === "/"
+      ? plainText(greeting)
+      : plainText(result.notFound, 404);
+  }
+
+  /** A bad credential does not stop the action; it shows when the action asks who called (http-api 63). */
+  async #authenticate(
+    request: Request,
+  ): Promise<{ principal: Principal; identityError?: string }> {
+    const authorization = request.headers.get("authorization");
+    if (authorization === null) return { principal: anonymous };
+    try {
+      return { principal: await this.#options.authenticator.request(authorization, null) };
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      return { principal: anonymous, identityError: error.message };
+    }
+  }
+}
+
+/**
+ * The URL as the client sees it, of which a proxy in front of us tells scheme and host (http-api 60).
+ * @throws RequestError when what it tells makes no URL.
+ */
+function clientUrl({ headers, url }: Request, target: string): string {
+  const forwarded = headers.get("forwarded") ?? "";
+  const scheme = firstOf(headers.get("x-forwarded-proto")) ?? parameterOf(forwarded, "proto");
+  const host = firstOf(headers.get("x-forwarded-host")) ?? parameterOf(forwarded, "host") ??
+    headers.get("host") ?? new URL(url).host;
+  const clientUrl = `${scheme?.toLowerCase() === "https" ? "https" : "http"}://${host}${target}`;
+  if (!URL.canParse(clientUrl)) {
+    throw new RequestError("badRequest", "InvalidHost", `${JSON.stringify(host)} is no valid host`);
+  }
+  return clientUrl;
+}
+
+/** A proxy behind a proxy appends its own value; the first is the client's. */
+function firstOf(list: string | null): string | undefined {
+  return list?.split(",", 1)[0]?.trim() || undefined;
+}
+
+/** A parameter of the first element of a `Forwarded` header (RFC 7239). */
+function parameterOf(forwarded: string, name: string): string | undefined {
+  const element = forwarded.split(",")[0]!;
+  return new RegExp(`(?:^|;)\\s*${name}="?([^";]+)"?`, "i").exec(element)?.[1];
+}
+
+/** These describe how bytes travel on one connection, which is between us and the client. */
+const connectionHeaders = new Set([
+  "connection",
+  "content-length",
+  "keep-alive",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** For HEAD the body is left out on the way to the client, after its length was announced. */
+function actionResponse({ status, headers }: HttpActionResponse, body: Uint8Array): Response {
+  const own = new Headers();
+  for (const [name, value] of headers) {
+    if (!connectionHeaders.has(name.toLowerCase())) own.append(name, value);
+  }
+  const hasNoBody = status === 204 || status === 205 || status === 304;
+  return new Response(hasNoBody ? null : body as Uint8Array<ArrayBuffer>, { status, headers: own });
+}
+
+/** http-api 71. */
+function failureResponse(
+  { failure }: Extract<HttpResult, { readonly failure: unknown }>,
+  requestId: string,
+  redact: boolean,
+): Response {
+  const head = `[Request ID: ${requestId}] Server Error`;
+  const text = redact
+    ? { code: head }
+    : { code: `${head}: ${failure.message}`, trace: failureText(failure) };
+  const data = failure.data === undefined ? {} : { data: JSON.parse(failure.data) };
+  return new Response(JSON.stringify({ ...text, ...data }), {
+    status: 500,
+    headers: { "content-type": "application/json" },
+  });
+}

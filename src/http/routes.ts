@@ -1,0 +1,120 @@
+/**
+ * The paths of the API, in one table. Every other path belongs to the app's HTTP actions, so a path
+ * stands here only because a client, the command line or the dashboard calls it.
+ *
+ * In a path `*` is one segment, `**` is the rest, `*semver*` is a version number.
+ */
+import type { ApiRequest } from "./api_request.ts";
+
+export type ApiHandler = (request: ApiRequest) => Response | Promise<Response>;
+
+/** Handlers by method; `GET` answers `HEAD` too. */
+export type Route = Readonly<Partial<Record<"GET" | "POST", ApiHandler>>>;
+
+/** Everything that the API can do, by name. */
+export type ApiHandlers = Readonly<
+  Record<
+    // Function calls (http-api 2)
+    | "query"
+    | "queryFromUrl"
+    | "queryTimestamp"
+    | "queryAtTimestamp"
+    | "queryBatch"
+    | "mutation"
+    | "action"
+    | "anyFunction"
+    | "runFunction"
+    // Live clients and files
+    | "sync"
+    | "uploadFile"
+    | "downloadFile"
+    // Administration (deploy-protocol 2–8)
+    | "checkAdminKey"
+    | "canonicalUrls"
+    | "updateCanonicalUrl"
+    | "updateEnvironmentVariables"
+    | "listEnvironmentVariables"
+    | "streamFunctionLogs"
+    | "streamExecutions"
+    | "configHashes"
+    | "startPush"
+    | "evaluatePush"
+    | "evaluateSchema"
+    | "waitForSchema"
+    | "finishPush"
+    | "reportPushCompleted"
+    // Service (http-api 3)
+    | "version"
+    | "instanceName"
+    | "echo",
+    ApiHandler
+  >
+>;
+
+/** Finds the route of a path. */
+export class RouteTable {
+  readonly #exact = new Map<string, Route>();
+  readonly #patterns: { readonly path: RegExp; readonly route: Route }[] = [];
+
+  constructor(handlers: ApiHandlers) {
+    for (const [path, route] of routes(handlers)) {
+      if (path.includes("*")) this.#patterns.push({ path: patternOf(path), route });
+      else this.#exact.set(path, route);
+    }
+  }
+
+  /** Undefined: the path is the app's. */
+  find(path: string): Route | undefined {
+    const exact = this.#exact.get(path);
+    if (exact !== undefined || !path.startsWith("/api/")) return exact;
+    return this.#patterns.find((pattern) => pattern.path.test(path))?.route;
+  }
+}
+
+function routes(handlers: ApiHandlers): readonly (readonly [path: string, route: Route])[] {
+  return [
+    ["/api/query", { POST: handlers.query, GET: handlers.queryFromUrl }],
+    ["/api/query_ts", { POST: handlers.queryTimestamp }],
+    ["/api/query_at_ts", { POST: handlers.queryAtTimestamp }],
+    ["/api/query_batch", { POST: handlers.queryBatch }],
+    ["/api/mutation", { POST: handlers.mutation }],
+    ["/api/action", { POST: handlers.action }],
+    ["/api/function", { POST: handlers.anyFunction }],
+    ["/api/run/**", { POST: handlers.runFunction }],
+
+    ["/api/sync", { GET: handlers.sync }],
+    ["/api/*semver*/sync", { GET: handlers.sync }],
+    ["/api/storage/upload", { POST: handlers.uploadFile }],
+    ["/api/storage/*", { GET: handlers.downloadFile }],
+
+    ["/api/check_admin_key", { GET: handlers.checkAdminKey }],
+    ["/api/v1/get_canonical_urls", { GET: handlers.canonicalUrls }],
+    ["/api/v1/update_canonical_url", { POST: handlers.updateCanonicalUrl }],
+    ["/api/update_canonical_url", { POST: handlers.updateCanonicalUrl }],
+    ["/api/v1/update_environment_variables", { POST: handlers.updateEnvironmentVariables }],
+    ["/api/update_environment_variables", { POST: handlers.updateEnvironmentVariables }],
+    ["/api/v1/list_environment_variables", { GET: handlers.listEnvironmentVariables }],
+    ["/api/stream_function_logs", { GET: handlers.streamFunctionLogs }],
+    ["/api/stream_udf_execution", { GET: handlers.streamExecutions }],
+    ["/api/get_config_hashes", { POST: handlers.configHashes }],
+    ["/api/deploy2/start_push", { POST: handlers.startPush }],
+    ["/api/deploy2/evaluate_push", { POST: handlers.evaluatePush }],
+    ["/api/deploy2/evaluate_schema", { POST: handlers.evaluateSchema }],
+    ["/api/deploy2/wait_for_schema", { POST: handlers.waitForSchema }],
+    ["/api/deploy2/finish_push", { POST: handlers.finishPush }],
+    ["/api/deploy2/report_push_completed", { POST: handlers.reportPushCompleted }],
+
+    ["/version", { GET: handlers.version }],
+    ["/instance_version", { GET: handlers.version }],
+    ["/instance_name", { GET: handlers.instanceName }],
+    ["/echo", { POST: handlers.echo }],
+  ];
+}
+
+function patternOf(path: string): RegExp {
+  const source = path
+    .replaceAll("*semver*", String.raw`\d+\.\d+\.\d+[^/]*`)
+    .replaceAll("**", ".+")
+    .replaceAll(/(?<!\])\*/g, "[^/]+");
+  return new RegExp(`^${source}$`);
+}
