@@ -22,7 +22,6 @@ const urls = { cloud: "http://cloud", site: "http://site" };
 function setUp(options: { readonly failCommits?: boolean } = {}) {
   const records = new Map<string, string | null>();
   const active: DeploymentManifest[] = [];
-  const retired: string[] = [];
   const live = new LiveDeployment({
     committer: {
       async changeCatalog(change: CatalogChange) {
@@ -31,10 +30,9 @@ function setUp(options: { readonly failCommits?: boolean } = {}) {
         return { timestamp: zeroTimestamp, catalog: {} as CatalogData };
       },
     },
-    isolates: { deploy: () => {}, retire: (id) => void retired.push(id) },
     functions: { setDeployment: (_record, manifest) => void active.push(manifest) },
   }, { dataFolder: "/data", defaultUrls: urls, fileStorageSecret: "s" });
-  return { live, records, active, retired };
+  return { live, records, active };
 }
 
 Deno.test("LiveDeployment has no manifest before the first push, but keeps variables", async () => {
@@ -57,12 +55,11 @@ Deno.test("LiveDeployment has no manifest before the first push, but keeps varia
 });
 
 Deno.test("deploy-protocol 5: a change of variables takes effect under a new manifest", async () => {
-  const { live, active, retired } = setUp();
+  const { live, active } = setUp();
   await live.push(record, {}, {});
   await live.changeEnvironmentVariables([{ name: "A", value: "1" }]);
   await live.changeUrl("site", "https://site.example");
   assert.equal(new Set(active.map(({ id }) => id)).size, 3);
-  assert.deepEqual(retired, [active[0]!.id, active[1]!.id]);
   assert.equal(active[2]!.environmentVariables.A, "1");
   assert.equal(active[2]!.environmentVariables.CONVEX_SITE_URL, "https://site.example");
 });
