@@ -8,6 +8,8 @@ export interface LiveDeploymentOptions {
   readonly dataFolder: string;
   /** CONVEX_CLOUD_URL and CONVEX_SITE_URL as they are now. */
   readonly builtInVariables: () => Readonly<Record<string, string>>;
+  /** See src/database/storage_urls.ts. */
+  readonly fileStorageSecret: string;
   /** Makes calls that begin from now on run under this deployment. */
   readonly use: (record: DeploymentRecord, manifest: DeploymentManifest) => void;
 }
@@ -74,6 +76,7 @@ export class LiveDeployment {
       environmentVariables: { ...this.#variables, ...this.#options.builtInVariables() },
       importSeed: udfConfig.importSeed,
       importTimeMs: udfConfig.importTimeMs,
+      fileStorageSecret: this.#options.fileStorageSecret,
     };
   }
 }
