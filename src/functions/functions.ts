@@ -24,6 +24,12 @@ export interface CallContext {
   /** 16 hex digits, or what the client sent as Convex-Request-Id. */
   readonly requestId: string;
   readonly origin: CallOrigin;
+  /** Component to call into; absent or empty: the app itself. */
+  readonly componentPath?: string;
+  /** The scheduled job on whose behalf the call is made. */
+  readonly scheduledFunctionId?: string;
+  /** Execution id of the action that makes the call, for logs. */
+  readonly parentExecutionId?: string;
 }
 
 /** How a call ended; `value` is JSON text in convex_encoded_json. */
@@ -73,11 +79,22 @@ export interface Functions {
     args: string,
     context: CallContext,
     session?: { readonly sessionId: string; readonly requestId: number },
+    /** Told the commit timestamp as soon as it is decided, before it is durable. */
+    onCommitted?: (timestamp: Timestamp) => void,
   ): Promise<FunctionResult & { readonly timestamp?: Timestamp }>;
   action(path: string, args: string, context: CallContext): Promise<FunctionResult>;
   /** Any kind, found out by path: `/api/function`, `hull run`, scheduled functions. */
   any(path: string, args: string, context: CallContext): Promise<FunctionResult>;
   httpAction(request: HttpRequestData, context: CallContext): Promise<HttpResult>;
+}
+
+/** `Functions` for those who follow several queries at one timestamp. */
+export interface FollowableFunctions extends Functions {
+  /**
+   * Runs `work` while no mutation commits, or the beginning of it if it takes long: for a reader that needs
+   * several results of one timestamp and is slower than the writers.
+   */
+  whileCommitsWait<T>(work: () => Promise<T>): Promise<T>;
 }
 
 export interface HttpRequestData {

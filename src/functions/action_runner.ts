@@ -1,0 +1,137 @@
+/** Actions and HTTP actions: run once, never again, with a host that performs what they ask for. */
+import { assert } from "../assert.ts";
+import { errorMessage, FunctionError } from "../errors.ts";
+import type { ActionHost, CallResult } from "../isolate/isolates.ts";
+import type { FunctionCall, LogLine } from "../isolate/protocol.ts";
+import { log as logEvent } from "../logger.ts";
+import type { DeploymentLeases } from "./deployment_leases.ts";
+import type { ExecutionLog, Subject } from "./execution_log.ts";
+import { failed, failureOf, type FunctionCalls, functionResult } from "./function_calls.ts";
+import type { CallContext, FunctionResult, HttpRequestData, HttpResult } from "./functions.ts";
+import { developerFailure, internalFailure } from "./host_failures.ts";
+import { HostOperations, type NestedCalls } from "./host_operations.ts";
+import type { HostServices } from "./host_services.ts";
+import { matchRoute } from "./http_routes.ts";
+import { renderLogLines } from "./log_lines.ts";
+import { type DeployedFunction, identityOf, type Modules } from "./modules.ts";
+
+export interface ActionRunnerParts {
+  readonly modules: Modules;
+  readonly isolates: DeploymentLeases;
+  readonly calls: FunctionCalls;
+  readonly log: ExecutionLog;
+  readonly services: HostServices;
+  /** For the functions that actions call. */
+  readonly functions: NestedCalls;
+}
+
+const encoder = new TextEncoder();
+
+export class ActionRunner {
+  readonly #parts: ActionRunnerParts;
+
+  constructor(parts: ActionRunnerParts) {
+    this.#parts = parts;
+  }
+
+  /** See `Functions.action`. */
+  async run(path: string, args: string, context: CallContext): Promise<FunctionResult> {
+    const { modules, calls } = this.#parts;
+    let action: DeployedFunction;
+    try {
+      action = modules.resolve(path, "action", context);
+    } catch (error) {
+      if (error instanceof FunctionError) return failed(error.failure);
+      throw error;
+    }
+    const call = calls.of(action, context);
+    const { answer, printed } = await this.#execute(action, call, encoder.encode(args), context);
+    return { ...functionResult(answer), logLines: renderLogLines(printed) };
+  }
+
+  /** See `Functions.httpAction`. */
+  async http(request: HttpRequestData, context: CallContext): Promise<HttpResult> {
+    const { modules, calls } = this.#parts;
+    const { httpRoutes, manifest } = modules;
+    if (httpRoutes === null || manifest === undefined) {
+      return {
+        ok: false,
+        notFound: "This Convex deployment does not have HTTP actions enabled.",
+      };
+    }
+    const route = matchRoute(httpRoutes, request.method, new URL(request.url).pathname);
+    if (route === undefined) return { ok: false, notFound: "No matching routes found" };
+
+    const { method, url, headers, body, identityError } = request;
+    const call: FunctionCall = {
+      ...calls.ofRouter(manifest.id, context),
+      request: { method, url, headers },
+      ...(identityError === undefined ? {} : { identityError }),
+    };
+    const subject: Subject = {
+      kind: "httpAction",
+      path: `${route.method} ${route.path}`,
+      environment: "isolate",
+    };
+    const { answer } = await this.#execute(subject, call, body, context);
+    const { outcome } = answer;
+    if (outcome.kind === "failure") return { ok: false, failure: outcome.failure };
+    assert(outcome.response !== undefined, "an HTTP action that succeeded has a response");
+    return { ok: true, response: outcome.response, body: answer.body };
+  }
+
+  async #execute(
+    subject: Subject,
+    call: FunctionCall,
+    body: Uint8Array,
+    context: CallContext,
+  ): Promise<{ answer: CallResult; printed: readonly LogLine[] }> {
+    const { isolates, log } = this.#parts;
+    const execution = log.begin(subject, context);
+    const printed: LogLine[] = [];
+    const print = (lines: readonly LogLine[]) => {
+      if (lines.length === 0) return;
+      printed.push(...lines);
+      execution.progress(lines);
+    };
+    try {
+      const host = this.#host({ ...context, parentExecutionId: execution.id }, print);
+      const answer = await isolates.runAction(call, body, host);
+      print(answer.logLines);
+      const status = answer.outcome.kind === "success"
+        ? answer.outcome.response?.status
+        : undefined;
+      execution.complete({
+        logLines: [],
+        usage: answer.usage,
+        failure: failureOf(answer),
+        ...(status === undefined ? {} : { status }),
+      });
+      return { answer, printed };
+    } catch (error) {
+      execution.fail(errorMessage(error));
+      throw error;
+    }
+  }
+
+  #host(context: CallContext, log: ActionHost["log"]): ActionHost {
+    const { functions, services } = this.#parts;
+    const operations = new HostOperations(functions, services, {
+      ...context,
+      caller: { kind: "system", identity: identityOf(context.caller) },
+      origin: "Action",
+    });
+    return {
+      log,
+      async operation(operation, fields, body) {
+        try {
+          return await operations.perform(operation, fields, body);
+        } catch (error) {
+          const failure = developerFailure(error);
+          if (failure === undefined) logEvent("error", `${operation} failed`, { error });
+          return { failure: failure ?? internalFailure };
+        }
+      },
+    };
+  }
+}

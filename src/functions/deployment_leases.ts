@@ -1,0 +1,65 @@
+/**
+ * Isolates as the runners use them: each call holds its deployment, and a deployment that was replaced is
+ * retired when its last call has ended. An action may run for half an hour on code that is long gone.
+ */
+import type { ActionHost, CallResult, Isolates } from "../isolate/isolates.ts";
+import type { DeploymentManifest, FunctionCall } from "../isolate/protocol.ts";
+
+export class DeploymentLeases {
+  readonly #isolates: Isolates;
+  readonly #calls = new Map<string, number>();
+  #live: string | undefined;
+
+  constructor(isolates: Isolates) {
+    this.#isolates = isolates;
+  }
+
+  /** Makes a deployment the live one. */
+  deploy(manifest: DeploymentManifest): void {
+    const previous = this.#live;
+    this.#isolates.deploy(manifest);
+    this.#live = manifest.id;
+    if (previous !== undefined) this.#retireIfUnused(previous);
+  }
+
+  async runTransaction(call: FunctionCall, args: string, lane?: string): Promise<CallResult> {
+    this.#acquire(call.deployment);
+    try {
+      return await this.#isolates.runTransaction(call, args, lane);
+    } finally {
+      this.#release(call.deployment);
+    }
+  }
+
+  async runAction(call: FunctionCall, body: Uint8Array, host: ActionHost): Promise<CallResult> {
+    this.#acquire(call.deployment);
+    try {
+      return await this.#isolates.runAction(call, body, host);
+    } finally {
+      this.#release(call.deployment);
+    }
+  }
+
+  aborted(origin: { isolate: number; sequence: number }): void {
+    this.#isolates.aborted(origin);
+  }
+
+  #acquire(deployment: string): void {
+    this.#calls.set(deployment, (this.#calls.get(deployment) ?? 0) + 1);
+  }
+
+  #release(deployment: string): void {
+    const calls = this.#calls.get(deployment)! - 1;
+    if (calls > 0) this.#calls.set(deployment, calls);
+    else {
+      this.#calls.delete(deployment);
+      this.#retireIfUnused(deployment);
+    }
+  }
+
+  #retireIfUnused(deployment: string): void {
+    if (deployment !== this.#live && !this.#calls.has(deployment)) {
+      this.#isolates.retire(deployment);
+    }
+  }
+}

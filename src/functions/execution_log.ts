@@ -1,0 +1,125 @@
+/** What happened to each execution, for the log store. */
+import type { Environment } from "../environment.ts";
+import type { FunctionFailure } from "../errors.ts";
+import type { ExecutionUsage, FunctionKind, LogLine } from "../isolate/protocol.ts";
+import type { LogStore } from "../logs/log_store.ts";
+import { failureText } from "./failure_text.ts";
+import type { CallContext } from "./functions.ts";
+import type { RequestIds } from "./request_id.ts";
+
+/** The function as logs name it. */
+export interface Subject {
+  readonly kind: FunctionKind;
+  /** `messages:list`, or `GET /x`. */
+  readonly path: string;
+  readonly environment: "isolate" | "node";
+}
+
+export interface Completion {
+  readonly logLines: readonly LogLine[];
+  readonly usage: ExecutionUsage | null;
+  readonly failure: FunctionFailure | null;
+  /** HTTP actions. */
+  readonly status?: number;
+}
+
+export class ExecutionLog {
+  readonly #store: LogStore;
+  readonly #environment: Environment;
+  /** Execution ids count up behind this, which tells processes apart. */
+  readonly #idPrefix: string;
+  #idsGiven = 0;
+
+  constructor(store: LogStore, environment: Environment, ids: RequestIds) {
+    this.#store = store;
+    this.#environment = environment;
+    this.#idPrefix = ids.requestId();
+  }
+
+  begin(subject: Subject, context: CallContext): Execution {
+    return new Execution(this.#store, this.#environment, subject, context, this.#nextId());
+  }
+
+  /** A query answered from the cache; worth an entry only while somebody reads along. */
+  cached(subject: Subject, context: CallContext): void {
+    if (!this.#store.isFollowed) return;
+    new Execution(this.#store, this.#environment, subject, context, this.#nextId())
+      .completeCached();
+  }
+
+  #nextId(): string {
+    return `${this.#idPrefix}-${(++this.#idsGiven).toString(16)}`;
+  }
+}
+
+/** One execution, from the moment it is made. */
+export class Execution {
+  readonly id: string;
+  readonly #store: LogStore;
+  readonly #environment: Environment;
+  readonly #subject: Subject;
+  readonly #context: CallContext;
+  readonly #startedMs: number;
+
+  constructor(
+    store: LogStore,
+    environment: Environment,
+    subject: Subject,
+    context: CallContext,
+    id: string,
+  ) {
+    this.id = id;
+    this.#store = store;
+    this.#environment = environment;
+    this.#subject = subject;
+    this.#context = context;
+    this.#startedMs = environment.monotonicMs();
+  }
+
+  /** Lines that an action printed, as they come. */
+  progress(logLines: readonly LogLine[]): void {
+    this.#store.append({
+      kind: "progress",
+      functionKind: this.#subject.kind,
+      identifier: this.#subject.path,
+      logLines,
+      timestampMs: this.#environment.nowMs(),
+      requestId: this.#context.requestId,
+      executionId: this.id,
+    });
+  }
+
+  complete(completion: Completion): void {
+    this.#append(completion, false);
+  }
+
+  /** Ended by an error that is none of the function's. */
+  fail(message: string): void {
+    this.complete({ logLines: [], usage: null, failure: { message, frames: [] } });
+  }
+
+  completeCached(): void {
+    this.#append({ logLines: [], usage: null, failure: null }, true);
+  }
+
+  #append({ logLines, usage, failure, status }: Completion, cached: boolean): void {
+    const { origin, requestId, parentExecutionId } = this.#context;
+    this.#store.append({
+      kind: "completion",
+      functionKind: this.#subject.kind,
+      identifier: this.#subject.path,
+      environment: this.#subject.environment,
+      logLines,
+      timestampMs: this.#environment.nowMs(),
+      cached,
+      origin,
+      requestId,
+      executionId: this.id,
+      ...(parentExecutionId === undefined ? {} : { parentExecutionId }),
+      durationMs: this.#environment.monotonicMs() - this.#startedMs,
+      usage,
+      ...(status === undefined ? {} : { status }),
+      error: failure === null ? null : failureText(failure).trimEnd(),
+    });
+  }
+}

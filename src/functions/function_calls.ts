@@ -1,0 +1,82 @@
+/** From a request to what an isolate is told, and from its answer to what a caller gets. */
+import type { Environment } from "../environment.ts";
+import type { FunctionFailure } from "../errors.ts";
+import type { CallResult } from "../isolate/isolates.ts";
+import type { FunctionCall } from "../isolate/protocol.ts";
+import type { CallContext, FunctionResult } from "./functions.ts";
+import { renderLogLines } from "./log_lines.ts";
+import { type DeployedFunction, identityOf } from "./modules.ts";
+import type { RequestIds } from "./request_id.ts";
+
+/** Chooses time and randomness of each execution; every attempt gets its own (semantics 1.1). */
+export class FunctionCalls {
+  readonly #environment: Environment;
+  readonly #ids: RequestIds;
+
+  constructor(environment: Environment, ids: RequestIds) {
+    this.#environment = environment;
+    this.#ids = ids;
+  }
+
+  of(
+    target: DeployedFunction,
+    context: CallContext,
+    options: { readonly journal?: string | null } = {},
+  ): FunctionCall {
+    const { kind, deployment, module, args, returns } = target;
+    return {
+      ...this.#execution(deployment, context),
+      kind,
+      module,
+      export: target.export,
+      journal: options.journal ?? null,
+      args,
+      returns,
+    };
+  }
+
+  /** The router of `http.js`, which finds the action by itself. */
+  ofRouter(deployment: string, context: CallContext): FunctionCall {
+    return {
+      ...this.#execution(deployment, context),
+      kind: "httpAction",
+      module: "http.js",
+      export: "default",
+      journal: null,
+      args: null,
+      returns: null,
+    };
+  }
+
+  #execution(deployment: string, context: CallContext) {
+    const { requestId, scheduledFunctionId } = context;
+    return {
+      deployment,
+      requestId,
+      identity: identityOf(context.caller),
+      nowMs: this.#environment.nowMs(),
+      seed: this.#ids.seed(),
+      ...(scheduledFunctionId === undefined ? {} : { scheduledFunctionId }),
+    };
+  }
+}
+
+const decoder = new TextDecoder();
+
+export function functionResult({ outcome, body, logLines }: CallResult): FunctionResult {
+  const lines = renderLogLines(logLines);
+  return outcome.kind === "success"
+    ? { ok: true, value: decoder.decode(body), logLines: lines }
+    : failed(outcome.failure, lines);
+}
+
+export function failed(
+  failure: FunctionFailure,
+  logLines: readonly string[] = [],
+): FunctionResult & { readonly ok: false } {
+  return { ok: false, failure, logLines };
+}
+
+export function failureOf({ outcome }: CallResult): FunctionFailure | null {
+  return outcome.kind === "failure" ? outcome.failure : null;
+}

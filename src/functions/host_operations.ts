@@ -1,0 +1,182 @@
+/**
+ * Operations that a running action asks the server for (function-abi 8, 9, 13). What an isolate sends:
+ *
+ *   runQuery, runMutation, runAction   fields: the function's address; body: its arguments
+ *   schedule                           address and `ts` in seconds; body: arguments       → job id
+ *   cancelJob                          `id`                                               → null
+ *   storageStore                       `contentType`?, `sha256`?; body: the bytes         → storage id
+ *   storageGet                         `storageId`   → body: the bytes, fields `found`, `contentType`
+ *   storageDelete, storageGetUrl, storageGetMetadata      `storageId`
+ *   storageGenerateUploadUrl           nothing
+ *
+ * An address is `name` (`dir/mod:fn`) or `functionHandle`. Arguments are JSON text of one object or of an
+ * array. Answers are JSON text unless said otherwise.
+ */
+import { DeveloperError, FunctionError } from "../errors.ts";
+import type { Timestamp } from "../database/timestamp.ts";
+import type { HostOperation } from "../isolate/protocol.ts";
+import type { CallContext, FunctionResult, QueryRequest, QueryResult } from "./functions.ts";
+import { calleeFailure } from "./host_failures.ts";
+import type { ActionCaller, HostServices } from "./host_services.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export interface OperationAnswer {
+  readonly body: Uint8Array;
+  readonly fields?: Record<string, unknown>;
+}
+
+/** The part of `Functions` that actions reach. */
+export interface NestedCalls {
+  query(request: QueryRequest): Promise<QueryResult>;
+  durable(timestamp: Timestamp): Promise<void>;
+  mutation(path: string, args: string, context: CallContext): Promise<FunctionResult>;
+  action(path: string, args: string, context: CallContext): Promise<FunctionResult>;
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The operations of one action. */
+export class HostOperations {
+  readonly #functions: NestedCalls;
+  readonly #services: HostServices;
+  /** Of the functions it calls. */
+  readonly #context: CallContext;
+
+  constructor(functions: NestedCalls, services: HostServices, context: CallContext) {
+    this.#functions = functions;
+    this.#services = services;
+    this.#context = context;
+  }
+
+  /** @throws FunctionError or DeveloperError for what the action's code may catch, anything for the rest. */
+  async perform(
+    operation: HostOperation,
+    fields: Fields,
+    body: Uint8Array,
+  ): Promise<OperationAnswer> {
+    switch (operation) {
+      case "runQuery":
+        return text(valueOf(await this.#query(addressOf(fields), argumentsOf(body))));
+      case "runMutation":
+        return text(valueOf(await this.#call("mutation", fields, body)));
+      case "runAction":
+        return text(valueOf(await this.#call("action", fields, body)));
+      case "schedule":
+        return json(await this.#schedule(fields, body));
+      case "cancelJob":
+        await this.#services.cancelJob(stringField(fields, "id"), this.#caller());
+        return json(null);
+      case "storageStore":
+        return json(await this.#storeFile(fields, body));
+      case "storageGet":
+        return await this.#getFile(stringField(fields, "storageId"));
+      case "storageDelete":
+        await this.#services.deleteFile(stringField(fields, "storageId"));
+        return json(null);
+      case "storageGetUrl":
+        return json(await this.#services.getFileUrl(stringField(fields, "storageId")));
+      case "storageGetMetadata": {
+        const metadata = await this.#services.getFileMetadata(stringField(fields, "storageId"));
+        return text(metadata ?? "null");
+      }
+      case "storageGenerateUploadUrl":
+        return json(await this.#services.generateUploadUrl());
+    }
+  }
+
+  async #query(path: string, args: string): Promise<FunctionResult> {
+    const { result, timestamp } = await this.#functions.query({
+      path,
+      args,
+      journal: null,
+      context: this.#context,
+    });
+    // An action may tell the whole world.
+    await this.#functions.durable(timestamp);
+    return result;
+  }
+
+  #call(kind: "mutation" | "action", fields: Fields, body: Uint8Array): Promise<FunctionResult> {
+    return this.#functions[kind](addressOf(fields), argumentsOf(body), this.#context);
+  }
+
+  #schedule(fields: Fields, body: Uint8Array): Promise<string> {
+    const timeS = fields.ts;
+    if (typeof timeS !== "number") throw invalidArgument("ts", "scheduler", "expected a number");
+    const job = { path: addressOf(fields), args: argumentsOf(body), timeS };
+    return this.#services.schedule(job, this.#caller());
+  }
+
+  #storeFile(fields: Fields, bytes: Uint8Array): Promise<string> {
+    return this.#services.storeFile({
+      bytes,
+      contentType: optionalString(fields, "contentType"),
+      sha256: optionalString(fields, "sha256"),
+    });
+  }
+
+  async #getFile(storageId: string): Promise<OperationAnswer> {
+    const file = await this.#services.getFile(storageId);
+    return file === null
+      ? { body: new Uint8Array(0), fields: { found: false } }
+      : { body: file.bytes, fields: { found: true, contentType: file.contentType } };
+  }
+
+  #caller(): ActionCaller {
+    const { requestId, scheduledFunctionId = null } = this.#context;
+    return { requestId, scheduledFunctionId };
+  }
+}
+
+function valueOf(result: FunctionResult): string {
+  if (result.ok) return result.value;
+  throw new FunctionError(calleeFailure(result.failure));
+}
+
+/** The path of the function that is meant. A handle ends with it: `function://ID#PATH`. */
+function addressOf(fields: Fields): string {
+  const { name, functionHandle, reference } = fields;
+  if (typeof name === "string") return name;
+  if (typeof functionHandle === "string") {
+    const path = /^function:\/\/[^#]*#(.+)$/.exec(functionHandle)?.[1];
+    if (path !== undefined) return path;
+    throw new DeveloperError("FunctionHandleNotFound", "Function handle not found");
+  }
+  if (typeof reference === "string") {
+    throw new DeveloperError("InvalidReference", `Couldn't resolve ${reference}`);
+  }
+  throw new DeveloperError("InvalidArgument", "Missing required argument 'name'");
+}
+
+function argumentsOf(body: Uint8Array): string {
+  const args = decoder.decode(body);
+  return args.startsWith("[") ? args : `[${args}]`;
+}
+
+function stringField(fields: Fields, name: string): string {
+  const value = fields[name];
+  if (typeof value !== "string") throw invalidArgument(name, "operation", "expected a string");
+  return value;
+}
+
+function optionalString(fields: Fields, name: string): string | null {
+  const value = fields[name];
+  return typeof value === "string" ? value : null;
+}
+
+function invalidArgument(name: string, method: string, reason: string): DeveloperError {
+  return new DeveloperError(
+    "InvalidArgument",
+    `Invalid argument \`${name}\` for \`${method}\`: ${reason}`,
+  );
+}
+
+function text(body: string): OperationAnswer {
+  return { body: encoder.encode(body) };
+}
+
+function json(value: unknown): OperationAnswer {
+  return text(JSON.stringify(value));
+}

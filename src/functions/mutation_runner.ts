@@ -1,0 +1,278 @@
+/**
+ * Mutations: run, commit, and run again after a conflict (semantics 11).
+ *
+ *   1. A request that was already answered, or is being answered, gets that answer (sync-protocol 83).
+ *   2. The function runs on a fresh snapshot; if it fails, that is the result and nothing is left of it.
+ *   3. Its writes go to the committer. After a conflict it starts again at 2, on its lane (lanes.ts).
+ *   4. When the commit is on disk, and not before, the result is returned.
+ */
+import { assert } from "../assert.ts";
+import type { CommitOutcome, CommitRequest, CommitterClient } from "../committer/protocol.ts";
+import type { Config } from "../config.ts";
+import type { Timestamp } from "../database/timestamp.ts";
+import type { Environment } from "../environment.ts";
+import { errorMessage, FunctionError, RequestError } from "../errors.ts";
+import type { CallResult } from "../isolate/isolates.ts";
+import type { SessionRecord, SnapshotReader } from "../persistence/persistence.ts";
+import { encodeValue } from "../values/value.ts";
+import type { CommitGate } from "./commit_gate.ts";
+import type { DeploymentLeases } from "./deployment_leases.ts";
+import type { Execution, ExecutionLog } from "./execution_log.ts";
+import { failed, failureOf, type FunctionCalls, functionResult } from "./function_calls.ts";
+import type { CallContext, FunctionResult } from "./functions.ts";
+import { Lanes } from "./lanes.ts";
+import type { DeployedFunction, Modules } from "./modules.ts";
+import { fullPath } from "./function_path.ts";
+
+export type MutationResult = FunctionResult & { readonly timestamp?: Timestamp };
+
+/** Names one request of one client, however often it is sent. */
+export interface SessionRequest {
+  readonly sessionId: string;
+  readonly requestId: number;
+}
+
+type OnCommitted = (timestamp: Timestamp) => void;
+
+export interface MutationRunnerParts {
+  readonly modules: Modules;
+  readonly isolates: DeploymentLeases;
+  readonly committer: CommitterClient;
+  readonly gate: CommitGate;
+  readonly sessions: Pick<SnapshotReader, "getSessionRecord">;
+  readonly calls: FunctionCalls;
+  readonly log: ExecutionLog;
+  readonly environment: Environment;
+  readonly config: Config;
+}
+
+/** A session request on its way, and everybody who waits for it. */
+interface InFlight {
+  readonly result: Promise<MutationResult>;
+  readonly listeners: OnCommitted[];
+}
+
+interface Mutation {
+  readonly path: string;
+  readonly args: string;
+  readonly context: CallContext;
+  readonly session: SessionRequest | undefined;
+  readonly onCommitted: OnCommitted;
+}
+
+type Attempt =
+  | { readonly kind: "done"; readonly result: MutationResult }
+  | { readonly kind: "conflict"; readonly error: RequestError; readonly execution: Execution };
+
+/** The back-off before the second retry; four times that before each further one, in milliseconds. */
+const backOffMs = 5;
+const backOffMsMax = 2_000;
+
+export class MutationRunner {
+  readonly #parts: MutationRunnerParts;
+  readonly #lanes: Lanes;
+  readonly #inFlight = new Map<string, InFlight>();
+
+  constructor(parts: MutationRunnerParts) {
+    this.#parts = parts;
+    this.#lanes = new Lanes(parts.environment);
+  }
+
+  /** See `Functions.mutation`. */
+  run(
+    path: string,
+    args: string,
+    context: CallContext,
+    session?: SessionRequest,
+    onCommitted: OnCommitted = () => {},
+  ): Promise<MutationResult> {
+    if (session === undefined) {
+      return this.#perform({ path, args, context, session, onCommitted });
+    }
+    const key = `${session.sessionId}|${session.requestId}`;
+    const other = this.#inFlight.get(key);
+    if (other !== undefined) {
+      other.listeners.push(onCommitted);
+      return other.result;
+    }
+    const listeners = [onCommitted];
+    const tellAll = (timestamp: Timestamp) => listeners.forEach((listener) => listener(timestamp));
+    const result = this.#performOnce(
+      { path, args, context, session, onCommitted: tellAll },
+      session,
+    ).finally(() => this.#inFlight.delete(key));
+    this.#inFlight.set(key, { result, listeners });
+    return result;
+  }
+
+  async #performOnce(mutation: Mutation, session: SessionRequest): Promise<MutationResult> {
+    const { sessionId, requestId } = session;
+    const record = this.#parts.sessions.getSessionRecord(sessionId, requestId);
+    return record === undefined
+      ? await this.#perform(mutation)
+      : await this.#replay(record, mutation.onCommitted);
+  }
+
+  async #perform(mutation: Mutation): Promise<MutationResult> {
+    const { environment, config } = this.#parts;
+    for (let retries = 0;; retries++) {
+      let target: DeployedFunction;
+      try {
+        target = this.#parts.modules.resolve(mutation.path, "mutation", mutation.context);
+      } catch (error) {
+        if (error instanceof FunctionError) return failed(error.failure);
+        throw error;
+      }
+      const attempt = await this.#attempt(target, mutation);
+      if (attempt.kind === "done") return attempt.result;
+      if (retries === config.mutationRetriesMax) {
+        attempt.execution.fail(attempt.error.message);
+        throw attempt.error;
+      }
+      // The first retry runs on a lane, behind what it conflicted with, and need not wait.
+      if (retries > 0) {
+        const delayMs = Math.min(backOffMs * 4 ** (retries - 1), backOffMsMax);
+        await sleep(environment, delayMs * (0.5 + environment.random() / 2));
+      }
+    }
+  }
+
+  async #attempt(target: DeployedFunction, mutation: Mutation): Promise<Attempt> {
+    const { isolates, calls, log } = this.#parts;
+    const execution = log.begin(target, mutation.context);
+    try {
+      const call = calls.of(target, mutation.context);
+      const answer = await isolates.runTransaction(
+        call,
+        mutation.args,
+        this.#lanes.laneOf(target),
+      );
+      if (answer.outcome.kind === "failure") {
+        return { kind: "done", result: complete(execution, answer) };
+      }
+      return await this.#commit(target, mutation, answer, execution);
+    } catch (error) {
+      execution.fail(errorMessage(error));
+      if (error instanceof FunctionError) return { kind: "done", result: failed(error.failure) };
+      throw error;
+    }
+  }
+
+  async #commit(
+    target: DeployedFunction,
+    mutation: Mutation,
+    answer: CallResult,
+    execution: Execution,
+  ): Promise<Attempt> {
+    const { isolates, committer } = this.#parts;
+    assert(answer.outcome.kind === "success", "only successes are committed");
+    const { commit: writes, snapshot } = answer.outcome;
+    assert(
+      writes !== undefined && snapshot !== undefined,
+      "a mutation says what it read and wrote",
+    );
+
+    const result = functionResult(answer);
+    assert(result.ok, "a success has a value");
+    if (writes.dependsOn.length > 0) this.#lanes.wasUseful(target);
+    const outcome = await this.#decide({
+      ...writes,
+      source: fullPath({ module: target.module, name: target.export }),
+      ...(mutation.session === undefined ? {} : {
+        session: {
+          ...mutation.session,
+          result: result.value,
+          logLines: JSON.stringify(result.logLines),
+        },
+      }),
+    });
+    if (outcome.kind !== "committed" && writes.origin !== undefined) {
+      isolates.aborted(writes.origin);
+    }
+    switch (outcome.kind) {
+      case "committed": {
+        mutation.onCommitted(outcome.timestamp);
+        complete(execution, answer);
+        await committer.durable(outcome.timestamp);
+        const value = withCommitTimestamp(result.value, outcome.timestamp);
+        return { kind: "done", result: { ...result, value, timestamp: outcome.timestamp } };
+      }
+      case "replayed":
+        return { kind: "done", result: await this.#replay(outcome.record, mutation.onCommitted) };
+      case "conflict": {
+        this.#lanes.conflicted(target, outcome.table);
+        return { kind: "conflict", error: conflictError(target, outcome), execution };
+      }
+    }
+  }
+
+  /** A transaction that wrote nothing and leaves no record is right at its snapshot; nothing can conflict. */
+  async #decide(request: CommitRequest): Promise<CommitOutcome> {
+    const { committer, gate, isolates } = this.#parts;
+    const { writes, origin } = request;
+    const isEmpty = writes.documents.length === 0 && writes.tables.length === 0 &&
+      request.session === undefined && request.dependsOn.length === 0;
+    if (isEmpty) {
+      if (origin !== undefined) isolates.aborted(origin);
+      return { kind: "committed", timestamp: request.snapshot };
+    }
+    if (gate.opened !== undefined) await gate.opened;
+    return await committer.commit(request);
+  }
+
+  async #replay(record: SessionRecord, onCommitted: OnCommitted): Promise<MutationResult> {
+    const { timestamp } = record;
+    onCommitted(timestamp);
+    await this.#parts.committer.durable(timestamp);
+    return {
+      ok: true,
+      value: withCommitTimestamp(record.result, timestamp),
+      logLines: JSON.parse(record.logLines),
+      timestamp,
+    };
+  }
+}
+
+function complete(execution: Execution, answer: CallResult): FunctionResult {
+  const { logLines, usage } = answer;
+  execution.complete({ logLines, usage, failure: failureOf(answer) });
+  return functionResult(answer);
+}
+
+/**
+ * Puts the commit timestamp, in nanoseconds, where the function returned a placeholder for it. In JSON text
+ * the placeholder cannot be part of a string, where its quotes would be escaped.
+ */
+function withCommitTimestamp(json: string, timestamp: Timestamp): string {
+  const placeholder = '{"$commitTs":null}';
+  if (!json.includes(placeholder)) return json;
+  return json.replaceAll(placeholder, encodeValue(BigInt(timestamp) * 1000n).json);
+}
+
+type Conflict = CommitOutcome & { readonly kind: "conflict" };
+
+function conflictError(target: DeployedFunction, { table, id, writer }: Conflict): RequestError {
+  const where = table === undefined ? "some table" : `the "${table}" table`;
+  return new RequestError(
+    "writeConflict",
+    "OptimisticConcurrencyControlFailure",
+    `Documents read from or written to ${where} changed while this mutation was being run and on ` +
+      `every subsequent retry. ${conflictSource(target, id, writer)}` +
+      "See https://docs.convex.dev/error#1",
+  );
+}
+
+function conflictSource(
+  target: DeployedFunction,
+  id: string | undefined,
+  writer: string | undefined,
+): string {
+  if (id === undefined || writer === undefined) return "";
+  const own = fullPath({ module: target.module, name: target.export });
+  const who = writer === own ? "Another call to this mutation" : `A call to "${writer}"`;
+  return `${who} changed the document with ID "${id}". `;
+}
+
+function sleep(environment: Environment, delayMs: number): Promise<void> {
+  return new Promise((resolve) => environment.setTimer(delayMs, resolve));
+}
