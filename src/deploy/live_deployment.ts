@@ -20,6 +20,8 @@ export class LiveDeployment {
   #variables: Readonly<Record<string, string>> = {};
   /** Tells manifests of one record apart. */
   #manifestCount = 0;
+  /** Ends with the change that was asked for last. */
+  #lastChange: Promise<unknown> = Promise.resolve();
 
   constructor(options: LiveDeploymentOptions) {
     this.#options = options;
@@ -40,6 +42,14 @@ export class LiveDeployment {
     this.#variables = JSON.parse(reader.getRecord(recordKeys.environmentVariables) ?? "{}");
     const record = reader.getRecord(recordKeys.deployment);
     if (record !== undefined) this.activate(JSON.parse(record));
+  }
+
+  /** Runs changes of code and of variables one after the other: what one checks still holds when it commits. */
+  async exclusively<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#lastChange.then(change);
+    // The next change does not depend on whether this one worked; its caller learns that.
+    this.#lastChange = result.catch(() => {});
+    return await result;
   }
 
   /** Switches to a push that has been committed. */

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import type { CatalogData } from "../database/catalog.ts";
+import { zeroTimestamp } from "../database/timestamp.ts";
+import type { DeploymentManifest } from "../isolate/protocol.ts";
+import type { CatalogChange } from "../persistence/persistence.ts";
+import type { DeploymentRecord } from "./deployment.ts";
+import { DeploymentSettings } from "./deployment_settings.ts";
+import { LiveDeployment } from "./live_deployment.ts";
+
+const record: DeploymentRecord = {
+  id: "d1",
+  pushedAtMs: 0,
+  modules: [{ path: "a.js", environment: "isolate", hash: "h", file: "f.js", sourceFile: "s" }],
+  analysis: {},
+  udfConfig: { serverVersion: "1.48.0", importSeed: "00", importTimeMs: 5 },
+  schema: null,
+  authProviders: [],
+  nodeVersion: null,
+};
+
+/** Settings whose commits are kept in `records`, and the manifests that became live. */
+function setUp(options: { readonly failCommits?: boolean } = {}) {
+  const records = new Map<string, string | null>();
+  const manifests: DeploymentManifest[] = [];
+  const live = new LiveDeployment({
+    dataFolder: "/data",
+    builtInVariables: () => settings.builtInVariables,
+    fileStorageSecret: "s",
+    use: (_record, manifest) => void manifests.push(manifest),
+  });
+  const settings = new DeploymentSettings(live, {
+    async changeCatalog(change: CatalogChange) {
+      if (options.failCommits) throw new Error("disk full");
+      for (const { key, json } of change.records ?? []) records.set(key, json);
+      return { timestamp: zeroTimestamp, catalog: {} as CatalogData };
+    },
+  }, { cloud: "http://cloud", site: "http://site" });
+  return { live, settings, records, manifests };
+}
+
+Deno.test("DeploymentSettings keeps variables before anything was pushed", async () => {
+  const { live, settings, manifests } = setUp();
+  await settings.changeEnvironmentVariables([{ name: "A", value: "1" }]);
+  assert.deepEqual([manifests.length, settings.environmentVariables], [0, { A: "1" }]);
+  live.activate(record);
+  assert.deepEqual(manifests[0]!.environmentVariables, {
+    A: "1",
+    CONVEX_CLOUD_URL: "http://cloud",
+    CONVEX_SITE_URL: "http://site",
+  });
+});
+
+Deno.test("deploy-protocol 5: a change takes effect under a new manifest", async () => {
+  const { live, settings, manifests } = setUp();
+  live.activate(record);
+  await settings.changeEnvironmentVariables([{ name: "A", value: "1" }]);
+  await settings.changeUrl("site", "https://site.example/");
+  assert.equal(new Set(manifests.map(({ id }) => id)).size, 3);
+  assert.equal(manifests[1]!.environmentVariables.A, "1");
+  assert.equal(manifests[2]!.environmentVariables.CONVEX_SITE_URL, "https://site.example");
+  await settings.changeUrl("site", null);
+  assert.deepEqual(settings.urls, { cloud: "http://cloud", site: "http://site" });
+});
+
+Deno.test("deploy-protocol 5: changes made side by side all count", async () => {
+  const { settings } = setUp();
+  await Promise.all(
+    ["A", "B", "C"].map((name) => settings.changeEnvironmentVariables([{ name, value: name }])),
+  );
+  assert.deepEqual(settings.environmentVariables, { A: "A", B: "B", C: "C" });
+});
+
+Deno.test("DeploymentSettings changes nothing when the commit fails", async () => {
+  const { live, settings, manifests } = setUp({ failCommits: true });
+  live.activate(record);
+  const changes = [{ name: "A", value: "1" }];
+  await assert.rejects(settings.changeEnvironmentVariables(changes), /disk full/);
+  await assert.rejects(settings.changeUrl("cloud", "http://other"), /disk full/);
+  assert.deepEqual(settings.environmentVariables, {});
+  assert.equal(settings.urls.cloud, "http://cloud");
+  assert.equal(manifests.length, 1);
+});
+
+Deno.test("DeploymentSettings load() goes on with what was stored", async () => {
+  const first = setUp();
+  await first.settings.changeUrl("cloud", "https://api.example");
+  const second = setUp();
+  second.settings.load({ getRecord: (key) => first.records.get(key) ?? undefined });
+  assert.deepEqual(second.settings.urls, { cloud: "https://api.example", site: "http://site" });
+});
