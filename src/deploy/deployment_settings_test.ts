@@ -22,7 +22,7 @@ const record: DeploymentRecord = {
 function setUp(options: { readonly failCommits?: boolean } = {}) {
   const records = new Map<string, string | null>();
   const manifests: DeploymentManifest[] = [];
-  const live = new LiveDeployment({
+  const live: LiveDeployment = new LiveDeployment({
     dataFolder: "/data",
     builtInVariables: () => settings.builtInVariables,
     fileStorageSecret: "s",
