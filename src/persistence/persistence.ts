@@ -69,7 +69,16 @@ export interface CatalogChange {
   readonly records?: readonly { key: string; json: string | null }[];
 }
 
-/** Used by the committer thread alone. Synchronous but for `sync`. */
+/**
+ * Key of the record that a commit leaves when it contradicts the pending schema: JSON text of a string, the
+ * first violation's. Setting `CatalogChange.pendingSchema` removes it.
+ */
+export const pendingSchemaViolationKey = "pending_schema_violation";
+
+/**
+ * Used by the committer thread alone. Synchronous but for `sync`. A method that throws an error of which
+ * `leftNoTrace` is true has changed nothing; after any other error nobody knows, and the server must stop.
+ */
 export interface PersistenceWriter {
   readonly lastTimestamp: Timestamp;
   readonly catalog: CatalogData;
@@ -77,12 +86,21 @@ export interface PersistenceWriter {
   apply(batch: readonly CommittedTransaction[]): void;
   /** Applies a catalog change at `timestamp` and returns the new catalog. Not yet durable. */
   applyCatalogChange(change: CatalogChange, timestamp: Timestamp): CatalogData;
-  /** Indexes up to `limit` more existing documents of a backfilling index; true when none are left. */
+  /**
+   * Indexes up to `limit` more existing documents of a declared index; true when none are left. Changes no
+   * state. Progress is forgotten on restart; doing it again is harmless.
+   */
   backfill(index: IndexId, limit: number): boolean;
   /** Resolves when everything applied before the call is on disk. A rejection means: outcome unknown, stop. */
   sync(): Promise<void>;
+  getRecord(key: string): string | undefined;
   getSessionRecord(sessionId: string, requestId: number): SessionRecord | undefined;
-  /** Removes session records older than `before`. */
-  pruneSessionRecords(before: Timestamp): void;
+  /** Removes up to `limit` session records older than `before`; true when none are left. */
+  pruneSessionRecords(before: Timestamp, limit: number): boolean;
+  /**
+   * One bounded step of work that may wait for an idle moment, such as deleting entries of dropped indexes;
+   * true when nothing is left to do.
+   */
+  maintain(): boolean;
   close(): void;
 }

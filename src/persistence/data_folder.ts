@@ -1,0 +1,54 @@
+/**
+ * The persistence layer's files in the data folder, and the lock that keeps a second server out of it:
+ *
+ *     hull.sqlite3, hull.sqlite3-wal, hull.sqlite3-shm    the database
+ *     hull.lock                                           locked while a server uses the folder
+ *
+ * Nobody but SQLite may open `hull.sqlite3`: closing any other handle to it drops SQLite's own locks in
+ * that process (a rule of POSIX).
+ */
+import { join } from "node:path";
+import { PersistenceError, persistenceError } from "./persistence_error.ts";
+
+export function databasePath(dataFolder: string): string {
+  return join(dataFolder, "hull.sqlite3");
+}
+
+export function lockPath(dataFolder: string): string {
+  return join(dataFolder, "hull.lock");
+}
+
+/**
+ * Creates the folder if need be and takes its lock until `close`. The operating system drops the lock
+ * with the process, however that ends, so it never outlives its owner.
+ * @throws PersistenceError of code InUse when another server has it.
+ */
+export function lockDataFolder(dataFolder: string): { close(): void } {
+  const path = lockPath(dataFolder);
+  let file: Deno.FsFile;
+  try {
+    Deno.mkdirSync(dataFolder, { recursive: true });
+    file = Deno.openSync(path, { read: true, write: true, create: true });
+  } catch (error) {
+    throw persistenceError("open", path, error);
+  }
+  if (!file.tryLockSync(true)) {
+    const owner = ownerOf(file);
+    file.close();
+    throw new PersistenceError(
+      "InUse",
+      `The data folder ${dataFolder} is in use by another Hull server${owner}. ` +
+        "Stop that server, or choose another data folder.",
+    );
+  }
+  file.truncateSync();
+  file.writeSync(new TextEncoder().encode(String(Deno.pid)));
+  return file;
+}
+
+function ownerOf(file: Deno.FsFile): string {
+  const buffer = new Uint8Array(32);
+  const length = file.readSync(buffer) ?? 0;
+  const pid = new TextDecoder().decode(buffer.subarray(0, length));
+  return /^\d+$/.test(pid) ? ` (process ${pid})` : "";
+}

@@ -1,0 +1,106 @@
+/**
+ * The layout of the database file and the way from each version of it to the next.
+ *
+ * `PRAGMA user_version` holds the version: the number of migrations that ran. A migration, once released,
+ * never changes; a new layout is a new entry at the end.
+ */
+import { PersistenceError } from "./persistence_error.ts";
+import type { Database } from "./sqlite.ts";
+
+const migrations: readonly ((database: Database) => void)[] = [
+  /**
+   * documents        the newest revision of each document; `row` is what index entries point to
+   * index_entries    every key of every index, in one tree; `key` orders like the values it encodes
+   * state            one row: the newest commit and the version of the catalog
+   * catalog          one row: tables, indexes and schemas as JSON, read only when the version has changed
+   * decided          by isolate: its newest committed transaction (`Snapshot.decidedSequence`)
+   * records          named JSON texts of the server
+   * session_requests results of mutations by client request; the commit timestamp orders them by age
+   * dropped_indexes  indexes that are gone from the catalog and whose entries are still to be deleted
+   */
+  (database) =>
+    database.exec(`
+      CREATE TABLE documents (
+        row INTEGER PRIMARY KEY,
+        json TEXT NOT NULL
+      ) STRICT;
+      CREATE TABLE index_entries (
+        index_id INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        row INTEGER NOT NULL,
+        PRIMARY KEY (index_id, key)
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE state (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        timestamp INTEGER NOT NULL,
+        catalog_version INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE catalog (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        json TEXT NOT NULL,
+        next_index_ordinal INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE decided (
+        isolate INTEGER PRIMARY KEY,
+        sequence INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE records (
+        key TEXT PRIMARY KEY,
+        json TEXT NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      CREATE TABLE session_requests (
+        timestamp INTEGER PRIMARY KEY,
+        session_id TEXT NOT NULL,
+        request_id INTEGER NOT NULL,
+        result TEXT NOT NULL,
+        log_lines TEXT NOT NULL,
+        UNIQUE (session_id, request_id)
+      ) STRICT;
+      CREATE TABLE dropped_indexes (
+        index_id INTEGER PRIMARY KEY
+      ) STRICT;
+      INSERT INTO state VALUES (1, 0, 1);
+      INSERT INTO catalog VALUES (1, json_object(
+        'version', 1, 'structureVersion', 1, 'tables', json_array(), 'indexes', json_array(),
+        'activeSchema', NULL, 'pendingSchema', NULL), 100);
+    `),
+];
+
+export const layoutVersion = migrations.length;
+
+/** Says in the file's header whose database it is ("Hull" in ASCII). */
+const applicationId = 0x48756c6c;
+
+/**
+ * Brings the layout up to date, in one transaction.
+ * @throws PersistenceError when the file was written by a newer Hull or by another program.
+ */
+export function migrate(database: Database): void {
+  database.transaction(() => {
+    const version = database.prepare("PRAGMA user_version").value() as number;
+    checkOwner(database, version);
+    for (const migration of migrations.slice(version)) migration(database);
+    if (version < layoutVersion) {
+      database.exec(`PRAGMA user_version = ${layoutVersion}`);
+      database.exec(`PRAGMA application_id = ${applicationId}`);
+    }
+  });
+}
+
+function checkOwner(database: Database, version: number): void {
+  const owner = database.prepare("PRAGMA application_id").value();
+  const empty = database.prepare("SELECT count(*) FROM sqlite_schema").value() === 0;
+  if (owner !== applicationId && !empty) {
+    throw new PersistenceError(
+      "NotADatabase",
+      `${database.path} was not made by Hull. Choose another data folder, or move the file away.`,
+    );
+  }
+  if (version > layoutVersion) {
+    throw new PersistenceError(
+      "TooNew",
+      `${database.path} was written by a newer version of Hull (layout ${version}; this version reads ` +
+        `up to ${layoutVersion}). Run that version again, or restore a backup made before the upgrade.`,
+    );
+  }
+}

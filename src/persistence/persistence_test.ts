@@ -1,0 +1,417 @@
+/** What every implementation of persistence.ts does alike. */
+import assert from "node:assert/strict";
+import { checkDatabase } from "../../tests/support/database_check.ts";
+import {
+  documentWrite,
+  indexPoints,
+  type Revisions,
+  type TestDocument,
+} from "../../tests/support/document_writes.ts";
+import {
+  byCreationTimeIndexId,
+  byIdIndexId,
+  firstUserTableNumber as table,
+  type IndexId,
+} from "../database/catalog.ts";
+import type { Timestamp } from "../database/timestamp.ts";
+import type { WriteSet } from "../database/write_set.ts";
+import { encodeKeyValue, indexKeyOf, lowestKey, prefixInterval } from "../values/index_key.ts";
+import { databasePath } from "./data_folder.ts";
+import { MemoryPersistence } from "./memory.ts";
+import {
+  pendingSchemaViolationKey,
+  type PersistenceWriter,
+  type Snapshot,
+  type SnapshotReader,
+} from "./persistence.ts";
+import { leftNoTrace } from "./persistence_error.ts";
+import { openSnapshotReader } from "./snapshot_reader.ts";
+import { openWriter } from "./writer.ts";
+
+interface Store {
+  openWriter(): PersistenceWriter;
+  openReader(): SnapshotReader;
+  remove(): void;
+}
+
+const implementations: Record<string, () => Store> = {
+  memory() {
+    const persistence = new MemoryPersistence();
+    return {
+      openWriter: () => persistence.openWriter(),
+      openReader: () => persistence.openReader(),
+      remove() {},
+    };
+  },
+  SQLite() {
+    const folder = Deno.makeTempDirSync();
+    return {
+      openWriter: () => openWriter(folder),
+      openReader: () => openSnapshotReader(databasePath(folder)),
+      remove() {
+        checkDatabase(folder);
+        Deno.removeSync(folder, { recursive: true });
+      },
+    };
+  },
+};
+
+const byId = byIdIndexId(table);
+const byCreationTime = byCreationTimeIndexId(table);
+const everything = { lower: lowestKey, upper: null };
+const all = 1000;
+
+/** A writer, a reader, and short ways to use them. */
+class Session {
+  writer: PersistenceWriter;
+  reader: SnapshotReader;
+
+  constructor(readonly store: Store) {
+    this.writer = store.openWriter();
+    this.reader = store.openReader();
+  }
+
+  reopen(): void {
+    this.close();
+    this.writer = this.store.openWriter();
+    this.reader = this.store.openReader();
+  }
+
+  close(): void {
+    this.reader.close();
+    this.writer.close();
+  }
+
+  get next(): Timestamp {
+    return this.writer.lastTimestamp + 1 as Timestamp;
+  }
+
+  createTable(): void {
+    this.writer.applyCatalogChange({ createTables: ["items"] }, this.next);
+  }
+
+  createIndex(): IndexId {
+    const index = { table: "items", name: "by_value", fields: ["value"], staged: false };
+    const { indexes } = this.writer.applyCatalogChange({ createIndexes: [index] }, this.next);
+    return indexes.at(-1)!.id;
+  }
+
+  writes(...documents: Revisions[]): WriteSet {
+    const write = (revisions: Revisions) => documentWrite(this.writer.catalog, table, revisions);
+    return { documents: documents.map(write), tables: [] };
+  }
+
+  apply(...documents: Revisions[]): void {
+    this.writer.apply([{ timestamp: this.next, writes: this.writes(...documents) }]);
+  }
+
+  read<Result>(body: (snapshot: Snapshot) => Result, isolate?: number): Result {
+    const snapshot = this.reader.open(isolate);
+    try {
+      return body(snapshot);
+    } finally {
+      snapshot.close();
+    }
+  }
+
+  values(index: IndexId = byCreationTime, order: "asc" | "desc" = "asc"): unknown[] {
+    return this.read((snapshot) => valuesOf(snapshot.scan(index, everything, order, all)));
+  }
+
+  keys(document: TestDocument) {
+    return new Map(indexPoints(this.writer.catalog, table, document));
+  }
+}
+
+function valuesOf(documents: readonly { json: string }[]): unknown[] {
+  return documents.map(({ json }) => JSON.parse(json).value);
+}
+
+function item(number: number, value: string | number = number): TestDocument {
+  return { _id: `item${number}`, _creationTime: number, value };
+}
+
+function contract(name: string, body: (session: Session) => void | Promise<void>): void {
+  for (const [implementation, open] of Object.entries(implementations)) {
+    Deno.test(`${implementation} persistence: ${name}`, async () => {
+      const session = new Session(open());
+      try {
+        await body(session);
+      } finally {
+        session.close();
+        session.store.remove();
+      }
+    });
+  }
+}
+
+contract("a new database is empty, at timestamp 0", (session) => {
+  assert.equal(session.writer.lastTimestamp, 0);
+  session.read((snapshot) => {
+    assert.equal(snapshot.timestamp, 0);
+    assert.equal(snapshot.decidedSequence, 0);
+    assert.deepEqual(snapshot.catalog.data.tables, []);
+    assert.equal(snapshot.get(byId, encodeKeyValue("item1")), undefined);
+  });
+});
+
+contract("get() finds a document by every index key, until it is deleted", (session) => {
+  session.createTable();
+  session.apply({ after: item(1) });
+  for (const [index, key] of session.keys(item(1))) {
+    const found = session.read((snapshot) => snapshot.get(index, key));
+    assert.deepEqual(JSON.parse(found!.json), { ...item(1) });
+  }
+  session.apply({ before: item(1) });
+  for (const [index, key] of session.keys(item(1))) {
+    assert.equal(session.read((snapshot) => snapshot.get(index, key)), undefined);
+  }
+});
+
+contract("scan() answers intervals in both orders, up to a limit", (session) => {
+  session.createTable();
+  session.apply(...[3, 1, 4, 2, 5].map((number) => ({ after: item(number) })));
+  assert.deepEqual(session.values(), [1, 2, 3, 4, 5]);
+  assert.deepEqual(session.values(byCreationTime, "desc"), [5, 4, 3, 2, 1]);
+  session.read((snapshot) => {
+    const interval = { lower: encodeKeyValue(2), upper: encodeKeyValue(5) };
+    const scan = (order: "asc" | "desc", limit: number) =>
+      valuesOf(snapshot.scan(byCreationTime, interval, order, limit));
+    assert.deepEqual(scan("asc", all), [2, 3, 4]);
+    assert.deepEqual(scan("desc", all), [4, 3, 2]);
+    assert.deepEqual(scan("asc", 2), [2, 3]);
+    assert.deepEqual(scan("desc", 2), [4, 3]);
+    assert.equal(snapshot.count(byCreationTime, interval), 3);
+    assert.equal(snapshot.count(byCreationTime, { ...interval, upper: null }), 4);
+    assert.equal(snapshot.count(byCreationTime, prefixInterval(encodeKeyValue(9))), 0);
+  });
+});
+
+contract("a document is changed by its row, or by its id when the row is not known", (session) => {
+  session.createTable();
+  session.apply({ after: item(1) }, { after: item(2) });
+  const { row } = session.read((snapshot) => snapshot.get(byId, encodeKeyValue("item1")))!;
+  session.apply({ before: item(1), after: item(1, "by row"), row });
+  session.apply({ before: item(2), after: item(2, "by id") });
+  assert.deepEqual(session.values(), ["by row", "by id"]);
+  session.apply({ before: item(1, "by row"), row }, { before: item(2, "by id") });
+  assert.deepEqual(session.values(), []);
+});
+
+contract("later transactions of a batch build on earlier ones", (session) => {
+  session.createTable();
+  const first = session.writes({ after: item(1, "first") });
+  const second = session.writes({ before: item(1, "first"), after: item(1, "second") });
+  const { next } = session;
+  session.writer.apply([
+    { timestamp: next, writes: first },
+    { timestamp: next + 5 as Timestamp, writes: second },
+  ]);
+  assert.deepEqual(session.values(), ["second"]);
+  assert.equal(session.read((snapshot) => snapshot.timestamp), next + 5);
+});
+
+contract("a batch of which one transaction is impossible leaves no trace", (session) => {
+  session.createTable();
+  session.apply({ after: item(1) });
+  const before = session.writer.lastTimestamp;
+  const impossible = [
+    session.writes({ before: item(7), after: item(7, "missing") }),
+    session.writes({ before: item(7) }),
+    session.writes({ after: item(1, "exists") }),
+  ];
+  for (const writes of impossible) {
+    const batch = [
+      { timestamp: session.next, writes: session.writes({ after: item(2) }) },
+      { timestamp: session.next + 1 as Timestamp, writes },
+    ];
+    assert.throws(() => session.writer.apply(batch), leftNoTrace);
+    assert.equal(session.writer.lastTimestamp, before);
+    assert.deepEqual(session.values(), [1]);
+  }
+  session.apply({ after: item(2) });
+  assert.deepEqual(session.values(), [1, 2]);
+});
+
+contract("a snapshot stays as it is while commits follow", (session) => {
+  session.createTable();
+  session.apply({ after: item(1) });
+  const snapshot = session.reader.open();
+  const { timestamp } = snapshot;
+  session.apply({ before: item(1), after: item(1, "changed") }, { after: item(2) });
+  session.createIndex();
+  assert.deepEqual(valuesOf(snapshot.scan(byCreationTime, everything, "asc", all)), [1]);
+  assert.deepEqual(snapshot.catalog.indexesOf(table).length, 2);
+  snapshot.close();
+  assert.deepEqual(session.values(), ["changed", 2]);
+  assert.ok(session.read((later) => later.timestamp) > timestamp);
+  assert.throws(() => snapshot.scan(byId, everything, "asc", 1), /snapshot is closed/);
+});
+
+contract("a reader has one snapshot at a time", (session) => {
+  const snapshot = session.reader.open();
+  assert.throws(() => session.reader.open(), /open snapshot/);
+  snapshot.close();
+  snapshot.close();
+  session.reader.open().close();
+});
+
+contract("decidedSequence tells each isolate what a snapshot holds of it", (session) => {
+  session.createTable();
+  const commit = (isolate: number, sequence: number) => {
+    const writes = session.writes();
+    session.writer.apply([{ timestamp: session.next, writes, origin: { isolate, sequence } }]);
+  };
+  const decided = (isolate: number) => session.read((s) => s.decidedSequence, isolate);
+  commit(1, 3);
+  commit(2, 8);
+  assert.deepEqual([1, 2, 3].map(decided), [3, 8, 0]);
+  commit(1, 4);
+  assert.deepEqual([1, 2, 3].map(decided), [4, 8, 0]);
+  session.reopen();
+  assert.deepEqual([1, 2, 3].map(decided), [0, 0, 0]);
+});
+
+contract("a transaction that creates a table makes it visible with its documents", (session) => {
+  const before = session.writer.catalog;
+  const documents = [documentWrite(before, table, { after: item(1) })];
+  assert.deepEqual(documents[0]!.addedKeys, [], "the catalog does not know the table yet");
+  const catalog = { ...before, tables: [{ name: "items", number: table }] };
+  session.writer.apply([{
+    timestamp: session.next,
+    writes: {
+      documents: [documentWrite(catalog, table, { after: item(1) })],
+      tables: [{ name: "items", number: table }],
+    },
+  }]);
+  assert.deepEqual(session.values(), [1]);
+  assert.equal(session.read((snapshot) => snapshot.catalog.tableNamed("items")?.number), table);
+  assert.equal(session.writer.catalog.version, before.version + 1);
+  assert.equal(session.writer.catalog.structureVersion, before.structureVersion);
+});
+
+contract("a catalog change is visible to new snapshots and survives reopening", (session) => {
+  session.createTable();
+  const index = session.createIndex();
+  const activeSchema = { schemaValidation: true, tables: [] };
+  const before = session.writer.catalog;
+  const after = session.writer.applyCatalogChange({
+    createTables: ["items", "others"],
+    setIndexState: [{ id: index, state: "ready" }],
+    activeSchema,
+  }, session.next);
+  assert.equal(after.version, before.version + 1);
+  assert.equal(after.structureVersion, before.structureVersion + 1);
+  assert.deepEqual(after.tables.map(({ name }) => name), ["items", "others"]);
+  assert.deepEqual(after.indexes.map(({ state }) => state), ["ready"]);
+  assert.deepEqual(after.activeSchema, activeSchema);
+  session.reopen();
+  assert.deepEqual(session.writer.catalog, after);
+  assert.deepEqual(session.read((snapshot) => snapshot.catalog.data), after);
+});
+
+contract("records are named texts that can be replaced and removed", (session) => {
+  const { version } = session.writer.catalog;
+  const change = (json: string | null) =>
+    session.writer.applyCatalogChange({ records: [{ key: "a", json }] }, session.next);
+  change("1");
+  change("2");
+  assert.equal(session.reader.getRecord("a"), "2");
+  assert.equal(session.writer.getRecord("a"), "2");
+  change(null);
+  assert.equal(session.reader.getRecord("a"), undefined);
+  assert.equal(session.writer.catalog.version, version, "records are no part of the catalog");
+});
+
+contract("the first violation of a pending schema is kept until the next one is set", (session) => {
+  const violate = (pendingSchemaViolation: string) => {
+    const writes = { documents: [], tables: [], pendingSchemaViolation };
+    session.writer.apply([{ timestamp: session.next, writes }]);
+  };
+  violate("first");
+  violate("second");
+  assert.equal(session.reader.getRecord(pendingSchemaViolationKey), '"first"');
+  session.writer.applyCatalogChange({ pendingSchema: null }, session.next);
+  assert.equal(session.reader.getRecord(pendingSchemaViolationKey), undefined);
+});
+
+contract("semantics 11.3: results are found by session and request until pruned", (session) => {
+  const timestamps = [1, 2, 3].map((requestId) => {
+    const timestamp = session.next;
+    const request = { sessionId: "s", requestId, result: `${requestId}`, logLines: "[]" };
+    session.writer.apply([{ timestamp, writes: session.writes(), session: request }]);
+    return timestamp;
+  });
+  const found = () => [1, 2, 3, 4].map((id) => session.reader.getSessionRecord("s", id)?.result);
+  assert.deepEqual(found(), ["1", "2", "3", undefined]);
+  assert.equal(session.reader.getSessionRecord("other", 1), undefined);
+  const expected = { timestamp: timestamps[0], result: "1", logLines: "[]" };
+  assert.deepEqual(session.writer.getSessionRecord("s", 1), expected);
+  assert.equal(session.writer.pruneSessionRecords(timestamps[2]!, 1), false);
+  assert.deepEqual(found(), [undefined, "2", "3", undefined]);
+  assert.equal(session.writer.pruneSessionRecords(timestamps[2]!, 10), true);
+  assert.deepEqual(found(), [undefined, undefined, "3", undefined]);
+});
+
+contract("backfill() goes on where it was while writes maintain the index", (session) => {
+  session.createTable();
+  session.apply(...[1, 2, 3, 4, 5, 6].map((number) => ({ after: item(number, 10 - number) })));
+  const index = session.createIndex();
+  assert.equal(session.writer.backfill(index, 2), false);
+  session.apply({ before: item(1, 9), after: item(1, 0) });
+  session.apply({ before: item(5, 5), after: item(5, -1) });
+  session.apply({ before: item(6, 4) });
+  session.apply({ after: item(7, 1) });
+  assert.equal(session.writer.backfill(index, 3), false);
+  assert.equal(session.writer.backfill(index, 3), true);
+  assert.deepEqual(session.values(index), [-1, 0, 1, 6, 7, 8]);
+});
+
+contract("backfill() may begin again after a restart", (session) => {
+  session.createTable();
+  session.apply(...[1, 2, 3].map((number) => ({ after: item(number, -number) })));
+  const index = session.createIndex();
+  session.writer.backfill(index, 2);
+  session.reopen();
+  assert.equal(session.writer.backfill(index, all), true);
+  assert.deepEqual(session.values(index), [-3, -2, -1]);
+});
+
+contract("a dropped index leaves nothing behind, and its id is not used again", async (session) => {
+  session.createTable();
+  const index = session.createIndex();
+  session.apply(...Array.from({ length: 2500 }, (_, i) => ({ after: item(i) })));
+  session.writer.applyCatalogChange({ dropIndexes: [index] }, session.next);
+  assert.deepEqual(session.writer.catalog.indexes, []);
+  session.reopen();
+  for (let step = 0; !session.writer.maintain(); step++) assert.ok(step < 10);
+  assert.equal(session.read((snapshot) => snapshot.count(index, everything)), 0);
+  assert.equal(session.read((snapshot) => snapshot.count(byId, everything)), 2500);
+  assert.ok(session.createIndex() > index);
+  await session.writer.sync();
+});
+
+contract("commits survive reopening and timestamps go on from there", async (session) => {
+  session.createTable();
+  session.apply({ after: item(1) });
+  const { lastTimestamp } = session.writer;
+  await session.writer.sync();
+  session.reopen();
+  assert.equal(session.writer.lastTimestamp, lastTimestamp);
+  session.apply({ after: item(2) });
+  assert.deepEqual(session.values(), [1, 2]);
+});
+
+contract("keys order like bytes, whatever they hold", (session) => {
+  session.createTable();
+  const index = session.createIndex();
+  const values = ["", "\0", "\0\0", "\x7f", "é", "\u{10000}", "\uffff", "z".repeat(5000)];
+  session.apply(...values.map((value, i) => ({ after: item(i, value) })));
+  const expected = values.map((value, i) => ({ value, i }))
+    .map(({ value, i }) => ({
+      value,
+      key: indexKeyOf({ name: "x", fields: ["value"] }, item(i, value)),
+    }))
+    .sort((a, b) => a.key < b.key ? -1 : 1);
+  assert.deepEqual(session.values(index), expected.map(({ value }) => value));
+});

@@ -1,0 +1,294 @@
+/**
+ * The one connection that changes the database. It lives on the committer's thread.
+ *
+ * A commit becomes visible and durable in two steps:
+ *
+ * 1. `apply` runs one SQLite transaction at synchronous=NORMAL. It appends to the write-ahead log without
+ *    waiting for the disk; snapshots opened from now on see it.
+ * 2. `sync` flushes the log file, once for everything applied before, while more is being applied.
+ *
+ * Together they give what synchronous=FULL gives, which is the same flush of the same file inside each
+ * transaction. Nothing that the log holds is lost in between: before SQLite copies pages from the log into
+ * the database it flushes the log, and before it writes the log from its start again it has flushed the
+ * database, both at NORMAL too. So a commit is always in what step 2 flushes, or in the flushed database.
+ * The log remains the same file for as long as this connection is open.
+ */
+import { assert } from "../assert.ts";
+import { byIdIndexId, type CatalogData, type IndexId } from "../database/catalog.ts";
+import type { Timestamp } from "../database/timestamp.ts";
+import type { DocumentWrite } from "../database/write_set.ts";
+import { indexKeyOf, keyToBytes } from "../values/index_key.ts";
+import { parseDocument } from "../values/value.ts";
+import { type CatalogState, changedCatalog, withTables } from "./catalog_change.ts";
+import { databasePath, lockDataFolder } from "./data_folder.ts";
+import { migrate } from "./migrations.ts";
+import {
+  type CatalogChange,
+  type CommittedTransaction,
+  pendingSchemaViolationKey,
+  type PersistenceWriter,
+  type SessionRecord,
+} from "./persistence.ts";
+import { PersistenceError } from "./persistence_error.ts";
+import { selectRecord, selectSessionRequest, sessionRecord } from "./snapshot_reader.ts";
+import { Database } from "./sqlite.ts";
+import { WriteAheadLog } from "./write_ahead_log.ts";
+
+/** Inner pages of the trees and the leaves that inserts go to; there is one such cache. */
+const cacheKiB = 8192;
+
+/** Entries of a dropped index that one step deletes: a few milliseconds. */
+const purgedEntriesMax = 1000;
+
+/**
+ * Takes the data folder's lock, creates or migrates the database, and opens it for writing.
+ * @throws PersistenceError
+ */
+export function openWriter(dataFolder: string): PersistenceWriter {
+  const lock = lockDataFolder(dataFolder);
+  try {
+    return new SqliteWriter(openDatabase(dataFolder), lock);
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+function openDatabase(dataFolder: string): Database {
+  const database = new Database(databasePath(dataFolder), { readOnly: false, cacheKiB });
+  try {
+    migrate(database);
+    // Isolates number their transactions from one again.
+    database.exec("DELETE FROM decided");
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+class SqliteWriter implements PersistenceWriter {
+  readonly #database: Database;
+  readonly #statements: ReturnType<typeof prepareStatements>;
+  readonly #log: WriteAheadLog;
+  readonly #lock: { close(): void };
+  #lastTimestamp: Timestamp;
+  #catalogState: CatalogState;
+  #lastRow: number;
+  /** By index: the `by_id` key of the last document that `backfill` has indexed. */
+  readonly #backfilled = new Map<IndexId, Uint8Array>();
+
+  constructor(database: Database, lock: { close(): void }) {
+    this.#database = database;
+    this.#lock = lock;
+    this.#log = new WriteAheadLog(database);
+    this.#statements = prepareStatements(database);
+    this.#lastTimestamp = this.#statements.timestamp.value() as Timestamp;
+    const [json, nextIndexOrdinal] = this.#statements.catalog.row() as [string, number];
+    this.#catalogState = { catalog: JSON.parse(json) as CatalogData, nextIndexOrdinal };
+    this.#lastRow = this.#statements.lastRow.value() as number;
+  }
+
+  get lastTimestamp(): Timestamp {
+    return this.#lastTimestamp;
+  }
+
+  get catalog(): CatalogData {
+    return this.#catalogState.catalog;
+  }
+
+  apply(batch: readonly CommittedTransaction[]): void {
+    const last = batch.at(-1);
+    if (last === undefined) return;
+    const tables = batch.flatMap(({ writes }) => writes.tables);
+    const catalogState = tables.length === 0
+      ? this.#catalogState
+      : { ...this.#catalogState, catalog: withTables(this.catalog, tables) };
+    this.#commit(last.timestamp, catalogState, () => {
+      for (const transaction of batch) this.#write(transaction);
+      for (const [isolate, sequence] of newestSequences(batch)) {
+        this.#statements.setDecided.run(isolate, sequence);
+      }
+    });
+  }
+
+  applyCatalogChange(change: CatalogChange, timestamp: Timestamp): CatalogData {
+    this.#commit(timestamp, changedCatalog(this.#catalogState, change), () => {
+      if (change.pendingSchema !== undefined) {
+        this.#statements.removeRecord.run(pendingSchemaViolationKey);
+      }
+      for (const id of change.dropIndexes ?? []) this.#statements.addDroppedIndex.run(id);
+      for (const { key, json } of change.records ?? []) {
+        if (json === null) this.#statements.removeRecord.run(key);
+        else this.#statements.setRecord.run(key, json);
+      }
+    });
+    return this.catalog;
+  }
+
+  /** One transaction that leads to `timestamp`; this object's fields follow when it is visible. */
+  #commit(timestamp: Timestamp, catalogState: CatalogState, body: () => void): void {
+    assert(timestamp > this.#lastTimestamp, "timestamps must increase");
+    this.#database.transaction(() => {
+      body();
+      if (catalogState !== this.#catalogState) {
+        const { catalog, nextIndexOrdinal } = catalogState;
+        this.#statements.setCatalog.run(JSON.stringify(catalog), nextIndexOrdinal);
+      }
+      this.#statements.setState.run(timestamp, catalogState.catalog.version);
+    });
+    this.#lastTimestamp = timestamp;
+    this.#catalogState = catalogState;
+  }
+
+  #write({ timestamp, writes, session }: CommittedTransaction): void {
+    for (const document of writes.documents) this.#writeDocument(document);
+    if (writes.pendingSchemaViolation !== undefined) {
+      const json = JSON.stringify(writes.pendingSchemaViolation);
+      this.#statements.addRecord.run(pendingSchemaViolationKey, json);
+    }
+    if (session !== undefined) {
+      const { sessionId, requestId, result, logLines } = session;
+      this.#statements.addSessionRequest.run(timestamp, sessionId, requestId, result, logLines);
+    }
+  }
+
+  #writeDocument(document: DocumentWrite): void {
+    const row = document.existed ? this.#changeDocument(document) : this.#insertDocument(document);
+    for (const [index, key] of document.removedKeys) {
+      // There may be no such entry: a backfill may not have come to this document yet.
+      this.#statements.removeEntry.run(index, keyToBytes(key));
+    }
+    for (const [index, key] of document.addedKeys) {
+      this.#statements.addEntry.run(index, keyToBytes(key), row);
+    }
+  }
+
+  #insertDocument({ json }: DocumentWrite): number {
+    assert(json !== null, "an inserted document has a text");
+    // A row that a failed transaction took is not used again; there are enough of them.
+    this.#statements.addDocument.run(++this.#lastRow, json);
+    return this.#lastRow;
+  }
+
+  #changeDocument(document: DocumentWrite): number {
+    const { id, json } = document;
+    const row = document.row ?? this.#findRow(document);
+    const changed = json === null
+      ? this.#statements.removeDocument.change(row)
+      : this.#statements.setDocument.change(json, row);
+    if (changed === 0) {
+      throw new PersistenceError("Constraint", `The document ${id} to be changed does not exist.`);
+    }
+    return row;
+  }
+
+  /** The row of a document that an isolate knows only from a transaction that was not committed yet. */
+  #findRow({ id, table, removedKeys, keptKeys }: DocumentWrite): number {
+    const byId = byIdIndexId(table);
+    const point = [...removedKeys, ...keptKeys].find(([index]) => index === byId);
+    assert(point !== undefined, `the change of document ${id} names its by_id key`);
+    return this.#statements.findRow.value(byId, keyToBytes(point[1])) as number | undefined ?? -1;
+  }
+
+  backfill(index: IndexId, limit: number): boolean {
+    const definition = this.catalog.indexes.find(({ id }) => id === index);
+    assert(definition !== undefined, `index ${index} exists`);
+    const after = this.#backfilled.get(index) ?? new Uint8Array();
+    const rows = this.#statements.documentsAfter.rows(byIdIndexId(definition.table), after, limit);
+    this.#database.transaction(() => {
+      for (const [, row, json] of rows as [Uint8Array, number, string][]) {
+        const key = indexKeyOf(definition, parseDocument(json));
+        // A write since the index was created has added it already.
+        this.#statements.addMissingEntry.run(index, keyToBytes(key), row);
+      }
+    });
+    const done = rows.length < limit;
+    if (done) this.#backfilled.delete(index);
+    else this.#backfilled.set(index, rows.at(-1)![0] as Uint8Array);
+    return done;
+  }
+
+  sync(): Promise<void> {
+    return this.#log.sync();
+  }
+
+  getRecord(key: string): string | undefined {
+    return this.#statements.record.value(key) as string | undefined;
+  }
+
+  getSessionRecord(sessionId: string, requestId: number): SessionRecord | undefined {
+    return sessionRecord(this.#statements.sessionRequest.row(sessionId, requestId));
+  }
+
+  pruneSessionRecords(before: Timestamp, limit: number): boolean {
+    return this.#statements.pruneSessionRequests.change(before, limit) < limit;
+  }
+
+  maintain(): boolean {
+    this.#log.checkpointIfDue();
+    const index = this.#statements.droppedIndex.value();
+    if (index === undefined) return true;
+    this.#database.transaction(() => {
+      const purged = this.#statements.purgeEntries.change(index, purgedEntriesMax);
+      if (purged < purgedEntriesMax) this.#statements.removeDroppedIndex.run(index);
+    });
+    return false;
+  }
+
+  close(): void {
+    this.#log.close();
+    this.#database.close();
+    this.#lock.close();
+  }
+}
+
+/** By isolate, the last of its transactions in the batch. */
+function newestSequences(batch: readonly CommittedTransaction[]): Map<number, number> {
+  const newest = new Map<number, number>();
+  for (const { origin } of batch) {
+    if (origin !== undefined) newest.set(origin.isolate, origin.sequence);
+  }
+  return newest;
+}
+
+function prepareStatements(database: Database) {
+  const prepare = (sql: string) => database.prepare(sql);
+  return {
+    timestamp: prepare("SELECT timestamp FROM state"),
+    setState: prepare("UPDATE state SET timestamp = ?, catalog_version = ?"),
+    catalog: prepare("SELECT json, next_index_ordinal FROM catalog"),
+    setCatalog: prepare("UPDATE catalog SET json = ?, next_index_ordinal = ?"),
+    setDecided: prepare("INSERT OR REPLACE INTO decided VALUES (?, ?)"),
+
+    lastRow: prepare("SELECT ifnull(max(row), 0) FROM documents"),
+    addDocument: prepare("INSERT INTO documents VALUES (?, ?)"),
+    setDocument: prepare("UPDATE documents SET json = ? WHERE row = ?"),
+    removeDocument: prepare("DELETE FROM documents WHERE row = ?"),
+    addEntry: prepare("INSERT INTO index_entries VALUES (?, ?, ?)"),
+    addMissingEntry: prepare("INSERT OR IGNORE INTO index_entries VALUES (?, ?, ?)"),
+    removeEntry: prepare("DELETE FROM index_entries WHERE index_id = ? AND key = ?"),
+    findRow: prepare("SELECT row FROM index_entries WHERE index_id = ? AND key = ?"),
+    documentsAfter: prepare(`
+      SELECT key, row, json FROM index_entries CROSS JOIN documents USING (row)
+      WHERE index_id = ? AND key > ? ORDER BY key LIMIT ?`),
+
+    addDroppedIndex: prepare("INSERT INTO dropped_indexes VALUES (?)"),
+    droppedIndex: prepare("SELECT index_id FROM dropped_indexes LIMIT 1"),
+    removeDroppedIndex: prepare("DELETE FROM dropped_indexes WHERE index_id = ?"),
+    purgeEntries: prepare(`
+      DELETE FROM index_entries WHERE index_id = ?1
+      AND key IN (SELECT key FROM index_entries WHERE index_id = ?1 ORDER BY key LIMIT ?2)`),
+
+    record: prepare(selectRecord),
+    addRecord: prepare("INSERT OR IGNORE INTO records VALUES (?, ?)"),
+    setRecord: prepare("INSERT OR REPLACE INTO records VALUES (?, ?)"),
+    removeRecord: prepare("DELETE FROM records WHERE key = ?"),
+
+    sessionRequest: prepare(selectSessionRequest),
+    addSessionRequest: prepare("INSERT INTO session_requests VALUES (?, ?, ?, ?, ?)"),
+    pruneSessionRequests: prepare(`
+      DELETE FROM session_requests WHERE timestamp IN
+      (SELECT timestamp FROM session_requests WHERE timestamp < ? ORDER BY timestamp LIMIT ?)`),
+  };
+}
