@@ -1,0 +1,116 @@
+/** Evaluates the modules of a push in an isolate and turns what they export into the parts of a deployment. */
+import { RequestError } from "../errors.ts";
+import type { Isolates } from "../isolate/isolates.ts";
+import type { AnalyzedModule, DeploymentManifest } from "../isolate/protocol.ts";
+import { type AppDefinition, parseAppDefinition } from "./app_definition.ts";
+import { type AuthProvider, parseAuthProviders } from "./auth_providers.ts";
+import { isChunk } from "./module_path.ts";
+import { type ParsedSchema, parseSchema, schemaError } from "./schema_definition.ts";
+
+export interface AppAnalysis {
+  /** By path; without chunks, schema and definition. */
+  readonly modules: Readonly<Record<string, AnalyzedModule>>;
+  readonly authProviders: readonly AuthProvider[];
+  readonly schema: ExportedSchema | null;
+  readonly definition: AppDefinition;
+}
+
+export interface ExportedSchema {
+  /** As `schema.js` exported it. */
+  readonly json: string;
+  readonly parsed: ParsedSchema;
+}
+
+export const schemaPath = "schema.js";
+export const definitionPath = "convex.config.js";
+const authConfigPath = "auth.config.js";
+
+/**
+ * Analyses a deployment whose modules include `schema.js`, if there is one, and `convex.config.js`.
+ * @throws RequestError with what the developer has to mend (deploy-protocol 3.10).
+ */
+export async function analyzeApp(
+  isolates: Isolates,
+  manifest: DeploymentManifest,
+): Promise<AppAnalysis> {
+  const result = await isolates.analyze(manifest);
+  if (result.kind === "failure") throw analysisError(result.module, result.message);
+  const { [schemaPath]: schema, [definitionPath]: definition, ...rest } = result.modules;
+  const modules = Object.fromEntries(Object.entries(rest).filter(([path]) => !isChunk(path)));
+  checkExports(modules);
+  const authConfig = modules[authConfigPath];
+  return {
+    modules,
+    authProviders: authConfig === undefined ? [] : parseAuthProviders(authConfig.exported),
+    schema: schema === undefined ? null : readSchema(schema.exported),
+    definition: parseAppDefinition(definition?.exported ?? null),
+  };
+}
+
+function readSchema(exported: string | null): ExportedSchema {
+  if (exported === null) {
+    throw schemaError(
+      "MissingSchemaExportError",
+      "Schema file missing default export. To learn more, see the schema documentation at https://docs.convex.dev/database/schemas.",
+    );
+  }
+  return { json: exported, parsed: parseSchema(exported) };
+}
+
+function analysisError(module: string, message: string): RequestError {
+  switch (module) {
+    case schemaPath:
+      return schemaError(schemaErrorCode(message), message);
+    case definitionPath:
+      return badRequest("InvalidConvexConfig", message);
+    case authConfigPath:
+      if (message.includes("is used in auth config file but its value was not set")) {
+        return badRequest("AuthConfigMissingEnvironmentVariable", message);
+      }
+      return modulesError(module, message);
+    default:
+      return modulesError(module, message);
+  }
+}
+
+function schemaErrorCode(message: string): string {
+  if (message.startsWith("Schema file missing default export")) return "MissingSchemaExportError";
+  if (message.startsWith("Environment variables unsupported")) {
+    return "NoEnvironmentVariablesInSchema";
+  }
+  return "InvalidSchemaExport";
+}
+
+/** A module that cannot be loaded, as the developer reads it. */
+export function modulesError(module: string, message: string): RequestError {
+  return badRequest(
+    "InvalidModules",
+    `Loading the pushed modules encountered the following\n    error:\nFailed to analyze ${module}: ${message}`,
+  );
+}
+
+/** `foo.js` must not export what `foo/bar.js` occupies: both would be `api.foo.bar`. */
+function checkExports(modules: Readonly<Record<string, AnalyzedModule>>): void {
+  const branches = new Set<string>();
+  const leaves = new Map<string, string>();
+  for (const [path, { functions }] of Object.entries(modules)) {
+    const name = path.replace(/\.js$/, "");
+    const publicFunctions = functions.filter((found) => found.visibility === "public");
+    if (publicFunctions.length === 0) continue;
+    for (let end = name.length; end > 0; end = name.lastIndexOf("/", end - 1)) {
+      branches.add(name.slice(0, end));
+    }
+    for (const found of publicFunctions) {
+      leaves.set(`${name}/${found.name}`, `"${path}":${found.name}`);
+    }
+  }
+  for (const [leaf, shown] of leaves) {
+    if (branches.has(leaf)) {
+      throw badRequest("InvalidExport", `Path ${shown} conflicts with existing export`);
+    }
+  }
+}
+
+function badRequest(code: string, message: string): RequestError {
+  return new RequestError("badRequest", code, message);
+}

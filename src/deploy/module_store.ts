@@ -1,0 +1,81 @@
+/**
+ * The files of pushed modules, in `<data>/modules/`. Names come from content, so a file never changes: a
+ * push that fails leaves nothing behind but files that nobody refers to, and those are collected.
+ */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { BundledModule } from "./bundle.ts";
+import type { PushedModule } from "./deployment.ts";
+import { modulesFolder } from "./live_deployment.ts";
+import { buildModuleFactory } from "./module_factory.ts";
+
+/** Part of the names of factory files: must change whenever `buildModuleFactory` writes something else. */
+const factoryVersion = 1;
+
+export class ModuleStore {
+  readonly #folder: string;
+
+  constructor(dataFolder: string) {
+    this.#folder = modulesFolder(dataFolder);
+  }
+
+  /** Writes what is missing of a module; on return it survives a crash. */
+  async save(module: BundledModule): Promise<PushedModule> {
+    const hash = hashModule(module);
+    const sourceFile = `${hash}.json`;
+    const isNode = module.environment === "node";
+    const file = isNode ? `${hash}.mjs` : `${hash}.${factoryVersion}.js`;
+    await Deno.mkdir(this.#folder, { recursive: true });
+    await this.#writeOnce(sourceFile, () => JSON.stringify(withoutPath(module)));
+    await this.#writeOnce(file, () => isNode ? module.source : buildModuleFactory(module));
+    return { path: module.path, environment: module.environment, hash, file, sourceFile };
+  }
+
+  /** Deletes every file that `isNeeded` does not claim. */
+  async collect(isNeeded: (file: string) => boolean): Promise<void> {
+    await Deno.mkdir(this.#folder, { recursive: true });
+    for await (const { name } of Deno.readDir(this.#folder)) {
+      if (!isNeeded(name)) await Deno.remove(this.#pathOf(name));
+    }
+  }
+
+  #pathOf(file: string): string {
+    return join(this.#folder, file);
+  }
+
+  async #writeOnce(name: string, text: () => string | Promise<string>): Promise<void> {
+    const path = this.#pathOf(name);
+    if (await exists(path)) return;
+    // A reader or a crash must never meet half a file.
+    const unfinished = `${path}.${crypto.randomUUID()}`;
+    const file = await Deno.open(unfinished, { write: true, createNew: true });
+    try {
+      const writer = file.writable.getWriter();
+      await writer.write(new TextEncoder().encode(await text()));
+      writer.releaseLock();
+      await file.syncData();
+    } finally {
+      file.close();
+    }
+    await Deno.rename(unfinished, path);
+  }
+}
+
+/** What the CLI compares: SHA-256 of source and source map, one behind the other (deploy-protocol 3.3). */
+export function hashModule(module: BundledModule): string {
+  return createHash("sha256").update(module.source).update(module.sourceMap ?? "").digest("hex");
+}
+
+function withoutPath({ source, sourceMap }: BundledModule) {
+  return { source, sourceMap };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

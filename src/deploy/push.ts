@@ -1,0 +1,270 @@
+/**
+ * The server's side of a push (deploy-protocol 3):
+ *
+ * 1. `start_push` stores the modules, analyses them, and begins to check documents against the new schema and
+ *    to fill new indexes, while the old code still runs.
+ * 2. `wait_for_schema` tells how far that is.
+ * 3. `finish_push` switches code, schema and indexes in one commit.
+ *
+ * What a push that fails or is given up leaves behind (files that nobody refers to, indexes that nobody
+ * reads) is removed by the next push or by `recover`.
+ */
+import { Buffer } from "node:buffer";
+import type { Config } from "../config.ts";
+import { RequestError } from "../errors.ts";
+import type { Isolates } from "../isolate/isolates.ts";
+import { log } from "../logger.ts";
+import { analyzeApp, type AppAnalysis, definitionPath, schemaPath } from "./analysis.ts";
+import { checkVariables, notBuilt } from "./app_definition.ts";
+import { type DeploymentRecord, recordKeys } from "./deployment.ts";
+import { type IndexDiff, otherIndexes } from "./index_plan.ts";
+import type { LiveDeployment } from "./live_deployment.ts";
+import { ModuleStore } from "./module_store.ts";
+import type { PendingSchema, SchemaStatus } from "./pending_schema.ts";
+import {
+  parseFinishPush,
+  parseStartPush,
+  parseWaitForSchema,
+  type StartPushRequest,
+} from "./push_request.ts";
+import {
+  finishPushResponse,
+  schemaChangeResponse,
+  startPushResponse,
+  unchangedResponse,
+} from "./push_response.ts";
+import { bundledModule, collectModules, saveModule } from "./pushed_modules.ts";
+import { raceDetected, SchemaRollout, type SchemaRolloutOptions } from "./schema_rollout.ts";
+
+export interface PushServiceOptions extends SchemaRolloutOptions {
+  readonly isolates: Isolates;
+  readonly live: LiveDeployment;
+  readonly config: Config;
+  readonly dataFolder: string;
+}
+
+/** What a push would make live. */
+interface AnalyzedPush {
+  readonly id: string;
+  readonly record: DeploymentRecord;
+  readonly analysis: AppAnalysis;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly indexDiff: IndexDiff;
+}
+
+/** A push between `start_push` and `finish_push`. */
+interface OpenPush extends AnalyzedPush {
+  readonly schema: PendingSchema;
+  /** Id of the deployment it is to replace. */
+  readonly replaces: string | undefined;
+}
+
+/** Pushes that may be open at a time; one more makes the server forget the oldest. */
+const openPushesMax = 4;
+const nodeVersions = ["20", "22", "24"];
+
+export class PushService {
+  readonly #options: PushServiceOptions;
+  readonly #store: ModuleStore;
+  readonly #schemas: SchemaRollout;
+  readonly #open = new Map<string, OpenPush>();
+  #cancelCollection: () => void = () => {};
+
+  constructor(options: PushServiceOptions) {
+    this.#options = options;
+    this.#store = new ModuleStore(options.dataFolder);
+    this.#schemas = new SchemaRollout(options);
+  }
+
+  /** Tidies up after an earlier run of the server. */
+  async recover(): Promise<void> {
+    await this.#options.live.exclusively(async () => {
+      await this.#schemas.recover();
+      await this.#collectFiles();
+    });
+  }
+
+  close(): void {
+    this.#cancelCollection();
+    this.#schemas.close();
+  }
+
+  getConfigHashes() {
+    const live = this.#options.live.record;
+    return {
+      config: { functions: "convex/" },
+      moduleHashes: (live?.modules ?? [])
+        .map(({ path, hash, environment }) => ({ path, hash, environment })),
+      udfServerVersion: live?.udfConfig.serverVersion ?? null,
+      nodeVersion: live?.nodeVersion ?? null,
+      nodeDependencies: [],
+    };
+  }
+
+  async startPush(body: unknown) {
+    const request = parseStartPush(body);
+    return await this.#options.live.exclusively(async () => {
+      const push = await this.#analyze(request);
+      const isTrial = request.dryRun || request.forCodegen;
+      const schemaId = isTrial ? null : await this.#begin(push);
+      return startPushResponse({ ...push, schemaId });
+    });
+  }
+
+  /** What `startPush` would do to the schema, without doing it. */
+  async evaluatePush(body: unknown) {
+    const request = parseStartPush(body);
+    return await this.#options.live.exclusively(async () => {
+      const { indexDiff } = await this.#analyze(request);
+      return { schemaChange: schemaChangeResponse(null, indexDiff) };
+    });
+  }
+
+  async waitForSchema(body: unknown): Promise<SchemaStatus> {
+    const { schemaChange, timeoutMs, dryRun } = parseWaitForSchema(body);
+    const id = schemaChange.schemaIds[""];
+    if (dryRun || id == null) return { type: "complete" };
+    return await this.#schemas.wait(id, timeoutMs);
+  }
+
+  async finishPush(body: unknown) {
+    const { startPush, dryRun } = parseFinishPush(body);
+    return await this.#options.live.exclusively(async () => {
+      const { live, committer } = this.#options;
+      const previous = live.record;
+      if (dryRun) return unchangedResponse(previous);
+      const push = this.#open.get(startPush.componentDefinitionPackages[""].pushId);
+      if (push === undefined || push.replaces !== previous?.id) {
+        throw raceDetected("Another push has finished since this one started.");
+      }
+      if (!isSameObject(live.variables, startPush.environmentVariables)) {
+        throw raceDetected("Environment variables have changed during push");
+      }
+      checkVariables(push.analysis.definition, live.variables);
+      await committer.changeCatalog({
+        ...this.#schemas.finish(push.schema),
+        records: [{ key: recordKeys.deployment, json: JSON.stringify(push.record) }],
+      });
+      live.activate(push.record);
+      this.#schemas.finished();
+      this.#open.clear();
+      this.#collectFilesLater();
+      warnAboutUnbuilt(previous, push);
+      return finishPushResponse(previous, push.record, push.indexDiff);
+    });
+  }
+
+  async #analyze(request: StartPushRequest): Promise<AnalyzedPush> {
+    const { live, isolates, environment } = this.#options;
+    checkSupported(request);
+    const { appDefinition, functions, nodeVersion } = request;
+    const modules = await collectModules(request, this.#store, live.record);
+    const extra = [
+      ...appDefinition.schema ? [{ ...appDefinition.schema, path: schemaPath }] : [],
+      { ...appDefinition.definition, path: definitionPath },
+    ];
+    const extraModules = await Promise.all(
+      extra.map((module) => saveModule(bundledModule(module), this.#store)),
+    );
+    const id = Buffer.from(environment.randomBytes(16)).toString("hex");
+    const udfConfig = this.#udfConfig(appDefinition.udfServerVersion);
+    const variables = live.variables;
+    const analysis = await analyzeApp(
+      isolates,
+      live.manifestOf({ id, modules: [...modules, ...extraModules], udfConfig }),
+    );
+    const record: DeploymentRecord = {
+      id,
+      pushedAtMs: environment.nowMs(),
+      modules,
+      analysis: analysis.modules,
+      udfConfig,
+      schema: analysis.schema?.json ?? null,
+      authProviders: analysis.authProviders,
+      nodeVersion: nodeVersion ?? null,
+    };
+    const indexDiff = this.#schemas.plan(analysis.schema?.parsed ?? null).diff;
+    return { id, record, analysis, variables, indexDiff };
+  }
+
+  /** Kept while the library's version stays, so that pushing again changes nothing seen at import. */
+  #udfConfig(serverVersion: string): DeploymentRecord["udfConfig"] {
+    const { live, environment } = this.#options;
+    const previous = live.record?.udfConfig;
+    if (previous?.serverVersion === serverVersion) return previous;
+    return {
+      serverVersion,
+      importSeed: Buffer.from(environment.randomBytes(32)).toString("hex"),
+      importTimeMs: environment.nowMs(),
+    };
+  }
+
+  async #begin(push: AnalyzedPush): Promise<string | null> {
+    const schema = await this.#schemas.begin(push.analysis.schema);
+    const [oldest] = this.#open.keys();
+    if (oldest !== undefined && this.#open.size >= openPushesMax) this.#open.delete(oldest);
+    this.#open.set(push.id, { ...push, schema, replaces: this.#options.live.record?.id });
+    return push.analysis.schema === null ? null : schema.id;
+  }
+
+  /** Deletes the files of deployments that no call can run on any more. */
+  #collectFilesLater(): void {
+    const { environment, config, live } = this.#options;
+    this.#cancelCollection();
+    const longestCallMs = Math.max(config.actionTimeoutS, config.nodeActionTimeoutS) * 1000;
+    this.#cancelCollection = environment.setTimer(longestCallMs, () => {
+      live.exclusively(() => this.#collectFiles()).catch((error) =>
+        log("warn", "Files of old deployments could not be deleted", { error })
+      );
+    });
+  }
+
+  async #collectFiles(): Promise<void> {
+    const { live } = this.#options;
+    const records = [live.record, ...[...this.#open.values()].map((push) => push.record)];
+    const modules = records.flatMap((record) => record?.modules ?? []);
+    const needed = new Set(modules.flatMap(({ file, sourceFile }) => [file, sourceFile]));
+    await this.#store.collect((file) => needed.has(file));
+  }
+}
+
+function checkSupported(request: StartPushRequest): void {
+  const { componentDefinitions, nodeDependencies, nodeVersion } = request;
+  if (componentDefinitions.length > 0) throw notBuilt("components");
+  if (nodeDependencies.length > 0) {
+    const names = nodeDependencies.map(({ name }) => name).join(", ");
+    throw notBuilt(`external packages (${names})`);
+  }
+  if (nodeVersion == null || nodeVersions.includes(nodeVersion)) return;
+  const known = nodeVersions.join(", ");
+  throw new RequestError(
+    "badRequest",
+    nodeVersion === "18" ? "NodeVersionNotSupported" : "InvalidConfig",
+    `Node.js version ${nodeVersion} is not supported; choose one of ${known} in convex.json.`,
+  );
+}
+
+/** Says once, not at every save of a file, what an app has that does nothing yet. */
+function warnAboutUnbuilt(
+  previous: DeploymentRecord | null,
+  { record, analysis }: AnalyzedPush,
+): void {
+  const crons = record.analysis["crons.js"]?.crons;
+  if (crons && crons !== previous?.analysis["crons.js"]?.crons) {
+    log("warn", "Cron jobs are stored, but Hull does not run them yet");
+  }
+  const indexes = otherIndexes(analysis.schema?.parsed ?? null).map((index) => index.name);
+  if (indexes.length > 0 && record.schema !== previous?.schema) {
+    log("warn", "Search and vector indexes are stored, but Hull cannot query them yet", {
+      indexes: indexes.join(", "),
+    });
+  }
+}
+
+function isSameObject(
+  a: Readonly<Record<string, string>>,
+  b: Readonly<Record<string, string>>,
+): boolean {
+  const sorted = (object: object) => JSON.stringify(Object.entries(object).sort());
+  return sorted(a) === sorted(b);
+}

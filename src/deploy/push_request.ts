@@ -1,0 +1,83 @@
+/** Bodies of the deploy API, parsed; keys that the server does not know are let through (deploy-protocol 3.4). */
+import { z } from "zod";
+import { RequestError } from "../errors.ts";
+
+const module = z.looseObject({
+  path: z.string(),
+  source: z.string(),
+  sourceMap: z.string().nullish(),
+  environment: z.enum(["isolate", "node"]),
+});
+
+const startPush = z.looseObject({
+  dryRun: z.boolean().default(false),
+  functions: z.string(),
+  appDefinition: z.looseObject({
+    definition: module,
+    dependencies: z.array(z.string()).default([]),
+    schema: module.nullish(),
+    changedModules: z.array(module).optional(),
+    /** What older clients call `changedModules`. */
+    functions: z.array(module).optional(),
+    unchangedModuleHashes: z.array(z.looseObject({
+      path: z.string(),
+      environment: z.enum(["isolate", "node"]),
+      sha256: z.string(),
+    })).default([]),
+    udfServerVersion: z.string(),
+  }),
+  componentDefinitions: z.array(z.unknown()).default([]),
+  nodeDependencies: z.array(z.looseObject({ name: z.string(), version: z.string() })).default([]),
+  nodeVersion: z.string().nullish(),
+  forCodegen: z.boolean().default(false),
+});
+
+const waitForSchema = z.looseObject({
+  schemaChange: z.looseObject({ schemaIds: z.record(z.string(), z.string().nullable()) }),
+  timeoutMs: z.number().min(0).max(60_000).default(10_000),
+  dryRun: z.boolean().default(false),
+});
+
+const finishPush = z.looseObject({
+  startPush: z.looseObject({
+    environmentVariables: z.record(z.string(), z.string()),
+    componentDefinitionPackages: z.looseObject({ "": z.looseObject({ pushId: z.string() }) }),
+  }),
+  dryRun: z.boolean().default(false),
+  message: z.string().nullish(),
+});
+
+export type StartPushRequest = z.infer<typeof startPush>;
+export type PushedModuleBody = z.infer<typeof module>;
+export type WaitForSchemaRequest = z.infer<typeof waitForSchema>;
+export type FinishPushRequest = z.infer<typeof finishPush>;
+
+export function parseStartPush(body: unknown): StartPushRequest {
+  return parse(startPush, body);
+}
+
+export function parseWaitForSchema(body: unknown): WaitForSchemaRequest {
+  return parse(waitForSchema, body);
+}
+
+export function parseFinishPush(body: unknown): FinishPushRequest {
+  const request = parse(finishPush, body);
+  if ((request.message?.length ?? 0) > 1024) {
+    throw new RequestError(
+      "badRequest",
+      "PushMessageTooLong",
+      "The message of a push may have at most 1024 characters.",
+    );
+  }
+  return request;
+}
+
+function parse<T>(type: z.ZodType<T>, body: unknown): T {
+  const result = type.safeParse(body);
+  if (result.success) return result.data;
+  throw new RequestError(
+    "badRequest",
+    "InvalidConfig",
+    `The push is not understood: ${z.prettifyError(result.error)}`,
+  );
+}

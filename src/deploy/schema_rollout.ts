@@ -1,0 +1,216 @@
+/**
+ * Brings a new schema to the database: checks documents against it and fills its indexes while the old one
+ * is still in force. At most one is on its way; a push with another one overwrites it.
+ */
+import { Buffer } from "node:buffer";
+import type { CommitterClient } from "../committer/protocol.ts";
+import type { CatalogData, IndexId } from "../database/catalog.ts";
+import type { Environment } from "../environment.ts";
+import { errorMessage, RequestError } from "../errors.ts";
+import { log } from "../logger.ts";
+import {
+  type CatalogChange,
+  pendingSchemaViolationKey,
+  type SnapshotReader,
+} from "../persistence/persistence.ts";
+import type { ExportedSchema } from "./analysis.ts";
+import { type IndexPlan, planIndexes } from "./index_plan.ts";
+import { PendingSchema, type SchemaStatus } from "./pending_schema.ts";
+import { findViolation } from "./schema_check.ts";
+import type { ParsedSchema } from "./schema_definition.ts";
+
+export interface SchemaRolloutOptions {
+  readonly committer: CommitterClient;
+  readonly reader: SnapshotReader;
+  readonly environment: Environment;
+}
+
+export class SchemaRollout {
+  readonly #options: SchemaRolloutOptions;
+  #pending: PendingSchema | null = null;
+
+  constructor(options: SchemaRolloutOptions) {
+    this.#options = options;
+  }
+
+  /** What the indexes of a schema ask for as things are now. */
+  plan(next: ParsedSchema | null): IndexPlan {
+    const catalog = this.#catalog();
+    return planIndexes(catalog, activeSchema(catalog), next);
+  }
+
+  /** Creates what the schema needs and starts to check and fill. The same schema pushed twice goes on. */
+  async begin(next: ExportedSchema | null): Promise<PendingSchema> {
+    const previous = this.#pending;
+    if (previous?.isOver === false && previous.schema?.json === next?.json) return previous;
+    previous?.overwrite();
+    const catalog = await this.#prepareCatalog(next?.parsed ?? null);
+    const active = activeSchema(catalog);
+    const { enable, fill } = planIndexes(catalog, active, next?.parsed ?? null);
+    const id = Buffer.from(this.#options.environment.randomBytes(16)).toString("hex");
+    const pending = new PendingSchema(id, next, enable.length);
+    this.#pending = pending;
+    for (const index of enable) if (!fill.includes(index)) pending.markIndexComplete();
+    for (const index of fill) {
+      this.#inBackground(pending, async () => {
+        await this.#options.committer.backfill(index.id);
+        if (enable.includes(index)) pending.markIndexComplete();
+      });
+    }
+    this.#inBackground(pending, () => this.#validate(pending, active));
+    return pending;
+  }
+
+  /** The state of a schema, as soon as it is no longer in progress or `timeoutMs` have passed. */
+  async wait(id: string, timeoutMs: number): Promise<SchemaStatus> {
+    const pending = this.#pending;
+    if (pending?.id !== id) return { type: "raceDetected" };
+    this.#takeViolation(pending);
+    await pending.wait(timeoutMs, this.#options.environment);
+    this.#takeViolation(pending);
+    return pending.status;
+  }
+
+  /**
+   * The change that puts a schema into force.
+   * @throws RequestError unless it is complete.
+   */
+  finish(pending: PendingSchema): CatalogChange {
+    this.#takeViolation(pending);
+    if (!pending.isComplete) throw notComplete(pending.status);
+    const next = pending.schema?.parsed ?? null;
+    const catalog = this.#catalog();
+    const { enable, stage, drop } = this.plan(next);
+    const setIndexState = [
+      ...enable.map(({ id }) => ({ id, state: "ready" as const })),
+      ...stage.map(({ id }) => ({ id, state: "staged" as const })),
+    ];
+    return {
+      setIndexState,
+      dropIndexes: drop,
+      ...!isSameSchema(next, catalog.activeSchema) && { activeSchema: next },
+      ...catalog.pendingSchema !== null && { pendingSchema: null },
+    };
+  }
+
+  /** To be called when the change has been committed. */
+  finished(): void {
+    this.#pending = null;
+    this.#fillStaged();
+  }
+
+  /** Removes what an earlier run of the server left unfinished, and goes on with staged indexes. */
+  async recover(): Promise<void> {
+    const catalog = this.#catalog();
+    const active = activeSchema(catalog);
+    const { dropAtStart } = planIndexes(catalog, active, active);
+    if (catalog.pendingSchema !== null || dropAtStart.length > 0) {
+      const change = { pendingSchema: null, dropIndexes: dropAtStart };
+      await this.#options.committer.changeCatalog(change);
+    }
+    this.#fillStaged();
+  }
+
+  close(): void {
+    this.#pending?.overwrite();
+  }
+
+  async #prepareCatalog(next: ParsedSchema | null): Promise<CatalogData> {
+    const catalog = this.#catalog();
+    const { createTables, createIndexes, dropAtStart } = this.plan(next);
+    // Every write of user code has to look at a pending schema, so there is none without need.
+    const mustCheck = next?.schemaValidation && !isSameSchema(next, catalog.activeSchema);
+    const pendingSchema = mustCheck ? next : null;
+    const changesNothing = pendingSchema === null && catalog.pendingSchema === null &&
+      createTables.length + createIndexes.length + dropAtStart.length === 0;
+    if (changesNothing) return catalog;
+    const change = { createTables, createIndexes, dropIndexes: dropAtStart, pendingSchema };
+    return (await this.#options.committer.changeCatalog(change)).catalog;
+  }
+
+  async #validate(pending: PendingSchema, active: ParsedSchema | null): Promise<void> {
+    const { reader, environment } = this.#options;
+    const schema = pending.schema?.parsed;
+    const violation = schema === undefined ? null : await findViolation(schema, {
+      reader,
+      environment,
+      active,
+      isCancelled: () => pending.isOver,
+    });
+    if (violation === null) pending.markValid();
+    else pending.fail(violation);
+  }
+
+  /** A write that contradicted the pending schema has left a record. */
+  #takeViolation(pending: PendingSchema): void {
+    if (pending.isOver) return;
+    const record = this.#options.reader.getRecord(pendingSchemaViolationKey);
+    if (record === undefined) return;
+    const error = JSON.parse(record) as string;
+    pending.fail({ error, tableName: /in table "([^"]*)"/.exec(error)?.[1] ?? null });
+  }
+
+  #fillStaged(): void {
+    const active = activeSchema(this.#catalog());
+    for (const index of this.plan(active).fill) {
+      this.#options.committer.backfill(index.id).then(() => this.#stage(index.id)).catch((error) =>
+        log("error", "A staged index could not be filled", { index: index.name, error })
+      );
+    }
+  }
+
+  /** A later push may have changed its mind about the index. */
+  async #stage(id: IndexId): Promise<void> {
+    const active = activeSchema(this.#catalog());
+    if (!this.plan(active).stage.some((index) => index.id === id)) return;
+    await this.#options.committer.changeCatalog({ setIndexState: [{ id, state: "staged" }] });
+  }
+
+  #inBackground(pending: PendingSchema, work: () => Promise<void>): void {
+    work().catch((error) => {
+      // What it worked on may be gone once another push has taken over.
+      if (pending.isOver) return;
+      log("error", "A new schema could not be prepared", { error });
+      pending.fail({ error: errorMessage(error), tableName: null });
+    });
+  }
+
+  #catalog(): CatalogData {
+    const snapshot = this.#options.reader.open();
+    try {
+      return snapshot.catalog.data;
+    } finally {
+      snapshot.close();
+    }
+  }
+}
+
+/** What the catalog holds was parsed by `parseSchema`. */
+function activeSchema(catalog: CatalogData): ParsedSchema | null {
+  return catalog.activeSchema as ParsedSchema | null;
+}
+
+function isSameSchema(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function notComplete(status: SchemaStatus): RequestError {
+  switch (status.type) {
+    case "failed":
+      return new RequestError(
+        "badRequest",
+        "SchemaAlreadyFailed",
+        `Schema has already been failed with error: ${status.error}`,
+      );
+    case "inProgress":
+      return raceDetected("The schema of this push is not ready yet.");
+    case "raceDetected":
+    case "complete":
+      return raceDetected("Schema was overwritten by another push.");
+  }
+}
+
+/** The official CLI pushes again by itself (deploy-protocol 2.3). */
+export function raceDetected(message: string): RequestError {
+  return new RequestError("badRequest", "RaceDetected", message);
+}
