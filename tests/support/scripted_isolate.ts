@@ -61,7 +61,10 @@ async function run(callId: number, call: FunctionCall, body: Uint8Array): Promis
   if (answer === null) return;
   const mutation = call.kind === "mutation";
   const commit = mutation ? { origin: { isolate, sequence: ++sequence } } : undefined;
-  const outcome = { kind: "success", commit } as unknown as (FromIsolate & { type: "result" })["outcome"];
+  const outcome = {
+    kind: "success",
+    commit,
+  } as unknown as (FromIsolate & { type: "result" })["outcome"];
   const usage = {
     documentsRead: 0,
     bytesRead: 0,
@@ -113,13 +116,25 @@ async function perform(
       port.postMessage(new Uint8Array([1, 2, 3]));
       return null;
     case "lies":
-      send({ type: "result", callId, outcome: { kind: "success", reads: 5 } } as unknown as FromIsolate);
+      send(
+        {
+          type: "result",
+          callId,
+          outcome: { kind: "success", reads: 5 },
+        } as unknown as FromIsolate,
+      );
       return null;
     case "operation": {
       const answer = new Promise<Uint8Array>((resolve) => operations.set(1, resolve));
       send({ type: "log", callId, logLines: [] });
       send(
-        { type: "operation", callId, operationId: 1, operation: "runQuery", fields: { path: "a:b" } },
+        {
+          type: "operation",
+          callId,
+          operationId: 1,
+          operation: "runQuery",
+          fields: { path: "a:b" },
+        },
         body,
       );
       return await answer;
@@ -136,7 +151,7 @@ async function perform(
 async function analyze(message: ToIsolate & { type: "analyze" }): Promise<void> {
   heartbeat.begin(message.callId, limits.analysisTimeoutMs, 1000);
   for (const { path } of message.deployment.modules) {
-    if (path === "spins.js") for (;;);
+    if (path === "spins.js") { for (;;); }
   }
   heartbeat.end();
   const modules = Object.fromEntries(
