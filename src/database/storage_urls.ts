@@ -10,30 +10,52 @@
  */
 import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from "node:crypto";
 import { Buffer } from "node:buffer";
+import { DeveloperError } from "../errors.ts";
+import { decodeId, encodeId, idTableNumber } from "../values/document_id.ts";
+import { systemTables } from "./catalog.ts";
 
 const uploadTokenLifetimeMs = 60 * 60 * 1000;
 const issuedAtBytes = 6;
 const signatureBytes = 32;
 
-/** The URL that serves a file; `internalId` is the 16-byte part of its document id. */
-export function fileUrl(origin: string, secret: string, internalId: Uint8Array): string {
-  return `${origin}/api/storage/${fileKey(secret, internalId)}`;
+/** The URL that serves a file, given its document id. */
+export function fileUrl(origin: string, secret: string, documentId: string): string {
+  return `${origin}/api/storage/${fileKey(secret, documentId)}`;
 }
 
 /** The UUID in a file's URL. */
-export function fileKey(secret: string, internalId: Uint8Array): string {
+export function fileKey(secret: string, documentId: string): string {
   const cipher = createCipheriv("aes-128-ecb", blockKey(secret), null).setAutoPadding(false);
-  const hex = cipher.update(internalId).toString("hex");
+  const hex = cipher.update(decodeId(documentId).internalId).toString("hex");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${
     hex.slice(20)
   }`;
 }
 
-/** The inverse of `fileKey`; undefined when `key` is no UUID. */
-export function parseFileKey(secret: string, key: string): Uint8Array | undefined {
+/** The inverse of `fileKey`; undefined when `key` is no UUID. Whether the file exists is another question. */
+export function parseFileKey(secret: string, key: string): string | undefined {
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(key)) return undefined;
   const decipher = createDecipheriv("aes-128-ecb", blockKey(secret), null).setAutoPadding(false);
-  return new Uint8Array(decipher.update(Buffer.from(key.replaceAll("-", ""), "hex")));
+  const internalId = decipher.update(Buffer.from(key.replaceAll("-", ""), "hex"));
+  return encodeId(systemTables._storage, new Uint8Array(internalId));
+}
+
+/**
+ * The document id of a file that a function names, by that id or by the UUID of its URL. Whether it exists
+ * is another question.
+ * @throws DeveloperError when `text` is neither (function-abi 9).
+ */
+export function storageDocumentId(secret: string, text: string): string {
+  const documentId = parseFileKey(secret, text);
+  if (documentId !== undefined) return documentId;
+  const table = idTableNumber(text);
+  if (table === systemTables._storage) return text;
+  throw new DeveloperError(
+    "InvalidStorageId",
+    table === undefined
+      ? `Invalid storage ID: "${text}". Storage ID should be an Id of '_storage' table, or a UUID string.`
+      : "Invalid storage ID. Storage ID cannot be an ID on any table other than '_storage'.",
+  );
 }
 
 /** A URL to upload one or more files to, good for an hour from `nowMs`. */
