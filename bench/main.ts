@@ -1,0 +1,57 @@
+/**
+ * `deno task bench [--quick]`: what Hull does on this machine, each measure beside the limit that a raw server showed
+ * a moment earlier. The full run rewrites the table in BENCHMARKS.md and takes about three minutes.
+ */
+import { fileURLToPath } from "node:url";
+import {
+  measureMemory,
+  measureReads,
+  measureStart,
+  measureUpdates,
+  measureWrites,
+} from "./measures.ts";
+import { renderTable, replaceTable, type Result } from "./report.ts";
+import { startHull, startRawServer } from "./targets.ts";
+
+const isQuick = Deno.args.includes("--quick");
+const plan = isQuick
+  ? { durationMs: 500, connections: [16], subscribers: [1, 100], writes: 20, starts: 1 }
+  : {
+    durationMs: 1500,
+    connections: [1, 16, 64],
+    subscribers: [1, 100, 1000],
+    writes: 50,
+    starts: 3,
+  };
+
+const folder = await Deno.makeTempDir({ prefix: "hull-bench-" });
+const results: Result[] = [];
+try {
+  results.push(...await measureRunning(folder));
+  results.push(...await measureStart(folder, plan.starts));
+} finally {
+  await Deno.remove(folder, { recursive: true });
+}
+
+const machine =
+  `${new Date().toISOString().slice(0, 10)}, ${navigator.hardwareConcurrency} cores, ` +
+  `Deno ${Deno.version.deno}.`;
+const table = renderTable(results);
+console.log(`\n${machine}\n\n${table}`);
+if (!isQuick) {
+  const path = fileURLToPath(new URL("../BENCHMARKS.md", import.meta.url));
+  await Deno.writeTextFile(path, replaceTable(await Deno.readTextFile(path), machine, table));
+}
+
+async function measureRunning(folder: string): Promise<Result[]> {
+  await using raw = await startRawServer(folder);
+  await using hull = await startHull(`${folder}/data`);
+  const targets = { hull, raw, plan };
+  return [
+    ...measureMemory(targets, "memory after start"),
+    ...await measureReads(targets),
+    ...await measureWrites(targets),
+    ...await measureUpdates(targets),
+    ...measureMemory(targets, "memory after load"),
+  ];
+}
