@@ -3,6 +3,7 @@
  * `Catalog` (below) adds look-ups.
  */
 import { encodeKeyValue, type IndexKey } from "../values/index_key.ts";
+import { parseValidator, type Validator } from "../values/validator.ts";
 
 export type TableNumber = number & { readonly brand: "TableNumber" };
 export type IndexId = number & { readonly brand: "IndexId" };
@@ -66,6 +67,11 @@ export const systemTables = {
   _storage: (512 + 28) as TableNumber,
 } as const;
 
+/** Whether a name is that of a system table, known to user code or not. */
+export function isSystemTable(name: string): boolean {
+  return name.startsWith("_");
+}
+
 /** User tables are numbered from here upwards. */
 export const firstUserTableNumber = 10_001 as TableNumber;
 
@@ -124,6 +130,11 @@ export class Catalog {
   readonly #tablesByName = new Map<string, TableDefinition>();
   readonly #tablesByNumber = new Map<TableNumber, TableDefinition>();
   readonly #indexes = new Map<TableNumber, IndexDefinition[]>();
+  /** Made when first needed; null where anything goes. */
+  readonly #validators = {
+    active: new Map<string, Validator | null>(),
+    pending: new Map<string, Validator | null>(),
+  };
 
   constructor(readonly data: CatalogData) {
     for (const [name, number] of Object.entries(systemTables)) this.#addTable({ name, number });
@@ -152,10 +163,19 @@ export class Catalog {
     return this.#indexes.get(table) ?? [];
   }
 
-  /** The index of this name. A name that is being rebuilt has two: the one that serves reads goes first. */
-  indexNamed(table: TableNumber, name: string): IndexDefinition | undefined {
-    const named = this.indexesOf(table).filter((index) => index.name === name);
-    return named.find((index) => index.state === "ready") ?? named[0];
+  /** What documents of a table must look like: by the active schema, or by the one of an unfinished push. */
+  documentValidator(schema: "active" | "pending", tableName: string): Validator | null {
+    const { activeSchema, pendingSchema } = this.data;
+    const definition = schema === "active" ? activeSchema : pendingSchema;
+    if (definition === null || !definition.schemaValidation) return null;
+    const validators = this.#validators[schema];
+    let validator = validators.get(tableName);
+    if (validator === undefined) {
+      const table = definition.tables.find((table) => table.tableName === tableName);
+      validator = table?.documentType ? parseValidator(table.documentType) : null;
+      validators.set(tableName, validator);
+    }
+    return validator;
   }
 
   /** The number that the next new table takes. */

@@ -2,7 +2,8 @@
  * Queries as the function library describes them (function-abi 5.1), with decoded values: what `ctx.db`
  * builds directly and `parseQuery` makes of a syscall's JSON.
  */
-import type { Value } from "../values/value.ts";
+import { DeveloperError } from "../errors.ts";
+import { decodeValueOrUndefined, type Value } from "../values/value.ts";
 import type { Order } from "./snapshot.ts";
 
 export interface Query {
@@ -55,6 +56,119 @@ export type Expression =
   | { readonly $literal: Value | undefined };
 
 /** The query of a `queryStream` or `queryPage` syscall. @throws DeveloperError when it is malformed. */
-export function parseQuery(_json: unknown): Query {
-  throw new Error("not yet");
+export function parseQuery(json: unknown): Query {
+  const { source, operators } = jsonObject(json);
+  return { source: parseSource(jsonObject(source)), operators: list(operators).map(parseOperator) };
+}
+
+function parseSource(source: Record<string, unknown>): QuerySource {
+  switch (source.type) {
+    case "FullTableScan":
+      return {
+        type: source.type,
+        tableName: text(source.tableName),
+        order: parseOrder(source.order),
+      };
+    case "IndexRange":
+      return {
+        type: source.type,
+        indexName: text(source.indexName),
+        range: list(source.range).map(parseRangeExpression),
+        order: parseOrder(source.order),
+      };
+    case "Search":
+      return {
+        type: source.type,
+        indexName: text(source.indexName),
+        filters: list(source.filters),
+      };
+    default:
+      throw malformed(`unknown source ${JSON.stringify(source.type)}`);
+  }
+}
+
+function parseOrder(json: unknown): Order | null {
+  if (json === "asc" || json === "desc") return json;
+  if (json === null || json === undefined) return null;
+  throw malformed(`unknown order ${JSON.stringify(json)}`);
+}
+
+const rangeTypes = ["Eq", "Gt", "Gte", "Lt", "Lte"] as const;
+
+function parseRangeExpression(json: unknown): RangeExpression {
+  const { type, fieldPath, value } = jsonObject(json);
+  const known = rangeTypes.find((name) => name === type);
+  if (known === undefined) throw malformed(`unknown range expression ${JSON.stringify(type)}`);
+  return { type: known, fieldPath: text(fieldPath), value: decodeValueOrUndefined(value) };
+}
+
+function parseOperator(json: unknown): QueryOperator {
+  const { filter, limit } = jsonObject(json);
+  if (filter !== undefined) return { filter: parseExpression(filter) };
+  if (Number.isSafeInteger(limit) && (limit as number) >= 0) return { limit: limit as number };
+  throw malformed(`unknown operator ${JSON.stringify(json)}`);
+}
+
+const binaryOperators = new Set<string>(
+  [
+    "$eq",
+    "$neq",
+    "$lt",
+    "$lte",
+    "$gt",
+    "$gte",
+    "$add",
+    "$sub",
+    "$mul",
+    "$div",
+    "$mod",
+  ] satisfies BinaryOperator[],
+);
+
+function parseExpression(json: unknown): Expression {
+  const [entry, ...others] = Object.entries(jsonObject(json));
+  if (entry === undefined || others.length > 0) throw malformed("an expression has one operator");
+  const [operator, operand] = entry;
+  if (binaryOperators.has(operator)) {
+    const operands = list(operand).map(parseExpression);
+    if (operands.length !== 2) throw malformed(`${operator} takes two operands`);
+    return { [operator]: operands } as unknown as Expression;
+  }
+  switch (operator) {
+    case "$and":
+      return { $and: list(operand).map(parseExpression) };
+    case "$or":
+      return { $or: list(operand).map(parseExpression) };
+    case "$not":
+      return { $not: parseExpression(operand) };
+    case "$neg":
+      return { $neg: parseExpression(operand) };
+    case "$field":
+      return { $field: text(operand) };
+    case "$literal":
+      return { $literal: decodeValueOrUndefined(operand) };
+    default:
+      throw malformed(`unknown expression ${operator}`);
+  }
+}
+
+function jsonObject(json: unknown): Record<string, unknown> {
+  if (typeof json === "object" && json !== null && !Array.isArray(json)) {
+    return json as Record<string, unknown>;
+  }
+  throw malformed(`expected an object, got ${JSON.stringify(json)}`);
+}
+
+function list(json: unknown): unknown[] {
+  if (Array.isArray(json)) return json;
+  throw malformed(`expected an array, got ${JSON.stringify(json)}`);
+}
+
+function text(json: unknown): string {
+  if (typeof json === "string") return json;
+  throw malformed(`expected a string, got ${JSON.stringify(json)}`);
+}
+
+function malformed(cause: string): DeveloperError {
+  return new DeveloperError("InvalidArgument", `Invalid argument \`query\`: ${cause}`);
 }

@@ -1,5 +1,5 @@
 import type { IndexKey, KeyRange } from "../values/index_key.ts";
-import { type IndexId, tableNamesIndex } from "./catalog.ts";
+import type { IndexId } from "./catalog.ts";
 import { firstIndex, IntervalSet } from "./interval_set.ts";
 
 export type KeyInterval = KeyRange;
@@ -24,7 +24,7 @@ export class ReadRecorder {
   readonly #sets = new Map<IndexId, IntervalSet>();
   #intervals = 0;
 
-  /** Distinct intervals read so far. Reads of table names are the engine's own and do not count. */
+  /** Distinct intervals read so far. */
   get intervals(): number {
     return this.#intervals;
   }
@@ -34,7 +34,13 @@ export class ReadRecorder {
     if (set === undefined) this.#sets.set(index, set = new IntervalSet());
     const sizeBefore = set.size;
     set.add(interval);
-    if (index !== tableNamesIndex) this.#intervals += set.size - sizeBefore;
+    this.#intervals += set.size - sizeBefore;
+  }
+
+  addAll(other: ReadRecorder): void {
+    for (const [index, intervals] of other.toReadSet()) {
+      for (const interval of intervals) this.add(index, interval);
+    }
   }
 
   has(index: IndexId, key: IndexKey): boolean {

@@ -1,60 +1,49 @@
 /**
- * What a query or mutation does to the database: it reads one snapshot plus pending layers plus its own
- * writes, and records what it read. Native `ctx.db` and the syscalls are thin layers over this class.
- * Everything is synchronous; errors of the user are `DeveloperError`s with the documented texts.
+ * What a query or mutation may do to the database. Native `ctx.db` and the syscalls are thin layers over
+ * this class. Everything is synchronous; errors of the user are `DeveloperError`s with the documented
+ * texts.
+ *
+ * 1. Made on a fresh snapshot, with the isolate's undecided transactions as pending layers.
+ * 2. Read and written by one call; a nested mutation that fails is undone alone.
+ * 3. `finish` gives what to commit, `toLayer` what the next transactions of the isolate build on.
  */
-import type { Snapshot } from "./snapshot.ts";
+import { assert } from "../assert.ts";
+import { DeveloperError, errorMessage } from "../errors.ts";
+import { idTableNumber, mustIdTableNumber } from "../values/document_id.ts";
+import { identifierProblem } from "../values/limits.ts";
 import type { ValueObject } from "../values/value.ts";
-import type { systemTables } from "./catalog.ts";
+import { isSystemTable, systemTables, type TableDefinition } from "./catalog.ts";
+import { type CompiledQuery, compileQuery, queriedTable, type Reader } from "./compiled_query.ts";
+import { checkWritableTable, documentArgument, invalidArgument } from "./document.ts";
+import { PageCursors } from "./page_cursor.ts";
+import {
+  checkPageOptions,
+  emptyPage,
+  type Page,
+  pageInterval,
+  type PageOptions,
+  type QueryJournal,
+  readPage,
+} from "./pagination.ts";
 import type { Query } from "./query.ts";
-import type { ReadSet } from "./read_set.ts";
-import type { WriteSet } from "./write_set.ts";
+import {
+  type ExistingDocument,
+  type FinishedTransaction,
+  type NestedTransaction,
+  type PendingLayer,
+  type TransactionOptions,
+  TransactionState,
+} from "./transaction_state.ts";
+import type { TransactionLimits, TransactionUsage } from "./usage.ts";
 
-/** Budgets of one transaction (semantics 9.1). `Config` has them under the same names. */
-export interface TransactionLimits {
-  readonly documentsReadMax: number;
-  readonly bytesReadMax: number;
-  readonly intervalsReadMax: number;
-  readonly documentsWrittenMax: number;
-  readonly bytesWrittenMax: number;
-}
-
-export interface TransactionUsage {
-  readonly documentsRead: number;
-  readonly bytesRead: number;
-  readonly intervalsRead: number;
-  readonly documentsWritten: number;
-  readonly bytesWritten: number;
-}
-
-export interface TransactionOptions {
-  readonly snapshot: Snapshot;
-  readonly kind: "query" | "mutation";
-  readonly limits: TransactionLimits;
-  /** Frozen time of the call: makes creation times and the day in new ids. */
-  readonly nowMs: number;
-  /** Randomness of new ids; not the seeded generator of the function. */
-  readonly randomBytes: (length: number) => Uint8Array;
-  /** Any secret text of the deployment; authenticates pagination cursors. */
-  readonly cursorKey: string;
-  /** Earlier transactions of the same isolate that `snapshot` does not hold yet, oldest first; mutations only. */
-  readonly pending?: readonly PendingLayer[];
-}
-
-/** The writes of a finished transaction that is not decided yet, visible to later ones of the same isolate. */
-export interface PendingLayer {
-  readonly sequence: number;
-}
-
-export interface FinishedTransaction {
-  readonly reads: ReadSet;
-  readonly writes: WriteSet;
-  /** Sequence numbers of the pending layers whose writes it read. */
-  readonly dependsOn: readonly number[];
-  readonly usage: TransactionUsage;
-}
-
-export type SystemTable = keyof typeof systemTables;
+export type {
+  FinishedTransaction,
+  NestedTransaction,
+  PendingLayer,
+  TransactionOptions,
+} from "./transaction_state.ts";
+export type { TransactionLimits, TransactionUsage } from "./usage.ts";
+export { type Page, type PageOptions, QueryJournal } from "./pagination.ts";
 
 /** Documents of a query, one after the other. Each is a fresh object that belongs to the caller. */
 export interface QueryCursor {
@@ -64,118 +53,242 @@ export interface QueryCursor {
   collect(): ValueObject[];
 }
 
-export interface PageOptions {
-  readonly cursor: string | null;
-  readonly endCursor: string | null;
-  readonly pageSize: number;
-  readonly maximumRowsRead: number | null;
-  readonly maximumBytesRead?: number | null;
-}
+export type SystemTable = keyof typeof systemTables;
 
-export interface Page {
-  readonly page: ValueObject[];
-  readonly isDone: boolean;
-  readonly continueCursor: string;
-  readonly splitCursor: string | null;
-  readonly pageStatus: "SplitRecommended" | "SplitRequired" | null;
-}
-
-/**
- * The page end that one execution decided, or must repeat (function-abi 6). Make one for each execution,
- * nested ones included (they begin with null and their `result` is dropped).
- */
-export class QueryJournal {
-  /** What the execution's outcome carries: the journal for the next run; null if it did not paginate. */
-  result: string | null = null;
-  /** Set by `paginate`, which a function may call once. */
-  used = false;
-
-  constructor(readonly given: string | null) {}
-}
-
-/** Undoes or keeps the writes of a nested mutation. Reads and counters stay either way. End the innermost first. */
-export interface NestedTransaction {
-  commit(): void;
-  rollback(): void;
-}
+const noDocuments: QueryCursor = { next: () => null, collect: () => [] };
 
 export class Transaction {
-  constructor(readonly options: TransactionOptions) {}
+  /** Access of the server itself to system tables, for scheduler and file storage. Counts towards no limit. */
+  readonly system: SystemDocuments;
+  readonly #state: TransactionState;
+  readonly #options: TransactionOptions;
 
-  /**
-   * The document with this id, or null. `table` is what the caller says its table is. `system`: called
-   * through `db.system`.
-   */
-  get(_id: string, _options?: { table?: string; system?: boolean }): ValueObject | null {
-    throw new Error("not yet");
+  constructor(options: TransactionOptions) {
+    this.#options = options;
+    this.#state = new TransactionState(options);
+    this.system = new SystemDocuments(this.#state);
   }
 
-  /** Adds a document and returns its id. Creates the table if need be. `value` may be anything user code passes. */
-  insert(_table: string, _value: unknown): string {
-    throw new Error("not yet");
+  get usage(): TransactionUsage {
+    return this.#state.usage.usage;
+  }
+
+  /** The name of the table with this number, for `v.id(…)` in validators of arguments and results. */
+  get tableName(): (tableNumber: number) => string | undefined {
+    return this.#state.tableName;
+  }
+
+  /**
+   * The document with this id, or null. `table` is what the caller says its table is; `system`: asked
+   * through `db.system`.
+   */
+  get(id: string, options: { table?: string; system?: boolean } = {}): ValueObject | null {
+    const system = options.system ?? false;
+    const method = system ? "db.system.get" : "db.get";
+    const table = this.#tableOfId(id, method, options.table, system);
+    return table === undefined ? null : this.#state.read(table, id, "user");
+  }
+
+  /** Adds a document and returns its id. Creates the table if need be. `value` is whatever user code passed. */
+  insert(table: string, value: unknown): string {
+    this.#checkWritable();
+    checkWritableTable(table);
+    return this.#state.insert(table, documentArgument(value, "db.insert"));
   }
 
   /** Merges top-level fields; undefined removes one. Returns the JSON text of the new document. */
-  patch(_id: string, _value: unknown, _table?: string): string {
-    throw new Error("not yet");
+  patch(id: string, value: unknown, table?: string): string {
+    const existing = this.#existing(id, "db.patch", "Update", table);
+    const patch = documentArgument(value, "db.patch");
+    return this.#state.update(existing, { ...existing.document, ...patch }, patch);
   }
 
   /** Puts a new document in the place of the old one. Returns its JSON text. */
-  replace(_id: string, _value: unknown, _table?: string): string {
-    throw new Error("not yet");
+  replace(id: string, value: unknown, table?: string): string {
+    const existing = this.#existing(id, "db.replace", "Replace", table);
+    const fields = documentArgument(value, "db.replace");
+    return this.#state.update(existing, fields, fields);
   }
 
   /** Removes a document. Returns the JSON text it had. */
-  delete(_id: string, _table?: string): string {
-    throw new Error("not yet");
+  delete(id: string, table?: string): string {
+    const existing = this.#existing(id, "db.delete", "Delete", table);
+    this.#state.remove(existing);
+    return existing.revision.json;
   }
 
-  /** The id in canonical form if it belongs to the table, else null. Works for system tables too: the caller checks which `db` it is. */
-  normalizeId(_table: string, _id: string): string | null {
-    throw new Error("not yet");
+  /** The id in canonical form if it belongs to the table, else null. System tables are tables here too. */
+  normalizeId(table: string, id: string): string | null {
+    const problem = identifierProblem(table);
+    if (problem !== null) throw invalidArgument("table", "db.normalizeId", problem);
+    const definition = this.#state.tableNamed(table);
+    return definition !== undefined && idTableNumber(id) === definition.number ? id : null;
   }
 
-  /** Number of documents in a table, own writes included. */
-  count(_table: string): number {
-    throw new Error("not yet");
+  /** Number of documents in a table. */
+  count(table: string): number {
+    const definition = this.#state.tableNamed(table);
+    return definition === undefined ? 0 : this.#state.count(definition);
   }
 
-  /** Compiles a query and opens a cursor; errors of its range come from here. Reads nothing yet. */
-  openQuery(_query: Query): QueryCursor {
-    throw new Error("not yet");
+  /** Compiles a query; errors of its range come from here. Reads nothing yet. */
+  openQuery(query: Query): QueryCursor {
+    return openQuery(this.#state, query, "user");
   }
 
-  /** One page of a query (function-abi 6). */
-  paginate(_query: Query, _options: PageOptions, _journal: QueryJournal): Page {
-    throw new Error("not yet");
+  /** One page of a query. `journal` is that of the execution. */
+  paginate(query: Query, options: PageOptions, journal: QueryJournal): Page {
+    checkPageOptions(options);
+    const compiled = compile(this.#state, query, "user");
+    const cursors = new PageCursors(
+      this.#options.cursorSecret,
+      query,
+      compiled?.index.fields ?? [],
+    );
+    const start = options.cursor === null ? null : cursors.decode(options.cursor);
+    const endCursor = options.endCursor ?? journal.given;
+    const end = endCursor === null ? null : cursors.decode(endCursor);
+
+    let page = emptyPage(cursors);
+    if (compiled !== undefined) {
+      const interval = pageInterval(compiled, start, end);
+      const run = this.#state.run({ ...compiled, interval }, query.operators, "user");
+      page = readPage(run, compiled, cursors, options, end);
+    }
+    if (journal.result !== null) {
+      throw new DeveloperError(
+        "MultiplePaginatedDatabaseQueries",
+        "This query or mutation function ran multiple paginated queries. Convex only supports a single paginated query in each function.",
+      );
+    }
+    journal.result = page.continueCursor;
+    return page;
   }
 
-  /** Starts a sub-transaction on the same state; `limits` are budgets on top of what is used already. */
-  nest(_limits?: Partial<TransactionLimits>): NestedTransaction {
-    throw new Error("not yet");
+  /** Starts a nested call on the same state; `budgets` come on top of what is used by now. */
+  nest(budgets: Partial<TransactionLimits> = {}): NestedTransaction {
+    return this.#state.nest(budgets);
   }
 
-  /** Access of the server itself to system tables, on behalf of scheduler and file storage. Counts towards no limit. */
-  readonly system: {
-    get(id: string): ValueObject | null;
-    insert(table: SystemTable, value: ValueObject): string;
-    patch(id: string, value: Record<string, unknown>): void;
-    delete(id: string): void;
-    /** Also by the indexes of `systemIndexes`, e.g. `_scheduled_functions.by_state`. */
-    openQuery(query: Query): QueryCursor;
-  } = undefined!;
-
-  get usage(): TransactionUsage {
-    throw new Error("not yet");
-  }
-
-  /** Ends it: what it read and wrote. Nothing may be called afterwards but `toLayer`. */
+  /** Ends it: what to commit. Nothing may be called afterwards but `toLayer`. */
   finish(): FinishedTransaction {
-    throw new Error("not yet");
+    return this.#state.finish();
   }
 
-  /** Its writes for transactions that build on it, under the sequence number it is committed with. */
-  toLayer(_sequence: number): PendingLayer {
-    throw new Error("not yet");
+  /** Its writes, for transactions that build on it, under the sequence number it is committed with. */
+  toLayer(sequence: number): PendingLayer {
+    const { written: layer, nextCreationTime } = this.#state;
+    return { sequence, layer, nextCreationTime };
   }
+
+  #checkWritable(): void {
+    if (this.#options.kind === "mutation") return;
+    throw new DeveloperError("WriteInQuery", "Queries cannot write to the database.");
+  }
+
+  #existing(id: string, method: string, action: string, tableName?: string): ExistingDocument {
+    this.#checkWritable();
+    const table = this.#tableOfId(id, method, tableName, false);
+    if (table === undefined) {
+      throw invalidArgument("id", method, `Table for ID "${id}" not found`);
+    }
+    const existing = this.#state.readForWrite(table, id);
+    if (existing !== null) return existing;
+    throw new DeveloperError(
+      "NonexistentDocument",
+      `${action} on nonexistent document ID ${id}`,
+    );
+  }
+
+  /** The table of an id, if there is one and this kind of `db` gives access to it. */
+  #tableOfId(
+    id: string,
+    method: string,
+    expected: string | undefined,
+    system: boolean,
+  ): TableDefinition | undefined {
+    let table: TableDefinition | undefined;
+    try {
+      table = this.#state.tableNumbered(mustIdTableNumber(id));
+    } catch (error) {
+      throw invalidArgument("id", method, errorMessage(error));
+    }
+    if (table === undefined) return undefined;
+    if (isSystemTable(table.name) !== system) {
+      throw new DeveloperError(
+        "SystemTableError",
+        system
+          ? "User tables cannot be accessed with db.system."
+          : "System tables can only be accessed with db.system.",
+      );
+    }
+    if (expected !== undefined && expected !== table.name) {
+      throw invalidArgument(
+        "id",
+        method,
+        `expected to be an Id<"${expected}">, got Id<"${table.name}"> instead.`,
+      );
+    }
+    return table;
+  }
+}
+
+/** Documents of system tables as the server itself reads and writes them inside a transaction. */
+export class SystemDocuments {
+  readonly #state: TransactionState;
+
+  constructor(state: TransactionState) {
+    this.#state = state;
+  }
+
+  /** The document, or null; null too if the id is not one of this table. */
+  get(table: SystemTable, id: string): ValueObject | null {
+    return idTableNumber(id) === systemTables[table]
+      ? this.#state.read(this.#definition(table), id, "server")
+      : null;
+  }
+
+  insert(table: SystemTable, fields: ValueObject): string {
+    return this.#state.insert(table, fields);
+  }
+
+  /** Merges top-level fields of a document that exists; undefined removes one. */
+  patch(table: SystemTable, id: string, fields: Readonly<Record<string, unknown>>): void {
+    const existing = this.#mustExist(table, id);
+    this.#state.update(existing, { ...existing.document, ...fields }, fields);
+  }
+
+  /** Removes a document that exists. */
+  delete(table: SystemTable, id: string): void {
+    this.#state.remove(this.#mustExist(table, id));
+  }
+
+  /** Also by indexes that user code does not see, as `_scheduled_functions.by_state`. */
+  openQuery(query: Query): QueryCursor {
+    return openQuery(this.#state, query, "server");
+  }
+
+  #definition(table: SystemTable): TableDefinition {
+    return { name: table, number: systemTables[table] };
+  }
+
+  #mustExist(table: SystemTable, id: string): ExistingDocument {
+    const existing = this.#state.readForWrite(this.#definition(table), id);
+    assert(existing !== null, `no document ${id} in ${table}`);
+    return existing;
+  }
+}
+
+function openQuery(state: TransactionState, query: Query, reader: Reader): QueryCursor {
+  const compiled = compile(state, query, reader);
+  return compiled === undefined ? noDocuments : state.run(compiled, query.operators, reader);
+}
+
+function compile(
+  state: TransactionState,
+  { source }: Query,
+  reader: Reader,
+): CompiledQuery | undefined {
+  // Looking the table up records the read if there is none.
+  return compileQuery(source, state.tableNamed(queriedTable(source)), state.view, reader);
 }

@@ -194,7 +194,7 @@ class IdValidator extends Validator {
 
 function tableNameOf(id: Value, tables: TableNames): string | undefined {
   const tableNumber = typeof id === "string" ? idTableNumber(id) : undefined;
-  return tableNumber && tables(tableNumber);
+  return tableNumber === undefined ? undefined : tables(tableNumber);
 }
 
 class ArrayValidator extends Validator {

@@ -91,10 +91,11 @@ export function parseDocument(json: string): ValueObject {
 
 /**
  * The canonical form of anything that user code hands over. Fields that are undefined are left out.
+ * Error texts show `original`: what the user passed, when `value` was made from it.
  * @throws DeveloperError when it is no value, with the texts of the function library.
  */
-export function encodeValue(value: unknown): EncodedValue {
-  const encoder = new Encoder(value);
+export function encodeValue(value: unknown, original: unknown = value): EncodedValue {
+  const encoder = new Encoder(original);
   const json = encoder.encode(value, 0);
   checkValueSize(encoder.bytes);
   return { json, bytes: encoder.bytes, nesting: encoder.nesting };
@@ -208,12 +209,8 @@ function decodePayload(name: string, payload: unknown): Uint8Array<ArrayBuffer> 
   }
   try {
     return Uint8Array.fromBase64(payload, { lastChunkHandling: "strict" });
-  } catch (error) {
-    throw new DeveloperError(
-      "InvalidValue",
-      `Malformed ${name} field: ${JSON.stringify(payload)} is not base64`,
-      { cause: error },
-    );
+  } catch {
+    throw invalidValue(`Malformed ${name} field: ${JSON.stringify(payload)} is not base64`);
   }
 }
 
@@ -235,12 +232,12 @@ const plainText = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 class Encoder {
   bytes = 0;
   nesting = 0;
-  readonly #root: unknown;
+  readonly #original: unknown;
   /** Steps to the value in hand, of which the first `depth` count; only error texts read it. */
   readonly #path: (string | number)[] = [];
 
-  constructor(root: unknown) {
-    this.#root = root;
+  constructor(original: unknown) {
+    this.#original = original;
   }
 
   encode(value: unknown, depth: number): string {
@@ -327,7 +324,7 @@ class Encoder {
       .map((step) => typeof step === "number" ? `[${step}]` : `.${step}`).join("");
     const place = path === ""
       ? ""
-      : ` (present at path ${path} in original object ${renderUnsupported(this.#root)})`;
+      : ` (present at path ${path} in original object ${renderUnsupported(this.#original)})`;
     const learnMore =
       "To learn about Convex's supported types, see https://docs.convex.dev/using/types.";
     if (value === undefined) {
@@ -340,7 +337,9 @@ class Encoder {
   }
 }
 
-function isPlainObject(value: object): value is Record<string, unknown> {
+/** Whether this is an object made of fields, as `{…}` makes it, and so can be a value. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const prototype = Object.getPrototypeOf(value);
   // Objects of another realm have an Object.prototype of their own.
   return prototype === Object.prototype || prototype === null ||

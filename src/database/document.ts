@@ -1,0 +1,110 @@
+/** What makes a value a document (semantics 4.1–4.4). */
+import { DeveloperError } from "../errors.ts";
+import {
+  checkValueSize,
+  documentBytesMax,
+  documentNestingMax,
+  identifierProblem,
+} from "../values/limits.ts";
+import { renderFloat, renderValue } from "../values/render.ts";
+import { encodeValue, isPlainObject, parseDocument } from "../values/value.ts";
+import { systemTables } from "./catalog.ts";
+
+export interface SystemFields {
+  readonly _id: string;
+  readonly _creationTime: number;
+}
+
+export interface EncodedDocument {
+  readonly json: string;
+  readonly bytes: number;
+}
+
+/**
+ * The canonical text of a document with its system fields in place. `original` is what the user passed,
+ * for error texts.
+ * @throws DeveloperError when it would be no document.
+ */
+export function encodeDocument(
+  fields: Readonly<Record<string, unknown>>,
+  systemFields: SystemFields,
+  original: unknown,
+): EncodedDocument {
+  checkReservedFields(fields, systemFields);
+  const { json, bytes, nesting } = encodeValue({ ...fields, ...systemFields }, original);
+  checkValueSize(bytes, documentBytesMax);
+  if (nesting > documentNestingMax) {
+    throw new DeveloperError(
+      "DocumentTooNested",
+      `Document is too nested (nested ${nesting} levels deep > maximum nesting ${documentNestingMax})`,
+    );
+  }
+  return { json, bytes };
+}
+
+function checkReservedFields(
+  fields: Readonly<Record<string, unknown>>,
+  { _id, _creationTime }: SystemFields,
+): void {
+  const problems: string[] = [];
+  for (const field of Object.keys(fields)) {
+    if (!field.startsWith("_") || fields[field] === undefined) continue;
+    if (field === "_id") {
+      if (fields._id === _id) continue;
+      throw new DeveloperError(
+        "InvalidIdError",
+        `Provided document ID ${_id} doesn't match '_id' field ${render(fields._id)}`,
+      );
+    }
+    if (field === "_creationTime") {
+      if (fields._creationTime === _creationTime) continue;
+      throw new DeveloperError(
+        "InvalidCreationTimeError",
+        `Provided creation time ${
+          renderFloat(_creationTime)
+        } doesn't match '_creationTime' field in ${render(fields)}`,
+      );
+    }
+    problems.push(
+      `Field '${field}' starts with an underscore, which is only allowed for system fields like '_id'`,
+    );
+  }
+  if (problems.length === 0) return;
+  throw new DeveloperError(
+    "InvalidDocumentError",
+    `Document(value: ${render(fields)}) isn't a valid document: ${problems.join("\n ")}`,
+  );
+}
+
+/** Goes through the JSON text because what user code passed need not be a value. */
+function render(value: unknown): string {
+  return renderValue(parseDocument(encodeValue(value).json));
+}
+
+/** The fields that a write method was given. @throws DeveloperError when it was given no object. */
+export function documentArgument(value: unknown, method: string): Record<string, unknown> {
+  if (isPlainObject(value)) return value;
+  encodeValue(value); // throws if it is no value at all
+  throw invalidArgument("value", method, "Value must be an Object");
+}
+
+/** @throws DeveloperError when user code may not write to a table of this name. */
+export function checkWritableTable(name: string): void {
+  const problem = identifierProblem(name);
+  if (problem !== null) throw invalidArgument("table", "db.insert", problem);
+  if (!name.startsWith("_")) return;
+  throw Object.hasOwn(systemTables, name)
+    ? new DeveloperError("ReadOnlyTable", `${name} is a read-only table`)
+    : new DeveloperError(
+      "InvalidTableName",
+      `Invalid table name ${name} starts with metadata prefix '_'`,
+    );
+}
+
+/** An argument of a `ctx.db` method that cannot be what it is (function-abi 1.3). */
+export function invalidArgument(argument: string, method: string, cause: string): DeveloperError {
+  return new DeveloperError(
+    "InvalidArgument",
+    `Invalid argument \`${argument}\` for \`${method}\`: ${cause}`,
+  );
+}

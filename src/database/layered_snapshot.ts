@@ -1,0 +1,94 @@
+/** A snapshot under the writes of undecided transactions and of the running one, read as one database. */
+import { encodeKeyValue, lowestKey, prefixInterval } from "../values/index_key.ts";
+import {
+  builtInIndexes,
+  byCreationTimeIndexId,
+  byIdIndexId,
+  type IndexDefinition,
+  type TableDefinition,
+  type TableNumber,
+} from "./catalog.ts";
+import type { Snapshot } from "./snapshot.ts";
+import type { LayerWrite, Revision, WriteLayer } from "./write_layer.ts";
+
+export class LayeredSnapshot {
+  readonly #layers: readonly WriteLayer[];
+
+  /** `layers` from the oldest to the newest; they may change while they are read. */
+  constructor(readonly snapshot: Snapshot, layers: readonly WriteLayer[]) {
+    this.#layers = layers.toReversed();
+  }
+
+  tableNamed(name: string): TableDefinition | undefined {
+    const known = this.snapshot.catalog.tableNamed(name);
+    if (known !== undefined) return known;
+    for (const layer of this.#layers) {
+      const created = layer.tables.get(name);
+      if (created !== undefined) return created;
+    }
+    return undefined;
+  }
+
+  tableNumbered(number: number): TableDefinition | undefined {
+    const known = this.snapshot.catalog.tableNumbered(number as TableNumber);
+    if (known !== undefined) return known;
+    for (const table of this.#createdTables()) if (table.number === number) return table;
+    return undefined;
+  }
+
+  *#createdTables(): Iterable<TableDefinition> {
+    for (const layer of this.#layers) yield* layer.tables.values();
+  }
+
+  get nextTableNumber(): TableNumber {
+    return Math.max(
+      this.snapshot.catalog.nextTableNumber,
+      ...[...this.#createdTables()].map(({ number }) => number + 1),
+    ) as TableNumber;
+  }
+
+  /** Every index that writes to the table maintain. */
+  indexesOf(table: TableNumber): readonly IndexDefinition[] {
+    const indexes = this.snapshot.catalog.indexesOf(table);
+    return indexes.length > 0 ? indexes : builtInIndexes(table);
+  }
+
+  /** The newest write to a document in any layer. */
+  writeTo(id: string): LayerWrite | undefined {
+    for (const layer of this.#layers) {
+      const write = layer.get(id);
+      if (write !== undefined) return write;
+    }
+    return undefined;
+  }
+
+  /** The current revision of a document; null if there is none. */
+  revision(table: TableNumber, id: string): Revision | null {
+    const write = this.writeTo(id);
+    if (write !== undefined) return write.json === null ? null : { row: null, json: write.json };
+    return this.snapshot.get(byIdIndexId(table), encodeKeyValue(id)) ?? null;
+  }
+
+  /** The layers that hold anything of a table, newest first. */
+  layersOf(table: TableNumber): readonly WriteLayer[] {
+    return this.#layers.filter((layer) => layer.touches(table));
+  }
+
+  /** Number of documents in a table. */
+  count(table: TableNumber): number {
+    let count = this.snapshot.count(byCreationTimeIndexId(table), prefixInterval(lowestKey));
+    const newest = new Map<string, LayerWrite>();
+    const oldest = new Map<string, LayerWrite>();
+    for (const layer of this.layersOf(table)) {
+      for (const write of layer.writes) {
+        if (write.table !== table) continue;
+        if (!newest.has(write.id)) newest.set(write.id, write);
+        oldest.set(write.id, write);
+      }
+    }
+    // What lies below the oldest layer of a document is the snapshot.
+    for (const { json } of newest.values()) if (json !== null) count++;
+    for (const { base } of oldest.values()) if (base !== null) count--;
+    return count;
+  }
+}
