@@ -141,7 +141,7 @@ export class Transaction {
     checkPageOptions(options);
     const compiled = compile(this.#state, query, "user");
     const cursors = new PageCursors(
-      this.#options.cursorSecret,
+      this.#options.cursorKey,
       query,
       compiled?.index.fields ?? [],
     );

@@ -44,7 +44,7 @@ export interface TransactionOptions {
   /** Randomness of new ids; not the seeded generator of the function. */
   readonly randomBytes: (length: number) => Uint8Array;
   /** Any secret text of the deployment; signs pagination cursors. */
-  readonly cursorSecret: string;
+  readonly cursorKey: string;
   /** Earlier transactions of the same isolate that `snapshot` does not hold yet, oldest first; mutations only. */
   readonly pending?: readonly PendingLayer[];
 }
