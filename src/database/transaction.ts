@@ -61,10 +61,8 @@ export class Transaction {
   /** Access of the server itself to system tables, for scheduler and file storage. Counts towards no limit. */
   readonly system: SystemDocuments;
   readonly #state: TransactionState;
-  readonly #options: TransactionOptions;
 
-  constructor(options: TransactionOptions) {
-    this.#options = options;
+  constructor(readonly options: TransactionOptions) {
     this.#state = new TransactionState(options);
     this.system = new SystemDocuments(this.#state);
   }
@@ -141,7 +139,7 @@ export class Transaction {
     checkPageOptions(options);
     const compiled = compile(this.#state, query, "user");
     const cursors = new PageCursors(
-      this.#options.cursorKey,
+      this.options.cursorKey,
       query,
       compiled?.index.fields ?? [],
     );
@@ -182,7 +180,7 @@ export class Transaction {
   }
 
   #checkWritable(): void {
-    if (this.#options.kind === "mutation") return;
+    if (this.options.kind === "mutation") return;
     throw new DeveloperError("WriteInQuery", "Queries cannot write to the database.");
   }
 
@@ -241,11 +239,10 @@ export class SystemDocuments {
     this.#state = state;
   }
 
-  /** The document, or null; null too if the id is not one of this table. */
-  get(table: SystemTable, id: string): ValueObject | null {
-    return idTableNumber(id) === systemTables[table]
-      ? this.#state.read(this.#definition(table), id, "server")
-      : null;
+  /** The document with this id, or null; null too for whatever is no id of a system table. */
+  get(id: string): ValueObject | null {
+    const table = this.#tableOf(id);
+    return table === undefined ? null : this.#state.read(table, id, "server");
   }
 
   insert(table: SystemTable, fields: ValueObject): string {
@@ -253,14 +250,14 @@ export class SystemDocuments {
   }
 
   /** Merges top-level fields of a document that exists; undefined removes one. */
-  patch(table: SystemTable, id: string, fields: Readonly<Record<string, unknown>>): void {
-    const existing = this.#mustExist(table, id);
+  patch(id: string, fields: Readonly<Record<string, unknown>>): void {
+    const existing = this.#mustExist(id);
     this.#state.update(existing, { ...existing.document, ...fields }, fields);
   }
 
   /** Removes a document that exists. */
-  delete(table: SystemTable, id: string): void {
-    this.#state.remove(this.#mustExist(table, id));
+  delete(id: string): void {
+    this.#state.remove(this.#mustExist(id));
   }
 
   /** Also by indexes that user code does not see, as `_scheduled_functions.by_state`. */
@@ -268,13 +265,16 @@ export class SystemDocuments {
     return openQuery(this.#state, query, "server");
   }
 
-  #definition(table: SystemTable): TableDefinition {
-    return { name: table, number: systemTables[table] };
+  #tableOf(id: string): TableDefinition | undefined {
+    const number = idTableNumber(id);
+    const table = number === undefined ? undefined : this.#state.tableNumbered(number);
+    return table !== undefined && isSystemTable(table.name) ? table : undefined;
   }
 
-  #mustExist(table: SystemTable, id: string): ExistingDocument {
-    const existing = this.#state.readForWrite(this.#definition(table), id);
-    assert(existing !== null, `no document ${id} in ${table}`);
+  #mustExist(id: string): ExistingDocument {
+    const table = this.#tableOf(id);
+    const existing = table === undefined ? null : this.#state.readForWrite(table, id);
+    assert(existing !== null, `no system document ${id}`);
     return existing;
   }
 }
