@@ -43,35 +43,61 @@ export class BodyReader {
     return await this.#readLarge(request, bytesMax);
   }
 
+  /** A body of any length, piece by piece, for who does not hold it. Each piece must arrive in time. */
+  async *chunks(request: Request): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    const reader = request.body?.getReader();
+    if (reader === undefined) return;
+    try {
+      for (;;) {
+        const next = await this.#inTime(reader, () => read(reader));
+        if (next === undefined) return;
+        yield next;
+      }
+    } finally {
+      cancelReading(reader);
+    }
+  }
+
   async #readLarge(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
-    if (request.body === null) return new Uint8Array(0);
-    const reader = request.body.getReader();
-    const cancelTimer = this.#environment.setTimer(this.#config.requestBodyTimeoutS * 1000, () => {
-      timedOut = true;
-      reader.cancel().catch(ignoreCancelFailure);
-    });
+    const reader = request.body?.getReader();
+    if (reader === undefined) return new Uint8Array(0);
     const chunks: Uint8Array[] = [];
     let length = 0;
-    let timedOut = false;
     try {
-      for (let next = await read(reader); next !== undefined; next = await read(reader)) {
-        length += next.byteLength;
-        this.#bytesHeld += next.byteLength;
-        if (length > bytesMax) throw new BodyTooLargeError(bytesMax);
-        if (this.#bytesHeld > this.#config.requestBodiesBytesMax) throw tooManyBodies();
-        chunks.push(next);
-      }
-      if (timedOut) throw bodyTimeout();
-    } catch (error) {
-      reader.cancel().catch(ignoreCancelFailure);
-      throw error;
+      await this.#inTime(reader, async () => {
+        for (let next = await read(reader); next !== undefined; next = await read(reader)) {
+          length += next.byteLength;
+          this.#bytesHeld += next.byteLength;
+          if (length > bytesMax) throw new BodyTooLargeError(bytesMax);
+          if (this.#bytesHeld > this.#config.requestBodiesBytesMax) throw tooManyBodies();
+          chunks.push(next);
+        }
+      });
+      return concatenate(chunks, length);
     } finally {
-      cancelTimer();
+      cancelReading(reader);
       this.#bytesHeld -= length;
     }
-    return concatenate(chunks, length);
+  }
+
+  /** @throws RequestError when `work`, which reads, takes too long. */
+  async #inTime<T>(reader: Reader, work: () => Promise<T>): Promise<T> {
+    let isLate = false;
+    const cancelTimer = this.#environment.setTimer(this.#config.requestBodyTimeoutS * 1000, () => {
+      isLate = true;
+      cancelReading(reader);
+    });
+    try {
+      const result = await work();
+      if (isLate) throw bodyTimeout();
+      return result;
+    } finally {
+      cancelTimer();
+    }
   }
 }
+
+type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
 
 /** What `Content-Length` says; Infinity for a body whose length is not known before it ends. */
 function announcedBytes(request: Request, bytesMax: number): number {
@@ -82,9 +108,7 @@ function announcedBytes(request: Request, bytesMax: number): number {
   return length;
 }
 
-async function read(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-): Promise<Uint8Array | undefined> {
+async function read(reader: Reader): Promise<Uint8Array<ArrayBuffer> | undefined> {
   try {
     return (await reader.read()).value;
   } catch (cause) {
@@ -95,6 +119,11 @@ async function read(
       { cause },
     );
   }
+}
+
+/** Gives up what has not arrived, if anything; the connection may be gone already, and then nothing is left. */
+function cancelReading(reader: Reader): void {
+  reader.cancel().catch(() => {});
 }
 
 function concatenate(chunks: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
@@ -122,6 +151,3 @@ function tooManyBodies(): RequestError {
     "Too many large requests are being received at the same time. Try again later.",
   );
 }
-
-/** The connection may be gone already; then there is nothing left to cancel. */
-function ignoreCancelFailure(): void {}

@@ -1,0 +1,180 @@
+/**
+ * Stored files: their bytes (file_store.ts) and their documents in `_storage` (semantics 14). A document is
+ * committed after its bytes are on disk and deleted before they are removed, so a crash in between leaves
+ * bytes without a document, which the next start removes, and never a document without bytes.
+ */
+import { Buffer } from "node:buffer";
+import type { AppliedCommit, CommitterClient } from "../committer/protocol.ts";
+import type { ServerTransactions } from "../committer/server_transactions.ts";
+import { byIdIndexId, systemTables } from "../database/catalog.ts";
+import {
+  fileKey,
+  fileUrl,
+  parseFileKey,
+  storageDocumentId,
+  uploadUrl,
+} from "../database/storage_urls.ts";
+import type { Timestamp } from "../database/timestamp.ts";
+import type { Environment } from "../environment.ts";
+import { DeveloperError } from "../errors.ts";
+import { log } from "../logger.ts";
+import type { FileStore } from "./file_store.ts";
+
+export interface FileStorageParts {
+  readonly store: FileStore;
+  readonly transactions: ServerTransactions;
+  readonly committer: Pick<CommitterClient, "durable" | "onApplied">;
+  readonly environment: Environment;
+  /** See src/database/storage_urls.ts. */
+  readonly secret: string;
+  /** Origin of the API as clients see it now. */
+  readonly origin: () => string;
+}
+
+/** A file as its document describes it. */
+export interface FileDocument {
+  /** The UUID of its URL, and its name on disk. */
+  readonly key: string;
+  readonly size: number;
+  /** Base64. */
+  readonly sha256: string;
+  readonly contentType: string | null;
+}
+
+/** What comes with the bytes of a new file. */
+export interface FileDescription {
+  readonly contentType: string | null;
+  /** Expected digest in base64; null: not checked. */
+  readonly sha256: string | null;
+}
+
+const storageById = byIdIndexId(systemTables._storage);
+
+export class FileStorage {
+  readonly #parts: FileStorageParts;
+
+  constructor(parts: FileStorageParts) {
+    this.#parts = parts;
+    parts.committer.onApplied((commits) => this.#removeDeleted(commits));
+  }
+
+  /** At start: removes bytes whose document was never committed, or is deleted. */
+  async recover(): Promise<void> {
+    const { store, secret } = this.#parts;
+    await store.recover((key) => {
+      const id = parseFileKey(secret, key);
+      return id !== undefined && this.find(id) !== null;
+    });
+  }
+
+  /**
+   * Stores a file and returns its document id.
+   * @throws DeveloperError when the bytes do not have the expected digest; then nothing is stored.
+   */
+  async add(chunks: AsyncIterable<Uint8Array>, description: FileDescription): Promise<string> {
+    const { store, transactions, secret } = this.#parts;
+    const { contentType, sha256: expected } = description;
+    const received = await store.receive(chunks);
+    const { size, sha256 } = received;
+    if (expected !== null && expected !== sha256) {
+      await store.discard(received);
+      throw new DeveloperError(
+        "Sha256Mismatch",
+        `Sha256 mismatch. Expected: ${expected} Actual: ${sha256}`,
+      );
+    }
+    let { path } = received;
+    return await transactions.write(
+      (transaction) => transaction.system.insert("_storage", { sha256, size, contentType }),
+      async (id) => {
+        path = await store.keep(path, fileKey(secret, id));
+      },
+    );
+  }
+
+  /** The file with this document id, as of now. */
+  find(id: string): FileDocument | null {
+    const document = this.#parts.transactions.read(({ system }) => system.get(id));
+    if (document === null) return null;
+    const { size, sha256, contentType } = document as Record<string, unknown>;
+    return {
+      key: fileKey(this.#parts.secret, id),
+      size: Number(size),
+      sha256: String(sha256),
+      contentType: contentType === null ? null : String(contentType),
+    };
+  }
+
+  /** A file by the UUID of its URL; undefined when `key` is no UUID. */
+  findByKey(key: string): FileDocument | null | undefined {
+    const id = parseFileKey(this.#parts.secret, key);
+    return id === undefined ? undefined : this.find(id);
+  }
+
+  /** A file by what a function calls it. @throws DeveloperError when that is no storage id. */
+  findByStorageId(storageId: string): FileDocument | null {
+    return this.find(this.#documentId(storageId));
+  }
+
+  /** Opens the bytes of a file at `start`; the caller closes it. */
+  async open({ key }: FileDocument, start: number): Promise<Deno.FsFile> {
+    return await this.#parts.store.open(key, start);
+  }
+
+  async read({ key }: FileDocument): Promise<Uint8Array> {
+    return await this.#parts.store.read(key);
+  }
+
+  /** @throws DeveloperError when there is no such file. */
+  async delete(storageId: string): Promise<void> {
+    const id = this.#documentId(storageId);
+    await this.#parts.transactions.write(({ system }) => {
+      if (system.get(id) === null) {
+        throw new DeveloperError("StorageIdNotFound", `storage id ${storageId} not found`);
+      }
+      system.delete(id);
+    });
+  }
+
+  url(storageId: string): string | null {
+    const { secret, origin } = this.#parts;
+    const id = this.#documentId(storageId);
+    return this.find(id) === null ? null : fileUrl(origin(), secret, id);
+  }
+
+  uploadUrl(): string {
+    const { secret, origin, environment } = this.#parts;
+    return uploadUrl(origin(), secret, environment.nowMs());
+  }
+
+  #documentId(storageId: string): string {
+    return storageDocumentId(this.#parts.secret, storageId);
+  }
+
+  /** Whoever deleted a document, the bytes go when that is certain to last. */
+  #removeDeleted(commits: readonly AppliedCommit[]): void {
+    for (const { timestamp, keys } of commits) {
+      for (const [index, key] of keys) {
+        if (index !== storageById) continue;
+        // An id is plain ASCII, so its key is its text between a tag and a terminator.
+        const id = key.slice(1, -1);
+        if (this.find(id) === null) {
+          this.#removeBytes(id, timestamp).catch((error) =>
+            log("warn", "A deleted file's bytes could not be removed", { id, error })
+          );
+        }
+      }
+    }
+  }
+
+  async #removeBytes(id: string, deletedAt: Timestamp): Promise<void> {
+    const { committer, store, secret } = this.#parts;
+    await committer.durable(deletedAt);
+    await store.remove(fileKey(secret, id));
+  }
+}
+
+/** Hexadecimal from base64. */
+export function hexDigest(sha256: string): string {
+  return Buffer.from(sha256, "base64").toString("hex");
+}

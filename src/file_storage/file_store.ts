@@ -1,0 +1,120 @@
+/**
+ * The bytes of stored files, in `<data>/files/`: one file each, named by the UUID of its URL. A name is
+ * given once and its bytes never change.
+ *
+ *     incoming/RANDOM   bytes that arrive, or arrived and were given up; removed at the next start
+ *     UUID              complete and on disk, before its document is committed
+ */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { Environment } from "../environment.ts";
+
+/** Complete bytes that have no name yet. */
+export interface ReceivedFile {
+  readonly size: number;
+  /** Base64. */
+  readonly sha256: string;
+  /** Where they lie until `keep` or `discard`. */
+  readonly path: string;
+}
+
+export class FileStore {
+  readonly #folder: string;
+  readonly #incoming: string;
+  readonly #environment: Environment;
+
+  constructor(dataFolder: string, environment: Environment) {
+    this.#folder = join(dataFolder, "files");
+    this.#incoming = join(this.#folder, "incoming");
+    this.#environment = environment;
+  }
+
+  /** Removes what an earlier run of the server left unfinished, and every file that `isNeeded` does not claim. */
+  async recover(isNeeded: (key: string) => boolean): Promise<void> {
+    await Deno.mkdir(this.#incoming, { recursive: true });
+    for await (const { name } of Deno.readDir(this.#incoming)) {
+      await Deno.remove(join(this.#incoming, name));
+    }
+    for await (const { name, isFile } of Deno.readDir(this.#folder)) {
+      if (isFile && !isNeeded(name)) await this.remove(name);
+    }
+  }
+
+  /** Writes a stream to disk; on return its bytes survive a crash. */
+  async receive(chunks: AsyncIterable<Uint8Array>): Promise<ReceivedFile> {
+    await Deno.mkdir(this.#incoming, { recursive: true });
+    const name = Buffer.from(this.#environment.randomBytes(16)).toString("hex");
+    const path = join(this.#incoming, name);
+    const file = await Deno.open(path, { write: true, createNew: true });
+    const digest = createHash("sha256");
+    let size = 0;
+    try {
+      for await (const chunk of chunks) {
+        digest.update(chunk);
+        size += chunk.byteLength;
+        await writeAll(file, chunk);
+      }
+      await file.sync();
+    } catch (error) {
+      await Deno.remove(path);
+      throw error;
+    } finally {
+      file.close();
+    }
+    return { size, sha256: digest.digest("base64"), path };
+  }
+
+  /** Gives the bytes at `path` their name and returns where they lie now; that survives a crash, too. */
+  async keep(path: string, key: string): Promise<string> {
+    const kept = this.#pathOf(key);
+    await Deno.rename(path, kept);
+    await syncFolder(this.#folder);
+    return kept;
+  }
+
+  /** Forgets received bytes that are not kept. */
+  async discard({ path }: ReceivedFile): Promise<void> {
+    await Deno.remove(path);
+  }
+
+  /** Opens a file for reading, at `start`. */
+  async open(key: string, start = 0): Promise<Deno.FsFile> {
+    const file = await Deno.open(this.#pathOf(key), { read: true });
+    if (start > 0) await file.seek(start, Deno.SeekMode.Start);
+    return file;
+  }
+
+  async read(key: string): Promise<Uint8Array> {
+    return await Deno.readFile(this.#pathOf(key));
+  }
+
+  /** Removes a file if it is there. Whoever is reading it reads on. */
+  async remove(key: string): Promise<void> {
+    try {
+      await Deno.remove(this.#pathOf(key));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+
+  #pathOf(key: string): string {
+    return join(this.#folder, key);
+  }
+}
+
+async function writeAll(file: Deno.FsFile, chunk: Uint8Array): Promise<void> {
+  for (let written = 0; written < chunk.byteLength;) {
+    written += await file.write(chunk.subarray(written));
+  }
+}
+
+/** A new name is on disk only when its folder is. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await Deno.open(path, { read: true });
+  try {
+    await folder.sync();
+  } finally {
+    folder.close();
+  }
+}

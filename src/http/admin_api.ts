@@ -1,0 +1,93 @@
+/** Endpoints for administrators of a deployment: keys, URLs, environment variables (deploy-protocol 2–5). */
+import { z } from "zod";
+import type { CanonicalUrls } from "../deploy/deployment_settings.ts";
+import type { EnvironmentVariableChange } from "../deploy/environment_variables.ts";
+import type { ApiRequest } from "./api_request.ts";
+import { badJsonBody } from "./api_request.ts";
+import { json } from "./responses.ts";
+import type { ApiHandlers } from "./routes.ts";
+
+/** What an administrator can change; `DeploymentSettings` of src/deploy/ is the implementation. */
+export interface AdminSettings {
+  readonly urls: CanonicalUrls;
+  readonly environmentVariables: Readonly<Record<string, string>>;
+  changeEnvironmentVariables(changes: readonly EnvironmentVariableChange[]): Promise<void>;
+  changeUrl(which: keyof CanonicalUrls, url: string | null): Promise<void>;
+}
+
+/** Everything that an admin key allows here; the names are the protocol's (deploy-protocol 2.4). */
+const allowedOperations = [
+  "Deploy",
+  "ViewEnvironmentVariables",
+  "WriteEnvironmentVariables",
+  "PauseDeployment",
+  "UnpauseDeployment",
+  "ViewLogs",
+  "ViewMetrics",
+  "ViewIntegrations",
+  "WriteIntegrations",
+  "ViewData",
+  "WriteData",
+  "ViewBackups",
+  "CreateBackups",
+  "DownloadBackups",
+  "DeleteBackups",
+  "ImportBackups",
+  "ActAsUser",
+  "RunInternalQueries",
+  "RunInternalMutations",
+  "RunInternalActions",
+  "RunTestQuery",
+  "ViewAuditLog",
+  "ViewUsageLimits",
+  "WriteUsageLimits",
+  "ViewUsage",
+];
+
+const environmentVariablesBody = z.object({
+  changes: z.array(z.object({ name: z.string(), value: z.string().nullable() })),
+});
+const canonicalUrlBody = z.object({
+  requestDestination: z.enum(["convexCloud", "convexSite"]),
+  url: z.url({ protocol: /^https?$/ }).nullable(),
+});
+
+export function adminApi(settings: AdminSettings) {
+  return {
+    async checkAdminKey(request) {
+      await request.requireAdmin();
+      return json({ success: true, allowedOps: allowedOperations, isReadOnly: false });
+    },
+
+    async canonicalUrls(request) {
+      await request.requireAdmin();
+      const { cloud, site } = settings.urls;
+      return json({ convexCloudUrl: cloud, convexSiteUrl: site });
+    },
+
+    async updateCanonicalUrl(request) {
+      await request.requireAdmin();
+      const { requestDestination, url } = await parse(canonicalUrlBody, request);
+      await settings.changeUrl(requestDestination === "convexCloud" ? "cloud" : "site", url);
+      return new Response(null);
+    },
+
+    async updateEnvironmentVariables(request) {
+      await request.requireAdmin();
+      const { changes } = await parse(environmentVariablesBody, request);
+      await settings.changeEnvironmentVariables(changes);
+      return new Response(null);
+    },
+
+    async listEnvironmentVariables(request) {
+      await request.requireAdmin();
+      return json({ environmentVariables: settings.environmentVariables });
+    },
+  } satisfies Partial<ApiHandlers>;
+}
+
+async function parse<T>(type: z.ZodType<T>, request: ApiRequest): Promise<T> {
+  const result = type.safeParse(await request.json());
+  if (result.success) return result.data;
+  throw badJsonBody(`Failed to parse the request body: ${z.prettifyError(result.error)}`);
+}

@@ -1,0 +1,155 @@
+/** Uploads and downloads of stored files (http-api 4). The URL itself is the permission. */
+import { checkUploadToken } from "../database/storage_urls.ts";
+import type { Environment } from "../environment.ts";
+import { DeveloperError, RequestError } from "../errors.ts";
+import type { FileDocument, FileStorage } from "../file_storage/file_storage.ts";
+import type { ApiRequest } from "./api_request.ts";
+import { parseByteRange } from "./byte_range.ts";
+import { json } from "./responses.ts";
+import type { ApiHandlers } from "./routes.ts";
+
+const readBytes = 64 * 1024;
+
+export interface StorageApiOptions {
+  readonly secret: string;
+  readonly environment: Environment;
+}
+
+export function storageApi(files: FileStorage, { secret, environment }: StorageApiOptions) {
+  return {
+    async uploadFile(request) {
+      checkToken(request.parameter("token"));
+      const { headers } = request.raw;
+      const contentType = parseContentType(headers.get("content-type"));
+      const sha256 = parseDigest(headers.get("digest"));
+      try {
+        const chunks = request.services.bodies.chunks(request.raw);
+        return json({ storageId: await files.add(chunks, { contentType, sha256 }) });
+      } catch (error) {
+        if (!(error instanceof DeveloperError)) throw error;
+        throw new RequestError("badRequest", error.code, error.message, { cause: error });
+      }
+    },
+
+    async downloadFile(request) {
+      const key = request.path.slice("/api/storage/".length);
+      const file = files.findByKey(key);
+      if (file === undefined) {
+        throw new RequestError(
+          "badRequest",
+          "InvalidStoragePath",
+          `Invalid storage path: "${key}". Storage paths are UUIDs.`,
+        );
+      }
+      if (file === null) {
+        throw new RequestError("notFound", "FileNotFound", `File ${key} not found`);
+      }
+      return await download(files, file, request);
+    },
+  } satisfies Partial<ApiHandlers>;
+
+  function checkToken(token: string | null): void {
+    if (token === null) {
+      throw new RequestError(
+        "badRequest",
+        "BadQueryArgs",
+        "The query parameter `token` is missing",
+      );
+    }
+    switch (checkUploadToken(secret, token, environment.nowMs())) {
+      case "valid":
+        return;
+      case "undecodable":
+        throw tokenError("StorageTokenInvalid", "The upload token cannot be decoded");
+      case "forged":
+        throw tokenError("InvalidStorageToken", "The upload token is not from this deployment");
+      case "expired":
+        throw tokenError("StorageTokenExpired", "The upload URL has expired; generate a new one");
+    }
+  }
+}
+
+async function download(
+  files: FileStorage,
+  file: FileDocument,
+  { raw: { method, headers } }: ApiRequest,
+): Promise<Response> {
+  const { size, sha256, contentType } = file;
+  const tag = `"${sha256}"`;
+  const common = new Headers({
+    "accept-ranges": "bytes",
+    "cache-control": "private, max-age=2592000",
+    etag: tag,
+  });
+  if (contentType !== null) common.set("content-type", contentType);
+  // A page in an uploaded file must not act as the origin that serves the API.
+  if (isDocument(contentType)) common.set("content-security-policy", "sandbox allow-scripts");
+  if (listsTag(headers.get("if-none-match"), tag)) {
+    return new Response(null, { status: 304, headers: common });
+  }
+  const isCurrent = [null, tag].includes(headers.get("if-range"));
+  const range = parseByteRange(isCurrent ? headers.get("range") : null, size);
+  if (range.kind === "unsatisfiable") {
+    return new Response(null, { status: 416, headers: { "content-range": `bytes */${size}` } });
+  }
+  const { start, end } = range.kind === "part" ? range : { start: 0, end: size };
+  common.set("content-length", String(end - start));
+  if (range.kind === "part") common.set("content-range", `bytes ${start}-${end - 1}/${size}`);
+  else common.set("digest", `sha-256=${sha256}`);
+  const isEmpty = method === "HEAD" || start === end;
+  const body = isEmpty ? null : readRange(await files.open(file, start), end - start);
+  return new Response(body, { status: range.kind === "part" ? 206 : 200, headers: common });
+}
+
+/** The next `length` bytes of a file, which is closed when they have been read or nobody wants them. */
+function readRange(file: Deno.FsFile, length: number): ReadableStream<Uint8Array> {
+  let left = length;
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const buffer = new Uint8Array(Math.min(left, readBytes));
+      const count = await file.read(buffer);
+      if (count === null) {
+        file.close();
+        throw new Error("A stored file is shorter than its document says");
+      }
+      left -= count;
+      controller.enqueue(buffer.subarray(0, count));
+      if (left > 0) return;
+      file.close();
+      controller.close();
+    },
+    cancel: () => file.close(),
+  });
+}
+
+/** Kept as it is when it is a media type (http-api 47). */
+function parseContentType(header: string | null): string | null {
+  if (header === null || /^[\w!#$&^.+-]+\/[\w!#$&^.+*-]+\s*(;.*)?$/.test(header)) return header;
+  throw badHeader(`Content-Type ${JSON.stringify(header)} is no media type`);
+}
+
+/** The digest of `Digest: sha-256=BASE64`, in base64. */
+function parseDigest(header: string | null): string | null {
+  if (header === null) return null;
+  const digest = /^sha-256=([A-Za-z0-9+/]{43}=)$/i.exec(header.trim())?.[1];
+  if (digest === undefined) throw badHeader("Digest must be sha-256=BASE64");
+  return digest;
+}
+
+function listsTag(header: string | null, tag: string): boolean {
+  if (header === null) return false;
+  return header.trim() === "*" ||
+    header.split(",").some((item) => item.trim().replace(/^W\//, "") === tag);
+}
+
+function isDocument(contentType: string | null): boolean {
+  return /^[^;]*(html|xml)/i.test(contentType ?? "");
+}
+
+function badHeader(message: string): RequestError {
+  return new RequestError("badRequest", "BadHeader", message);
+}
+
+function tokenError(code: string, message: string): RequestError {
+  return new RequestError("unauthenticated", code, message);
+}
