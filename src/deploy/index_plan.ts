@@ -62,10 +62,6 @@ export function planIndexes(
   return new Planner(catalog, active).plan(next);
 }
 
-export function emptyIndexDiff(): IndexDiff {
-  return { added_indexes: [], removed_indexes: [], enabled_indexes: [], disabled_indexes: [] };
-}
-
 class Planner {
   readonly #numbers: ReadonlyMap<string, number>;
   readonly #names: ReadonlyMap<number, string>;
@@ -160,7 +156,12 @@ function configOf({ table, name, fields, staged }: DeclaredIndex): IndexConfig {
 
 /** Search and vector indexes exist in schemas only, so one schema is compared with the other. */
 function otherIndexDiff(active: ParsedSchema | null, next: ParsedSchema | null): IndexDiff {
-  const diff = emptyIndexDiff();
+  const diff: IndexDiff = {
+    added_indexes: [],
+    removed_indexes: [],
+    enabled_indexes: [],
+    disabled_indexes: [],
+  };
   const before = new Map(otherIndexes(active).map((index) => [JSON.stringify(index), index]));
   const after = new Map(otherIndexes(next).map((index) => [JSON.stringify(index), index]));
   for (const [key, index] of after) if (!before.has(key)) diff.added_indexes.push(index);

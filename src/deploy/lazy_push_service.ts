@@ -53,11 +53,16 @@ export class LazyPushService {
   }
 
   #load(): Promise<PushService> {
-    return this.#loaded ??= (async () => {
-      const { PushService } = await import("./push.ts");
-      const service = new PushService(this.#options);
-      await service.recover();
-      return service;
-    })();
+    return this.#loaded ??= this.#start().catch((error) => {
+      this.#loaded = null;
+      throw error;
+    });
+  }
+
+  async #start(): Promise<PushService> {
+    const { PushService } = await import("./push.ts");
+    const service = new PushService(this.#options);
+    await service.recover();
+    return service;
   }
 }

@@ -3,6 +3,7 @@
  * push that fails leaves nothing behind but files that nobody refers to, and those are collected.
  */
 import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { BundledModule } from "./bundle.ts";
 import type { PushedModule } from "./deployment.ts";
@@ -14,6 +15,8 @@ const factoryVersion = 1;
 
 export class ModuleStore {
   readonly #folder: string;
+  /** Tells files apart that are being written. */
+  #writes = 0;
 
   constructor(dataFolder: string) {
     this.#folder = modulesFolder(dataFolder);
@@ -21,14 +24,17 @@ export class ModuleStore {
 
   /** Writes what is missing of a module; on return it survives a crash. */
   async save(module: BundledModule): Promise<PushedModule> {
+    const { path, environment } = module;
     const hash = hashModule(module);
-    const sourceFile = `${hash}.json`;
-    const isNode = module.environment === "node";
-    const file = isNode ? `${hash}.mjs` : `${hash}.${factoryVersion}.js`;
+    const sourceFile = `${hash}.source.json`;
+    const isNode = environment === "node";
+    // What imports of a module refer to depends on its path.
+    const key = createHash("sha256").update(`${environment}:${path}:${hash}`).digest("hex");
+    const file = isNode ? `${key}.mjs` : `${key}.factory${factoryVersion}.json`;
     await Deno.mkdir(this.#folder, { recursive: true });
     await this.#writeOnce(sourceFile, () => JSON.stringify(withoutPath(module)));
     await this.#writeOnce(file, () => isNode ? module.source : buildModuleFactory(module));
-    return { path: module.path, environment: module.environment, hash, file, sourceFile };
+    return { path, environment, hash, file, sourceFile };
   }
 
   /** Deletes every file that `isNeeded` does not claim. */
@@ -46,16 +52,15 @@ export class ModuleStore {
   async #writeOnce(name: string, text: () => string | Promise<string>): Promise<void> {
     const path = this.#pathOf(name);
     if (await exists(path)) return;
+    const contents = await text();
     // A reader or a crash must never meet half a file.
-    const unfinished = `${path}.${crypto.randomUUID()}`;
-    const file = await Deno.open(unfinished, { write: true, createNew: true });
+    const unfinished = `${path}.${this.#writes++}.unfinished`;
+    const file = await open(unfinished, "w");
     try {
-      const writer = file.writable.getWriter();
-      await writer.write(new TextEncoder().encode(await text()));
-      writer.releaseLock();
-      await file.syncData();
+      await file.writeFile(contents);
+      await file.datasync();
     } finally {
-      file.close();
+      await file.close();
     }
     await Deno.rename(unfinished, path);
   }

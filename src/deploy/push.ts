@@ -28,10 +28,10 @@ import {
   type StartPushRequest,
 } from "./push_request.ts";
 import {
+  dryRunResponse,
   finishPushResponse,
   schemaChangeResponse,
   startPushResponse,
-  unchangedResponse,
 } from "./push_response.ts";
 import { bundledModule, collectModules, saveModule } from "./pushed_modules.ts";
 import { raceDetected, SchemaRollout, type SchemaRolloutOptions } from "./schema_rollout.ts";
@@ -132,7 +132,7 @@ export class PushService {
     return await this.#options.live.exclusively(async () => {
       const { live, committer } = this.#options;
       const previous = live.record;
-      if (dryRun) return unchangedResponse(previous);
+      if (dryRun) return dryRunResponse;
       const push = this.#open.get(startPush.componentDefinitionPackages[""].pushId);
       if (push === undefined || push.replaces !== previous?.id) {
         throw raceDetected("Another push has finished since this one started.");
@@ -157,7 +157,7 @@ export class PushService {
   async #analyze(request: StartPushRequest): Promise<AnalyzedPush> {
     const { live, isolates, environment } = this.#options;
     checkSupported(request);
-    const { appDefinition, functions, nodeVersion } = request;
+    const { appDefinition, nodeVersion } = request;
     const modules = await collectModules(request, this.#store, live.record);
     const extra = [
       ...appDefinition.schema ? [{ ...appDefinition.schema, path: schemaPath }] : [],

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import type { AnalyzedFunction, AnalyzedModule } from "../isolate/protocol.ts";
 import type { AppAnalysis } from "./analysis.ts";
 import type { DeploymentRecord } from "./deployment.ts";
-import { emptyIndexDiff, type IndexDiff } from "./index_plan.ts";
+import type { IndexDiff } from "./index_plan.ts";
 import type { ParsedSchema } from "./schema_definition.ts";
 
 export interface StartedPush {
@@ -122,12 +122,43 @@ function cronJobs(crons: string | null | undefined): Map<string, CronJob> {
   return new Map(Object.entries(JSON.parse(crons ?? "{}") as Record<string, CronJob>));
 }
 
+interface ListDiff {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+}
+
+export interface FinishPushResponse {
+  readonly authDiff: ListDiff;
+  readonly definitionDiffs: Readonly<Record<string, Record<never, never>>>;
+  /** By path of the component instance; the app is the empty one. */
+  readonly componentDiffs: Readonly<Record<string, ComponentDiff>>;
+}
+
+interface ComponentDiff {
+  readonly diffType: { readonly type: "create" | "modify" };
+  readonly moduleDiff: ListDiff;
+  readonly udfConfigDiff: {
+    readonly previous_version: string;
+    readonly next_version: string;
+  } | null;
+  readonly cronDiff: {
+    readonly added: readonly string[];
+    readonly updated: readonly string[];
+    readonly deleted: readonly string[];
+  };
+  readonly indexDiff: IndexDiff;
+  readonly schemaDiff: {
+    readonly previous_schema: string | null;
+    readonly next_schema: string | null;
+  } | null;
+}
+
 /** The answer of a `finish_push` that replaced `previous` by `next`. */
 export function finishPushResponse(
   previous: DeploymentRecord | null,
   next: DeploymentRecord,
   indexDiff: IndexDiff,
-) {
+): FinishPushResponse {
   const providers = (record: DeploymentRecord | null) =>
     record?.authProviders.map((provider) => JSON.stringify(provider)) ?? [];
   const paths = (record: DeploymentRecord | null) =>
@@ -155,21 +186,24 @@ export function finishPushResponse(
   };
 }
 
-/** The answer of a dry run. */
-export function unchangedResponse(live: DeploymentRecord | null) {
-  return live === null
-    ? { authDiff: { added: [], removed: [] }, definitionDiffs: {}, componentDiffs: {} }
-    : finishPushResponse(live, live, emptyIndexDiff());
-}
+/** The answer of a dry run: nothing differs. */
+export const dryRunResponse: FinishPushResponse = {
+  authDiff: { added: [], removed: [] },
+  definitionDiffs: {},
+  componentDiffs: {},
+};
 
-function listDiff(before: readonly string[], after: readonly string[]) {
+function listDiff(before: readonly string[], after: readonly string[]): ListDiff {
   return {
     added: after.filter((entry) => !before.includes(entry)),
     removed: before.filter((entry) => !after.includes(entry)),
   };
 }
 
-function cronDiff(previous: DeploymentRecord | null, next: DeploymentRecord) {
+function cronDiff(
+  previous: DeploymentRecord | null,
+  next: DeploymentRecord,
+): ComponentDiff["cronDiff"] {
   const before = cronJobs(previous?.analysis["crons.js"]?.crons);
   const after = cronJobs(next.analysis["crons.js"]?.crons);
   const { added, removed } = listDiff([...before.keys()], [...after.keys()]);

@@ -1,8 +1,9 @@
 /** Reads the schema that `schema.js` exports and enforces the rules for tables and indexes (semantics 7.1). */
 import { z } from "zod";
 import type { SchemaDefinition, SchemaTable } from "../database/catalog.ts";
-import { RequestError } from "../errors.ts";
+import { errorMessage, RequestError } from "../errors.ts";
 import { identifierProblem } from "../values/limits.ts";
+import { parseValidator } from "../values/validator.ts";
 
 const tablesMax = 10_000;
 const indexesPerTableMax = 64;
@@ -222,11 +223,18 @@ function requireDistinct<Index extends { readonly indexDescriptor: string }>(
 }
 
 function checkDocumentType({ tableName, documentType }: ParsedTable): void {
-  if (documentType === null || isDocumentType(documentType)) return;
-  throw schemaError(
-    "SchemaDefinitionError",
-    `In table "${tableName}" the document type must be an object, a union of objects, or any.`,
-  );
+  if (documentType === null) return;
+  if (!isDocumentType(documentType)) {
+    throw schemaError(
+      "SchemaDefinitionError",
+      `In table "${tableName}" the document type must be an object, a union of objects, or any.`,
+    );
+  }
+  try {
+    parseValidator(documentType);
+  } catch (error) {
+    throw schemaError("SchemaDefinitionError", `In table "${tableName}": ${errorMessage(error)}`);
+  }
 }
 
 interface Validator {

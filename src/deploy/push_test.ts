@@ -1,0 +1,578 @@
+import assert from "node:assert/strict";
+import { defineSchema, defineTable } from "convex/server";
+import { type GenericValidator, v } from "convex/values";
+import type { CommitterClient } from "../committer/protocol.ts";
+import { defaultConfig } from "../config.ts";
+import { type IndexDefinition, type TableNumber } from "../database/catalog.ts";
+import type { Timestamp } from "../database/timestamp.ts";
+import { systemEnvironment } from "../environment.ts";
+import { RequestError } from "../errors.ts";
+import type { Isolates } from "../isolate/isolates.ts";
+import type { AnalysisResult, AnalyzedModule, DeploymentManifest } from "../isolate/protocol.ts";
+import { MemoryPersistence } from "../persistence/memory.ts";
+import type { CatalogChange } from "../persistence/persistence.ts";
+import { generateId } from "../values/document_id.ts";
+import { documentWrite } from "../../tests/support/document_writes.ts";
+import { LiveDeployment } from "./live_deployment.ts";
+import { hashModule } from "./module_store.ts";
+import { PushService } from "./push.ts";
+
+const nothing: AnalyzedModule = { functions: [], httpRoutes: null, crons: null, exported: null };
+const appDefinition: AnalyzedModule = {
+  ...nothing,
+  exported: JSON.stringify({ definitionType: { type: "app" }, childComponents: [] }),
+};
+const aModule = { path: "a.js", source: "export const a = 1;", environment: "isolate" as const };
+
+/** A push service on a database in memory, whose isolates answer what a test puts into `analysis`. */
+class TestServer {
+  readonly persistence = new MemoryPersistence();
+  readonly manifests: DeploymentManifest[] = [];
+  analysis: Record<string, AnalyzedModule> = {};
+  failure: { module: string; message: string } | null = null;
+  /** While set, no index gets filled. */
+  fillingMayGoOn: Promise<void> = Promise.resolve();
+  readonly #writer = this.persistence.openWriter();
+  readonly #reader = this.persistence.openReader();
+  readonly live: LiveDeployment;
+  pushes: PushService;
+  #timestamp = 0;
+
+  constructor(readonly dataFolder: string) {
+    this.live = new LiveDeployment({
+      dataFolder,
+      builtInVariables: () => ({
+        CONVEX_CLOUD_URL: "http://cloud",
+        CONVEX_SITE_URL: "http://site",
+      }),
+      fileStorageSecret: "secret",
+      use: (_record, manifest) => void this.manifests.push(manifest),
+    });
+    this.pushes = this.startPushService();
+  }
+
+  /** As a server does that starts on this database. */
+  startPushService(): PushService {
+    return this.pushes = new PushService({
+      dataFolder: this.dataFolder,
+      live: this.live,
+      config: defaultConfig,
+      environment: systemEnvironment,
+      reader: this.#reader,
+      isolates: { analyze: (manifest) => this.#analyze(manifest) } as Partial<Isolates> as Isolates,
+      committer: {
+        changeCatalog: (change) => this.#changeCatalog(change),
+        backfill: (index) => this.#backfill(index),
+      } as Partial<CommitterClient> as CommitterClient,
+    });
+  }
+
+  get catalog() {
+    return this.#writer.catalog;
+  }
+
+  indexes(): Pick<IndexDefinition, "name" | "fields" | "state">[] {
+    return this.catalog.indexes.map(({ name, fields, state }) => ({ name, fields, state }));
+  }
+
+  insert(table: string, fields: Record<string, string>, pendingSchemaViolation?: string): string {
+    const existing = this.catalog.tables.find((found) => found.name === table);
+    const number = existing?.number ?? 10_001 + this.catalog.tables.length as TableNumber;
+    const id = generateId(number, systemEnvironment.randomBytes(14), 0);
+    const data = existing ? this.catalog : {
+      ...this.catalog,
+      tables: [...this.catalog.tables, { name: table, number }],
+    };
+    this.#writer.apply([{
+      timestamp: ++this.#timestamp as Timestamp,
+      writes: {
+        documents: [documentWrite(data, number, { after: { _id: id, ...fields } })],
+        tables: existing ? [] : [{ name: table, number }],
+        ...pendingSchemaViolation && { pendingSchemaViolation },
+      },
+    }]);
+    return id;
+  }
+
+  /** What a push answers that goes through all steps. */
+  async push(request: Record<string, unknown> = {}) {
+    const started = await this.pushes.startPush(startRequest(request));
+    const status = await this.wait(started);
+    assert.equal(status.type, "complete", JSON.stringify(status));
+    return { started, finished: await this.finish(started) };
+  }
+
+  // deno-lint-ignore no-explicit-any -- what the client echoes
+  wait(started: any, timeoutMs = 5000) {
+    const { schemaChange } = JSON.parse(JSON.stringify(started));
+    return this.pushes.waitForSchema({ schemaChange, timeoutMs });
+  }
+
+  finish(startPush: unknown, options: Record<string, unknown> = {}) {
+    return this.pushes.finishPush({ startPush: structuredClone(startPush), ...options });
+  }
+
+  setSchema(tables: Parameters<typeof defineSchema>[0], options?: { schemaValidation: boolean }) {
+    const exported = (defineSchema(tables, options) as unknown as { export(): string }).export();
+    this.analysis["schema.js"] = { ...nothing, exported };
+  }
+
+  async #analyze(manifest: DeploymentManifest): Promise<AnalysisResult> {
+    if (this.failure !== null) return { kind: "failure", ...this.failure };
+    const modules = Object.fromEntries(manifest.modules.map(({ path }) => [
+      path,
+      this.analysis[path] ?? (path === "convex.config.js" ? appDefinition : nothing),
+    ]));
+    return { kind: "success", modules };
+  }
+
+  async #changeCatalog(change: CatalogChange) {
+    const timestamp = ++this.#timestamp as Timestamp;
+    return { timestamp, catalog: this.#writer.applyCatalogChange(change, timestamp) };
+  }
+
+  async #backfill(id: IndexDefinition["id"]) {
+    await this.fillingMayGoOn;
+    while (!this.#writer.backfill(id, 2)) await Promise.resolve();
+    await this.#changeCatalog({ setIndexState: [{ id, state: "backfilled" }] });
+  }
+}
+
+const schemaModule = { path: "schema.js", source: "export default 1;", environment: "isolate" };
+
+function startRequest(
+  { schema = null, changed = [aModule], unchanged = [], version = "1.48.0", ...rest }: Record<
+    string,
+    unknown
+  >,
+) {
+  return {
+    adminKey: "k",
+    dryRun: false,
+    functions: "convex/",
+    appDefinition: {
+      definition: { path: "convex.config.js", source: "export default 1;", environment: "isolate" },
+      dependencies: [],
+      schema,
+      changedModules: changed,
+      unchangedModuleHashes: unchanged,
+      udfServerVersion: version,
+    },
+    componentDefinitions: [],
+    nodeDependencies: [],
+    ...rest,
+  };
+}
+
+async function withServer(test: (server: TestServer) => Promise<void>): Promise<void> {
+  const dataFolder = await Deno.makeTempDir({ prefix: "hull-push-" });
+  const server = new TestServer(dataFolder);
+  try {
+    await test(server);
+  } finally {
+    server.pushes.close();
+    await Deno.remove(dataFolder, { recursive: true });
+  }
+}
+
+async function assertRefused(
+  push: Promise<unknown>,
+  code: string,
+  message: RegExp,
+  kind = "badRequest",
+): Promise<void> {
+  await assert.rejects(push, (error) => {
+    assert.ok(error instanceof RequestError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, message);
+    assert.equal(error.kind, kind);
+    return true;
+  });
+}
+
+const strings = (...names: string[]) =>
+  defineTable(Object.fromEntries(names.map((name) => [name, v.string() as GenericValidator])));
+
+Deno.test("a push makes its modules live and remembers their hashes", () =>
+  withServer(async (server) => {
+    assert.deepEqual(server.pushes.getConfigHashes().moduleHashes, []);
+    server.analysis["a.js"] = {
+      ...nothing,
+      functions: [{
+        name: "list",
+        udfType: "Query",
+        visibility: "public",
+        args: "{}",
+        returns: null,
+        position: { path: "a.js", line: 1, column: 2 },
+      }],
+    };
+    const { started, finished } = await server.push();
+    assert.deepEqual(started.analysis[""].functions["a.js"]!.functions, [{
+      name: "list",
+      udfType: "Query",
+      visibility: { kind: "public" },
+      args: "{}",
+      returns: null,
+      pos: { path: "a.js", start_lineno: 1, start_col: 2 },
+    }]);
+    assert.deepEqual(Object.keys(started.analysis[""].functions), ["a.js"]);
+    assert.deepEqual(finished.componentDiffs[""]!.diffType, { type: "create" });
+    assert.deepEqual(finished.componentDiffs[""]!.moduleDiff, { added: ["a.js"], removed: [] });
+    assert.deepEqual(server.manifests.at(-1)!.modules.map((module) => module.path), ["a.js"]);
+    assert.deepEqual(server.pushes.getConfigHashes().moduleHashes, [
+      { path: "a.js", hash: hashModule(aModule), environment: "isolate" },
+    ]);
+  }));
+
+Deno.test("deploy-protocol 8, 9: unchanged modules are sent as hashes, modules in neither list go", () =>
+  withServer(async (server) => {
+    const bModule = { ...aModule, path: "b.js" };
+    await server.push({ changed: [aModule, bModule] });
+    const unchanged = [{ path: "b.js", environment: "isolate", sha256: hashModule(bModule) }];
+    const { finished } = await server.push({ changed: [], unchanged });
+    assert.deepEqual(finished.componentDiffs[""]!.moduleDiff, { added: [], removed: ["a.js"] });
+    const [module] = server.manifests.at(-1)!.modules;
+    assert.ok((await Deno.stat(module!.file)).isFile);
+  }));
+
+Deno.test("deploy-protocol 10: hashes that the server does not have are a conflict", () =>
+  withServer(async (server) => {
+    await server.push();
+    const start = (listed: Record<string, string>) =>
+      server.pushes.startPush(startRequest({
+        changed: [],
+        unchanged: [{
+          path: "a.js",
+          environment: "isolate",
+          sha256: hashModule(aModule),
+          ...listed,
+        }],
+      }));
+    const conflict = "conflict";
+    await assertRefused(start({ path: "x.js" }), "MissingExistingModule", /x\.js/, conflict);
+    await assertRefused(start({ sha256: "0" }), "ExistingModuleHashConflict", /a\.js/, conflict);
+    await assertRefused(
+      start({ environment: "node" }),
+      "ExistingModuleEnvConflict",
+      /a\.js/,
+      conflict,
+    );
+  }));
+
+Deno.test("deploy-protocol 3.4: what Hull cannot accept is refused", () =>
+  withServer(async (server) => {
+    const start = (request: Record<string, unknown>) =>
+      server.pushes.startPush(startRequest(request));
+    const at = (path: string) => ({ changed: [{ ...aModule, path }] });
+    for (
+      const path of ["../a.js", "/a.js", "a b.js", "_/a.js", `${"x".repeat(65)}.js`, "_system/a.js"]
+    ) {
+      await assertRefused(start(at(path)), "BadConvexModuleIdentifier", /not a valid path/);
+    }
+    await assertRefused(start({ nodeVersion: "18" }), "NodeVersionNotSupported", /18/);
+    await assertRefused(start({ nodeVersion: "7" }), "InvalidConfig", /7/);
+    const nodeDependencies = [{ name: "sharp", version: "1.0.0" }];
+    await assertRefused(
+      start({ nodeDependencies }),
+      "NotSupportedYet",
+      /external packages \(sharp\)/,
+    );
+    await assertRefused(start({ componentDefinitions: [{}] }), "NotSupportedYet", /components/);
+    await assertRefused(start({ functions: 1 }), "InvalidConfig", /functions/);
+    const chunks = Array.from({ length: 4097 }, (_, i) => ({ ...aModule, path: `m${i}.js` }));
+    await assertRefused(start({ changed: chunks }), "InvalidModules", /4097 > maximum 4096/);
+    await assertRefused(
+      start({ changed: [{ ...aModule, source: "await 1;" }] }),
+      "InvalidModules",
+      /Failed to analyze a\.js: Top-level awaits in source files are unsupported/,
+    );
+  }));
+
+Deno.test("deploy-protocol 3.10: failures of analysis are wrapped with their codes", () =>
+  withServer(async (server) => {
+    const start = () => server.pushes.startPush(startRequest({ schema: schemaModule }));
+    server.failure = { module: "a.js", message: "Uncaught Error: no" };
+    await assertRefused(
+      start(),
+      "InvalidModules",
+      /^Loading the pushed modules encountered the following\n {4}error:\nFailed to analyze a\.js: Uncaught Error: no$/,
+    );
+    server.failure = { module: "schema.js", message: "Uncaught Error: no" };
+    await assertRefused(
+      start(),
+      "InvalidSchemaExport",
+      /^Hit an error while evaluating your schema:\nUncaught/,
+    );
+    const message = "Environment variable X is used in auth config file but its value was not set";
+    server.failure = { module: "auth.config.js", message };
+    await assertRefused(start(), "AuthConfigMissingEnvironmentVariable", /Environment variable X/);
+    server.failure = null;
+    server.analysis["schema.js"] = nothing;
+    await assertRefused(start(), "MissingSchemaExportError", /Schema file missing default export/);
+  }));
+
+Deno.test("deploy-protocol 22: an export that takes the place of a module is refused", () =>
+  withServer(async (server) => {
+    const publicQuery = {
+      udfType: "Query",
+      visibility: "public",
+      args: null,
+      returns: null,
+      position: null,
+    } as const;
+    const paths = ["foo.js", "foo/bar.js"];
+    server.analysis["foo.js"] = { ...nothing, functions: [{ ...publicQuery, name: "bar" }] };
+    server.analysis["foo/bar.js"] = { ...nothing, functions: [{ ...publicQuery, name: "f" }] };
+    const changed = paths.map((path) => ({ ...aModule, path }));
+    await assertRefused(
+      server.pushes.startPush(startRequest({ changed })),
+      "InvalidExport",
+      /^Path "foo\.js":bar conflicts with existing export$/,
+    );
+  }));
+
+Deno.test("deploy-protocol 3.9: auth.config.js gives the providers", () =>
+  withServer(async (server) => {
+    const changed = [aModule, { ...aModule, path: "auth.config.js" }];
+    const exporting = (exported: unknown) => {
+      server.analysis["auth.config.js"] = {
+        ...nothing,
+        exported: exported === null ? null : JSON.stringify(exported),
+      };
+      return server.pushes.startPush(startRequest({ changed }));
+    };
+    const jwt = { type: "customJwt", issuer: "https://i", jwks: "https://j", algorithm: "RS256" };
+    const { appAuth } = await exporting({
+      providers: [{ domain: "a.example", applicationID: "app" }, jwt],
+    });
+    assert.deepEqual(appAuth, [
+      { domain: "https://a.example", applicationID: "app" },
+      { ...jwt, applicationID: null },
+    ]);
+    await assertRefused(exporting(null), "AuthConfigMissingExportError", /no default export/);
+    await assertRefused(exporting({}), "AuthConfigNotMatchingSchemaError", /providers/);
+    const bad = { providers: [{ domain: "https://", applicationID: "app" }] };
+    await assertRefused(exporting(bad), "InvalidProviderDomainUrl", /no valid URL/);
+  }));
+
+Deno.test("deploy-protocol 18, 26: a dry run and a push for code generation change nothing", () =>
+  withServer(async (server) => {
+    await server.push();
+    const before = server.persistence.state;
+    server.setSchema({ t: strings("f").index("by_f", ["f"]) });
+    for (const flag of ["dryRun", "forCodegen"]) {
+      const started = await server.pushes.startPush(
+        startRequest({ schema: schemaModule, changed: [], [flag]: true }),
+      );
+      assert.deepEqual(started.schemaChange.indexDiffs[""].added_indexes, [
+        { name: "t.by_f", type: "database", fields: ["f", "_creationTime"], staged: false },
+      ]);
+      assert.equal((await server.wait(started)).type, "complete");
+      const finished = await server.finish(started, { dryRun: true });
+      assert.deepEqual(finished.componentDiffs, {});
+    }
+    const evaluated = await server.pushes.evaluatePush(startRequest({ schema: schemaModule }));
+    assert.equal(evaluated.schemaChange.indexDiffs[""].added_indexes.length, 1);
+    assert.equal(server.persistence.state, before);
+  }));
+
+Deno.test("deploy-protocol 14: an index is filled before finish_push and enabled by it", () =>
+  withServer(async (server) => {
+    for (let i = 0; i < 5; i++) server.insert("t", { f: `${i}` });
+    server.setSchema({ t: strings("f").index("by_f", ["f"]), other: strings() });
+    const filling = Promise.withResolvers<void>();
+    server.fillingMayGoOn = filling.promise;
+    const started = await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    assert.deepEqual(server.catalog.tables.map((table) => table.name), ["t", "other"]);
+    assert.deepEqual(server.indexes(), [{ name: "by_f", fields: ["f"], state: "backfilling" }]);
+    const progress = await server.wait(started, 20);
+    assert.ok(progress.type === "inProgress");
+    assert.deepEqual(
+      { ...progress.components[""], schemaValidationComplete: true },
+      { schemaValidationComplete: true, indexesComplete: 0, indexesTotal: 1 },
+    );
+    await assertRefused(server.finish(started), "RaceDetected", /not ready/);
+    filling.resolve();
+    assert.deepEqual(await server.wait(started), { type: "complete" });
+    const { componentDiffs } = await server.finish(started);
+    assert.equal(componentDiffs[""]!.indexDiff.added_indexes[0]!.name, "t.by_f");
+    assert.deepEqual(server.indexes(), [{ name: "by_f", fields: ["f"], state: "ready" }]);
+    assert.equal(server.catalog.activeSchema!.tables.length, 2);
+    assert.equal(server.catalog.pendingSchema, null);
+
+    const { finished } = await server.push({ schema: schemaModule });
+    assert.deepEqual(finished.componentDiffs[""]!.indexDiff.added_indexes, []);
+  }));
+
+Deno.test("deploy-protocol 15: a dropped or changed index serves the old code until finish_push", () =>
+  withServer(async (server) => {
+    server.setSchema({ t: strings("f", "g").index("a", ["f"]).index("b", ["g"]) });
+    await server.push({ schema: schemaModule });
+    server.setSchema({ t: strings("f", "g").index("a", ["f", "g"]) });
+    const started = await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    assert.equal((await server.wait(started)).type, "complete");
+    assert.deepEqual(server.indexes().map(({ name, state }) => [name, state]), [
+      ["a", "ready"],
+      ["b", "ready"],
+      ["a", "backfilled"],
+    ]);
+    const { indexDiff } = (await server.finish(started)).componentDiffs[""]!;
+    assert.deepEqual(indexDiff.added_indexes.map((index) => index.name), ["t.a"]);
+    assert.deepEqual(indexDiff.removed_indexes.map((index) => index.name), ["t.a", "t.b"]);
+    assert.deepEqual(server.indexes(), [{ name: "a", fields: ["f", "g"], state: "ready" }]);
+  }));
+
+Deno.test("semantics 42: a staged index is filled but not ready; unstaging enables it", () =>
+  withServer(async (server) => {
+    const table = strings("f");
+    server.setSchema({ t: table.index("a", { fields: ["f"], staged: true }) });
+    const { finished } = await server.push({ schema: schemaModule });
+    assert.equal(finished.componentDiffs[""]!.indexDiff.added_indexes[0]!.staged, true);
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.equal(server.indexes()[0]!.state, "staged");
+
+    server.setSchema({ t: strings("f").index("a", ["f"]) });
+    const enabled = (await server.push({ schema: schemaModule })).finished.componentDiffs[""]!;
+    assert.deepEqual(enabled.indexDiff.enabled_indexes.map((index) => index.name), ["t.a"]);
+    assert.deepEqual(enabled.indexDiff.added_indexes, []);
+    assert.equal(server.indexes()[0]!.state, "ready");
+
+    server.setSchema({ t: strings("f").index("a", { fields: ["f"], staged: true }) });
+    const disabled = (await server.push({ schema: schemaModule })).finished.componentDiffs[""]!;
+    assert.deepEqual(disabled.indexDiff.disabled_indexes.map((index) => index.name), ["t.a"]);
+    assert.equal(server.indexes()[0]!.state, "staged");
+  }));
+
+Deno.test("deploy-protocol 13: a document that contradicts the schema fails the push", () =>
+  withServer(async (server) => {
+    await server.push();
+    for (let i = 0; i < 450; i++) server.insert("t", { f: "x" });
+    const id = server.insert("t", { g: "x" });
+    server.setSchema({ t: strings("f") });
+    const started = await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    const status = await server.wait(started);
+    assert.ok(status.type === "failed", JSON.stringify(status));
+    assert.equal(status.tableName, "t");
+    assert.ok(
+      status.error.startsWith(`Document with ID "${id}" in table "t" does not match the schema: `),
+    );
+    await assertRefused(server.finish(started), "SchemaAlreadyFailed", /does not match the schema/);
+    assert.equal(server.catalog.activeSchema, null);
+    assert.equal(server.manifests.length, 1);
+
+    server.setSchema({ t: strings("f") }, { schemaValidation: false });
+    await server.push({ schema: schemaModule });
+    assert.equal(server.catalog.activeSchema!.schemaValidation, false);
+  }));
+
+Deno.test("semantics 7.3: a write that contradicts the pending schema fails the push, not the write", () =>
+  withServer(async (server) => {
+    server.setSchema({ t: strings("f") });
+    const started = await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    assert.equal((await server.wait(started)).type, "complete");
+    const text = `New document in table "t" does not match the schema: no`;
+    server.insert("t", { g: "x" }, text);
+    assert.deepEqual(await server.wait(started), {
+      type: "failed",
+      componentPath: "",
+      error: text,
+      tableName: "t",
+    });
+    await assertRefused(server.finish(started), "SchemaAlreadyFailed", /New document/);
+  }));
+
+Deno.test("deploy-protocol 16: variables that change during a push are a race", () =>
+  withServer(async (server) => {
+    const started = await server.pushes.startPush(startRequest({}));
+    server.live.setVariables({ A: "1" });
+    await assertRefused(
+      server.finish(started),
+      "RaceDetected",
+      /^Environment variables have changed during push$/,
+    );
+  }));
+
+Deno.test("deploy-protocol 17: of two pushes at a time one wins whole", () =>
+  withServer(async (server) => {
+    const first = await server.pushes.startPush(startRequest({}));
+    const second = await server.pushes.startPush(
+      startRequest({ changed: [{ ...aModule, path: "b.js" }] }),
+    );
+    await server.finish(first);
+    await assertRefused(server.finish(second), "RaceDetected", /Another push has finished/);
+    assert.deepEqual(server.manifests.at(-1)!.modules.map((module) => module.path), ["a.js"]);
+    await assertRefused(server.finish(first), "RaceDetected", /Another push has finished/);
+  }));
+
+Deno.test("deploy-protocol 3.7: a push with another schema overwrites the one on its way", () =>
+  withServer(async (server) => {
+    server.setSchema({ t: strings("f").index("a", ["f"]) });
+    const first = await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    const again = await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    assert.deepEqual(first.schemaChange.schemaIds, again.schemaChange.schemaIds);
+    server.setSchema({ t: strings("f", "g").index("b", ["g"]) });
+    const second = await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    assert.deepEqual(await server.wait(first), { type: "raceDetected" });
+    await assertRefused(server.finish(first), "RaceDetected", /overwritten/);
+    assert.equal((await server.wait(second)).type, "complete");
+    await server.finish(second);
+    assert.deepEqual(server.indexes().map(({ name }) => name), ["b"]);
+  }));
+
+Deno.test("deploy-protocol 3.5: import-time seed and time stay while the version stays", () =>
+  withServer(async (server) => {
+    const { started } = await server.push();
+    const again = (await server.push()).started;
+    assert.deepEqual(again.analysis[""].udfConfig, started.analysis[""].udfConfig);
+    const { started: other, finished } = await server.push({ version: "1.49.0" });
+    assert.notDeepEqual(
+      other.analysis[""].udfConfig.importPhaseRngSeed,
+      started.analysis[""].udfConfig.importPhaseRngSeed,
+    );
+    assert.deepEqual(finished.componentDiffs[""]!.udfConfigDiff, {
+      previous_version: "1.48.0",
+      next_version: "1.49.0",
+    });
+  }));
+
+Deno.test("deploy-protocol 20: variables that the app declares must be set when the push finishes", () =>
+  withServer(async (server) => {
+    const declare = (envVars: unknown) =>
+      server.analysis["convex.config.js"] = {
+        ...nothing,
+        exported: JSON.stringify({ definitionType: { type: "app" }, envVars }),
+      };
+    const text = { type: "value", value: `{"type":"string"}` };
+    const literal = { type: "value", value: `{"type":"literal","value":"x"}`, optional: true };
+    declare([["A", text], ["B", literal], ["C", text]]);
+    const push = async () => server.finish(await server.pushes.startPush(startRequest({})));
+    await assertRefused(
+      push(),
+      "MissingEnvironmentVariables",
+      /^Required environment variables are not set: A, C\. Set them/,
+    );
+    server.live.setVariables({ A: "1", B: "y", C: "2" });
+    await assertRefused(push(), "InvalidEnvironmentVariable", /B/);
+    server.live.setVariables({ A: "1", C: "2" });
+    await push();
+    declare([["A", { type: "value", value: `{"type":"number"}` }]]);
+    await assertRefused(push(), "InvalidEnvVarDeclaration", /`A`/);
+  }));
+
+Deno.test("PushService recover() removes what an unfinished push left behind", () =>
+  withServer(async (server) => {
+    await server.push();
+    server.setSchema({ t: strings("f").index("a", ["f"]) });
+    await server.pushes.startPush(startRequest({
+      schema: schemaModule,
+      changed: [{ ...aModule, source: "export const other = 1;" }],
+    }));
+    assert.notEqual(server.catalog.pendingSchema, null);
+    server.pushes.close();
+    await server.startPushService().recover();
+    assert.equal(server.catalog.pendingSchema, null);
+    assert.deepEqual(server.indexes(), []);
+    const files = await Array.fromAsync(Deno.readDir(`${server.dataFolder}/modules`));
+    assert.equal(files.length, 2);
+  }));
