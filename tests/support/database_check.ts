@@ -37,9 +37,9 @@ export function checkDatabase(dataFolder: string): void {
     const [{ json }] = rows<{ json: string }>("SELECT json FROM catalog") as [{ json: string }];
     const catalog: CatalogData = JSON.parse(json);
     const dropped = new Set(
-      rows("SELECT index_id FROM dropped_indexes").map((row) => row.index_id),
+      rows<{ index_id: number }>("SELECT index_id FROM dropped_indexes").map((row) => row.index_id),
     );
-    const entries = rows("SELECT index_id, key, row FROM index_entries")
+    const entries = rows<Entry>("SELECT index_id, key, row FROM index_entries")
       .filter((entry) => !dropped.has(entry.index_id));
     const tableOfRow = new Map<number, TableNumber>();
     for (const { index_id, row } of entries) {
