@@ -49,7 +49,7 @@ export class FunctionCalls {
   }
 
   #execution(deployment: string, context: CallContext) {
-    const { requestId, scheduledFunctionId } = context;
+    const { requestId, scheduledFunctionId, origin } = context;
     return {
       deployment,
       requestId,
@@ -57,6 +57,7 @@ export class FunctionCalls {
       nowMs: this.#environment.nowMs(),
       seed: this.#ids.seed(),
       ...(scheduledFunctionId === undefined ? {} : { scheduledFunctionId }),
+      ...(origin === "Scheduler" ? { isScheduledJob: true } : {}),
     };
   }
 }

@@ -64,6 +64,8 @@ export interface FunctionCall {
   readonly returns: string | null;
   /** Id of the scheduled job that runs this, if any. */
   readonly scheduledFunctionId?: string;
+  /** This call is that job itself: a mutation's own commit completes it (src/database/scheduled_jobs.ts). */
+  readonly isScheduledJob?: boolean;
   /** HTTP actions: method, URL, header pairs, routed path; the frame's body is the request body. */
   readonly request?: HttpActionRequest;
 }
