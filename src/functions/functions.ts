@@ -90,6 +90,8 @@ export interface Functions {
 
 /** `Functions` for those who follow several queries at one timestamp. */
 export interface FollowableFunctions extends Functions {
+  /** Newest timestamp that is on disk; never ahead of `appliedTimestamp`. */
+  readonly durableTimestamp: Timestamp;
   /**
    * Runs `work` while no mutation commits, or the beginning of it if it takes long: for a reader that needs
    * several results of one timestamp and is slower than the writers.

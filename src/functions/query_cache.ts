@@ -137,13 +137,13 @@ export class QueryCache {
     this.#end(this.#subscriptions.apply(commits));
   }
 
-  /** Ends every entry, runs on their way included: from `timestamp` on other code is live. */
-  invalidateAll(timestamp: Timestamp): void {
+  /** Ends every entry, runs on their way included: from now on other code is live. */
+  invalidateAll(): void {
     this.#generation++;
-    this.#generationBegan = timestamp;
+    this.#generationBegan = this.#subscriptions.applied;
     const ended = [...this.#entries];
     for (const entry of ended) {
-      entry.invalidatedAt = timestamp;
+      entry.invalidatedAt = this.#generationBegan;
       this.#subscriptions.remove(entry);
     }
     this.#end(ended);

@@ -103,18 +103,16 @@ export class FunctionRunner implements FollowableFunctions {
     return this.#subscriptions.applied;
   }
 
-  /**
-   * Makes a deployment live in one step. `timestamp` is the commit that made it so, already applied: results
-   * of the code before are right up to then.
-   */
-  setDeployment(
-    record: DeploymentRecord,
-    manifest: DeploymentManifest,
-    timestamp: Timestamp,
-  ): void {
+  get durableTimestamp(): Timestamp {
+    const { durableTimestamp } = this.#committer;
+    return durableTimestamp < this.appliedTimestamp ? durableTimestamp : this.appliedTimestamp;
+  }
+
+  /** Makes a deployment live in one step: results of the code before end here. */
+  setDeployment(record: DeploymentRecord, manifest: DeploymentManifest): void {
     this.#isolates.deploy(manifest);
     this.modules.setDeployment(record, manifest);
-    this.#cache.invalidateAll(timestamp);
+    this.#cache.invalidateAll();
   }
 
   cachedQuery(request: QueryRequest): QueryResult | undefined {
