@@ -80,7 +80,7 @@ export class ServerTransactions {
           kind,
           limits: config,
           nowMs: environment.nowMs(),
-          randomBytes: environment.randomBytes,
+          randomBytes: (length) => environment.randomBytes(length),
           cursorKey: "",
         }),
       );
