@@ -91,6 +91,18 @@ export function stampFrame(frame: Uint8Array, isolate: number): void {
   viewOf(frame).setUint32(4, isolate, true);
 }
 
+/** Several frames as one piece for one write. */
+export function joinFrames(frames: readonly Uint8Array[]): Uint8Array {
+  if (frames.length === 1) return frames[0]!;
+  const whole = new Uint8Array(frames.reduce((sum, frame) => sum + frame.byteLength, 0));
+  let position = 0;
+  for (const frame of frames) {
+    whole.set(frame, position);
+    position += frame.byteLength;
+  }
+  return whole;
+}
+
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -7,7 +7,7 @@
  * Times are milliseconds since the epoch, because that is the only clock that two threads agree on.
  *
  *     i32[0] version   grows with every change; a reader that sees it move discards what it read
- *     i32[1] phase     0 idle, 1 user code, 2 database
+ *     i32[1] phase     0 idle, 1 user code, 2 database, 3 out of memory
  *     i32[2] callId
  *     f64[2] when the running phase overruns
  *     f64[3] what is left for the other phase
@@ -16,12 +16,15 @@ const { add, load } = Atomics;
 const now = Date.now; // kept: user code later sees another Date
 
 const versionIndex = 0, phaseIndex = 1, callIdIndex = 2;
-const idle = 0, user = 1, database = 2;
+const idle = 0, user = 1, database = 2, outOfMemory = 3;
 const deadlineIndex = 2, otherRemainingIndex = 3;
+
+/** By phase. */
+const reasons: readonly (Expiry["reason"] | null)[] = [null, "timeout", "databaseTimeout", "heap"];
 
 export interface Expiry {
   readonly callId: number;
-  readonly reason: "timeout" | "databaseTimeout";
+  readonly reason: "timeout" | "databaseTimeout" | "heap";
 }
 
 export class Heartbeat {
@@ -59,14 +62,19 @@ export class Heartbeat {
     this.#change(idle, Infinity, 0);
   }
 
-  /** Watcher: the call that is over its time at `nowMs`, if any. */
+  /** Isolate: the call that is running was cut off because the heap is full; it will never end by itself. */
+  exhausted(): void {
+    if (this.#integers[phaseIndex] !== idle) this.#change(outOfMemory, -Infinity, 0);
+  }
+
+  /** Watcher: the call that must be ended at `nowMs`, if any. */
   expired(nowMs: number): Expiry | null {
     const version = load(this.#integers, versionIndex);
     const phase = this.#integers[phaseIndex];
     const callId = this.#integers[callIdIndex]!;
     const overrun = phase !== idle && nowMs > this.#times[deadlineIndex]!;
     if (!overrun || load(this.#integers, versionIndex) !== version) return null;
-    return { callId, reason: phase === user ? "timeout" : "databaseTimeout" };
+    return { callId, reason: reasons[phase!] ?? "timeout" };
   }
 
   /** Watcher: the call that is running now, or null. */

@@ -3,6 +3,8 @@
  * running user code it does what the name of the called export says.
  */
 import { workerData } from "node:worker_threads";
+import type { CommitRequest } from "../../src/committer/protocol.ts";
+import { zeroTimestamp } from "../../src/database/timestamp.ts";
 import { decodeFrame, encodeFrame } from "../../src/isolate/frames.ts";
 import { Heartbeat } from "../../src/isolate/heartbeat.ts";
 import type { IsolateData } from "../../src/isolate/isolate_data.ts";
@@ -59,12 +61,12 @@ async function run(callId: number, call: FunctionCall, body: Uint8Array): Promis
   const answer = await perform(callId, call, body);
   heartbeat.end();
   if (answer === null) return;
-  const mutation = call.kind === "mutation";
-  const commit = mutation ? { origin: { isolate, sequence: ++sequence } } : undefined;
   const outcome = {
-    kind: "success",
-    commit,
-  } as unknown as (FromIsolate & { type: "result" })["outcome"];
+    kind: "success" as const,
+    snapshot: zeroTimestamp,
+    reads: [],
+    ...(call.kind === "mutation" ? { commit: emptyCommit() } : {}),
+  };
   const usage = {
     documentsRead: 0,
     bytesRead: 0,
@@ -73,6 +75,17 @@ async function run(callId: number, call: FunctionCall, body: Uint8Array): Promis
     durationMs: 0,
   };
   send({ type: "result", callId, outcome, logLines: [], usage }, answer);
+}
+
+function emptyCommit(): Omit<CommitRequest, "session"> {
+  return {
+    snapshot: zeroTimestamp,
+    structureVersion: 0,
+    reads: [],
+    writes: { documents: [], tables: [] },
+    origin: { isolate, sequence: ++sequence },
+    dependsOn: [],
+  };
 }
 
 /** The body of the answer; null for none at all. */
@@ -105,8 +118,10 @@ async function perform(
     }
     case "exit":
       return process.exit(3);
+    case "fillMemory":
+      for (const buffers: Uint8Array[] = [];;) buffers.push(new Uint8Array(2 ** 24).fill(1));
     case "crashProcess":
-      new TextEncoder().encode("x".repeat(2 ** 29 - 24));
+      Deno.kill(Deno.pid, "SIGKILL");
       return null;
     case "print":
       console.log("printed by user code");

@@ -1,0 +1,18 @@
+/**
+ * Notices that an isolate ran out of memory. V8 then cuts the running JavaScript off in mid-air: no error is
+ * thrown, no event arrives, and its call would hang until its deadline, which is half an hour for an action. But
+ * the event loop goes on, and V8 has raised the heap's limit to make that possible: that is the sign.
+ */
+import v8 from "node:v8";
+import type { Heartbeat } from "../src/isolate/heartbeat.ts";
+
+const periodMs = 200;
+
+/** Call once, when the isolate starts: from then on the watcher is told when the heap is full. */
+export function watchHeap(heartbeat: Heartbeat): void {
+  const limit = () => v8.getHeapStatistics().heap_size_limit;
+  const initialLimit = limit();
+  setInterval(() => {
+    if (limit() > initialLimit) heartbeat.exhausted();
+  }, periodMs);
+}

@@ -1,0 +1,84 @@
+/**
+ * Ends isolates whose call overruns its time or fills the memory. It looks at the heartbeats often while something
+ * runs and not at all otherwise.
+ */
+import { type Expiry, Heartbeat } from "../src/isolate/heartbeat.ts";
+
+/** How much later than its deadline a call may end. */
+const periodMs = 20;
+/**
+ * How long to go on looking after the last message to an isolate. It covers the time between the message and the
+ * heartbeat, during which modules may be loaded.
+ */
+const vigilanceMs = 10_000;
+/** Every how many looks the memory is reported. */
+const reportPeriod = 50;
+/** Share of the process's memory at which the isolate that is busy filling it is ended. */
+const alarmShare = 0.8;
+
+export interface WatchEvents {
+  /** The call must be ended, and its isolate with it. */
+  expired(isolate: number, expiry: Expiry): void;
+  /** Resident memory of the process, now and then while something runs. */
+  memory(residentBytes: number): void;
+  /** Which of these isolates is filling the memory. */
+  busiest(isolates: readonly number[]): Promise<number>;
+}
+
+export class Watch {
+  readonly #heartbeats = new Map<number, Heartbeat>();
+  readonly #memoryBytes: number;
+  readonly #events: WatchEvents;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #until = 0;
+  #looks = 0;
+  /** While the busiest isolate is being found, no second one is chosen. */
+  #alarmed = false;
+
+  constructor(memoryMiB: number, events: WatchEvents) {
+    this.#memoryBytes = memoryMiB * 1024 * 1024;
+    this.#events = events;
+  }
+
+  add(isolate: number, heartbeat: SharedArrayBuffer): void {
+    this.#heartbeats.set(isolate, new Heartbeat(heartbeat));
+  }
+
+  remove(isolate: number): void {
+    this.#heartbeats.delete(isolate);
+  }
+
+  /** To be called for each message to an isolate. */
+  wake(): void {
+    this.#until = Date.now() + vigilanceMs;
+    this.#timer ??= setInterval(() => this.#look(), periodMs);
+  }
+
+  #look(): void {
+    const now = Date.now();
+    const running: number[] = [];
+    for (const [isolate, heartbeat] of this.#heartbeats) {
+      if (heartbeat.running !== null) running.push(isolate);
+      const expiry = heartbeat.expired(now);
+      if (expiry !== null) this.#events.expired(isolate, expiry);
+    }
+    this.#checkMemory(running);
+    if (running.length > 0) this.#until = Math.max(this.#until, now + periodMs);
+    if (now > this.#until) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+  }
+
+  #checkMemory(running: readonly number[]): void {
+    const resident = Deno.memoryUsage().rss;
+    if (this.#looks++ % reportPeriod === 0) this.#events.memory(resident);
+    if (resident < this.#memoryBytes * alarmShare || running.length === 0 || this.#alarmed) return;
+    this.#alarmed = true;
+    this.#events.busiest(running).then((isolate) => {
+      this.#alarmed = false;
+      const callId = this.#heartbeats.get(isolate)?.running ?? null;
+      if (callId !== null) this.#events.expired(isolate, { callId, reason: "heap" });
+    });
+  }
+}

@@ -1,0 +1,269 @@
+/**
+ * Actions and HTTP actions of the default runtime: one isolate for each that runs. Isolates are started when there
+ * are more actions than idle isolates, up to a bound, above which actions wait. One idle isolate is kept, the others end
+ * after a while. An action is never run twice: what dies with its isolate fails.
+ */
+import type { Config } from "../config.ts";
+import type { Environment } from "../environment.ts";
+import type { FunctionFailure } from "../errors.ts";
+import { log } from "../logger.ts";
+import type { Death, IsolateListener } from "./isolate.ts";
+import type { ActionHost, CallResult } from "./isolates.ts";
+import {
+  deathMessage,
+  failedCall,
+  lostActionMessage,
+  shuttingDown,
+  tooManyConcurrent,
+} from "./outcomes.ts";
+import type { PooledIsolate } from "./pool.ts";
+import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.ts";
+
+/** How long an isolate beyond the first may be idle, in milliseconds. */
+const idleMs = 10_000;
+/** What the executor's own watch needs at most to end an action that is over its time, in milliseconds. */
+const watchSlackMs = 30_000;
+/** Operations that one action may have under way; a well-behaved isolate asks for few at a time. */
+const operationsMax = 1000;
+
+export interface ActionPoolOptions {
+  readonly config: Config;
+  readonly environment: Environment;
+  spawn(listener: IsolateListener): PooledIsolate;
+}
+
+interface Task {
+  readonly manifest: DeploymentManifest;
+  readonly call: FunctionCall;
+  readonly body: Uint8Array;
+  readonly host: ActionHost;
+  resolve(result: CallResult): void;
+  reject(error: Error): void;
+  /** Ends the wait for an isolate, later the action's time. */
+  cancelTimer(): void;
+}
+
+interface Running {
+  readonly callId: number;
+  readonly task: Task;
+  readonly startedAtMs: number;
+  operations: number;
+}
+
+interface Slot {
+  readonly isolate: PooledIsolate;
+  /** `retiring`: to be ended after what it runs. */
+  state: "starting" | "ready" | "retiring";
+  running: Running | null;
+  /** Since when nothing has been running, monotonic. */
+  idleSinceMs: number;
+}
+
+export class ActionPool {
+  readonly #options: ActionPoolOptions;
+  readonly #config: Config;
+  readonly #environment: Environment;
+  readonly #slots = new Set<Slot>();
+  #waiting: Task[] = [];
+  #nextCallId = 1;
+  /** Whether a timer is set that ends idle isolates. */
+  #sweeping = false;
+  #closed = false;
+
+  constructor(options: ActionPoolOptions) {
+    this.#options = options;
+    this.#config = options.config;
+    this.#environment = options.environment;
+  }
+
+  run(
+    manifest: DeploymentManifest,
+    call: FunctionCall,
+    body: Uint8Array,
+    host: ActionHost,
+  ): Promise<CallResult> {
+    if (this.#closed) return Promise.reject(shuttingDown());
+    return new Promise((resolve, reject) => {
+      const task: Task = { manifest, call, body, host, resolve, reject, cancelTimer };
+      const cancelWait = this.#environment.setTimer(
+        this.#config.queueWaitMs,
+        () => this.#giveUp(task),
+      );
+      function cancelTimer() {
+        cancelWait();
+      }
+      this.#waiting.push(task);
+      this.#dispatch();
+    });
+  }
+
+  retire(deployment: string): void {
+    for (const { isolate } of this.#slots) isolate.unload(deployment);
+  }
+
+  /** Ends all isolates, each after what it runs. */
+  renew(): void {
+    for (const slot of this.#slots) {
+      slot.state = "retiring";
+      if (slot.running === null) slot.isolate.terminate();
+    }
+    this.#dispatch();
+  }
+
+  close(): void {
+    this.#closed = true;
+    const running = [...this.#slots].flatMap(({ running }) =>
+      running === null ? [] : [running.task]
+    );
+    for (const task of [...this.#waiting, ...running]) {
+      task.cancelTimer();
+      task.reject(shuttingDown());
+    }
+    this.#waiting = [];
+    this.#slots.clear();
+  }
+
+  #giveUp(task: Task): void {
+    this.#waiting = this.#waiting.filter((other) => other !== task);
+    const limit = this.#config.actionIsolatesMax;
+    task.reject(tooManyConcurrent("action", limit, "HULL_ACTION_ISOLATES_MAX"));
+  }
+
+  #dispatch(): void {
+    let starting = 0;
+    for (const slot of this.#slots) {
+      if (slot.state === "starting") starting++;
+      if (slot.state === "ready" && slot.running === null && this.#waiting.length > 0) {
+        this.#hand(slot, this.#waiting.shift()!);
+      }
+    }
+    while (starting < this.#waiting.length && this.#slots.size < this.#config.actionIsolatesMax) {
+      this.#spawn();
+      starting++;
+    }
+  }
+
+  #spawn(): void {
+    const isolate = this.#options.spawn({
+      message: (message, body) => this.#receive(slot, message, body),
+      died: (death) => this.#died(slot, death),
+    });
+    const slot: Slot = { isolate, state: "starting", running: null, idleSinceMs: 0 };
+    this.#slots.add(slot);
+  }
+
+  #hand(slot: Slot, task: Task): void {
+    const callId = this.#nextCallId++;
+    task.cancelTimer();
+    // The executor ends actions in time; this is for one that cannot, or does not want to.
+    const timeoutMs = this.#config.actionTimeoutS * 1000 + watchSlackMs;
+    const cancelTimer = this.#environment.setTimer(timeoutMs, () => slot.isolate.terminate());
+    const startedAtMs = this.#environment.monotonicMs();
+    slot.running = { callId, task: { ...task, cancelTimer }, startedAtMs, operations: 0 };
+    slot.isolate.load(task.manifest);
+    slot.isolate.send({ type: "call", callId, call: task.call }, task.body);
+  }
+
+  #receive(slot: Slot, message: FromIsolate, body: Uint8Array): void {
+    if (message.type === "ready") {
+      if (slot.state === "starting") slot.state = "ready";
+      this.#rest(slot);
+      return this.#dispatch();
+    }
+    const { running } = slot;
+    if (running === null || running.callId !== message.callId) return;
+    switch (message.type) {
+      case "result": {
+        const { outcome, logLines, usage } = message;
+        this.#finish(slot, running);
+        return running.task.resolve({ outcome, body, logLines, usage });
+      }
+      case "log":
+        return running.task.host.log(message.logLines);
+      case "operation":
+        this.#operate(slot, running, message, body);
+        return;
+      case "analyzed":
+        // Its program sends none of these here: somebody else is speaking.
+        return slot.isolate.terminate();
+    }
+  }
+
+  #finish(slot: Slot, running: Running): void {
+    running.task.cancelTimer();
+    slot.running = null;
+    if (slot.state === "retiring") slot.isolate.terminate();
+    else this.#rest(slot);
+    this.#dispatch();
+  }
+
+  async #operate(
+    slot: Slot,
+    running: Running,
+    message: FromIsolate & { type: "operation" },
+    body: Uint8Array,
+  ): Promise<void> {
+    if (running.operations >= operationsMax) return slot.isolate.terminate();
+    running.operations++;
+    const { callId, operationId, operation, fields } = message;
+    const answer = await running.task.host.operation(operation, fields, body).catch(internalError);
+    running.operations--;
+    if (slot.running !== running) return;
+    if ("failure" in answer) {
+      const { failure } = answer;
+      slot.isolate.send({ type: "operationResult", callId, operationId, failure });
+    } else {
+      const fields = answer.fields ?? {};
+      slot.isolate.send({ type: "operationResult", callId, operationId, fields }, answer.body);
+    }
+  }
+
+  #died(slot: Slot, { reason }: Death): void {
+    this.#slots.delete(slot);
+    const { running } = slot;
+    if (running !== null && !this.#closed) {
+      running.task.cancelTimer();
+      const message = deathMessage(reason, true, this.#config) ?? lostActionMessage;
+      const durationMs = this.#environment.monotonicMs() - running.startedAtMs;
+      running.task.resolve(failedCall(message, durationMs));
+    }
+    if (!this.#closed) this.#dispatch();
+  }
+
+  #rest(slot: Slot): void {
+    slot.idleSinceMs = this.#environment.monotonicMs();
+    this.#sweepLater();
+  }
+
+  #idleSlots(): Slot[] {
+    return [...this.#slots].filter(({ state, running }) => state === "ready" && running === null);
+  }
+
+  #sweepLater(): void {
+    if (this.#sweeping || this.#closed || this.#idleSlots().length < 2) return;
+    this.#sweeping = true;
+    this.#environment.setTimer(idleMs, () => {
+      this.#sweeping = false;
+      this.#sweep();
+      this.#sweepLater();
+    });
+  }
+
+  /** Ends the isolates that have been idle for long, but for one. */
+  #sweep(): void {
+    const now = this.#environment.monotonicMs();
+    for (const slot of this.#idleSlots().slice(1)) {
+      if (now - slot.idleSinceMs < idleMs) continue;
+      slot.state = "retiring";
+      slot.isolate.terminate();
+    }
+  }
+}
+
+/** Operations report what the function did wrong as a failure; what they throw is the server's own (function-abi 1.3). */
+function internalError(error: unknown): { failure: FunctionFailure } {
+  log("error", "An operation of an action failed", { error });
+  return {
+    failure: { message: "Your request couldn't be completed. Try again later.", frames: [] },
+  };
+}

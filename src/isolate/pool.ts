@@ -1,0 +1,444 @@
+/**
+ * Which isolate runs the next query or mutation.
+ *
+ * Calls wait in one queue. A few are handed to each isolate ahead of time, so that it never idles between two calls;
+ * it runs them one after the other. When the first of them turns out to be slow, those behind it are revoked and
+ * go back to the front of the queue. A revoked call may nevertheless have run: its answer is ignored, and the isolate is told
+ * to forget its writes.
+ *
+ *     waiting ──hand──▶ slot.queue: [running, ahead, ahead, …] ──result──▶ caller
+ *        ▲                                  │
+ *        └──────── revoke, death ───────────┘
+ *
+ * Calls of one lane stay on one isolate, in order: those that do not fit into its queue wait in its backlog. The pool keeps
+ * one isolate more than may run, so that the place of one that dies is taken at once.
+ */
+import type { Config } from "../config.ts";
+import type { Environment } from "../environment.ts";
+import type { Death, Isolate, IsolateListener } from "./isolate.ts";
+import type { CallResult } from "./isolates.ts";
+import {
+  deathMessage,
+  failedCall,
+  lostTooOften,
+  shuttingDown,
+  tooManyConcurrent,
+} from "./outcomes.ts";
+import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.ts";
+
+/** A running call older than this no longer keeps others waiting behind it, in milliseconds. */
+const slowMs = 10;
+/** How often running and waiting calls are looked at, in milliseconds. */
+const tickMs = 5;
+/** How often a call is run again because its isolate was lost. */
+const lossesMax = 3;
+/** What the executor's own watch needs at most to end a call that is over its time, in milliseconds. */
+const watchSlackMs = 5000;
+
+/** What the pool needs of an isolate; see isolate.ts. */
+export type PooledIsolate = Pick<Isolate, "number" | "send" | "load" | "unload" | "terminate">;
+
+export interface TransactionPoolOptions {
+  readonly config: Config;
+  readonly environment: Environment;
+  spawn(listener: IsolateListener): PooledIsolate;
+}
+
+interface Task {
+  readonly manifest: DeploymentManifest;
+  readonly call: FunctionCall;
+  readonly args: string;
+  readonly lane: string | undefined;
+  readonly queuedAtMs: number;
+  /** How often it was running when its isolate was lost. */
+  losses: number;
+  resolve(result: CallResult): void;
+  reject(error: Error): void;
+}
+
+interface Handed {
+  readonly callId: number;
+  readonly task: Task;
+}
+
+/** Where a lane's calls go, while it has any. */
+interface Lane {
+  readonly slot: Slot;
+  calls: number;
+}
+
+interface Slot {
+  readonly isolate: PooledIsolate;
+  /** `starting` until it says `ready`; `retiring`: to be ended as soon as others can take its place. */
+  state: "starting" | "ready" | "retiring";
+  /** Handed to the isolate; the first one is running. */
+  queue: Handed[];
+  /** Calls of its lanes that found the queue full. */
+  backlog: Task[];
+  /** Since when the first call of the queue has been running, monotonic. */
+  headSinceMs: number;
+  /** How many calls may be in the queue: one after a slow call, then more and more. */
+  depth: number;
+}
+
+export class TransactionPool {
+  readonly #config: Config;
+  readonly #environment: Environment;
+  readonly #options: TransactionPoolOptions;
+  /** Isolates that run calls. Those that are retiring do not count towards the limit. */
+  readonly #slots = new Set<Slot>();
+  #spare: Slot | null = null;
+  #waiting: Task[] = [];
+  readonly #lanes = new Map<string, Lane>();
+  /** Newest deployment, loaded ahead of the first call. */
+  #newest: DeploymentManifest | null = null;
+  #nextCallId = 1;
+  #ticking = false;
+  #closed = false;
+  /** Those who wait for the first isolate. */
+  #onReady: (() => void)[] = [];
+
+  constructor(options: TransactionPoolOptions) {
+    this.#options = options;
+    this.#config = options.config;
+    this.#environment = options.environment;
+    while (this.#slots.size < this.#config.transactionIsolates) this.#slots.add(this.#spawn());
+  }
+
+  /** Resolves once a first isolate can take calls. */
+  ready(): Promise<void> {
+    if (this.#hasFresh()) return Promise.resolve();
+    return new Promise((resolve) => this.#onReady.push(resolve));
+  }
+
+  deploy(manifest: DeploymentManifest): void {
+    this.#newest = manifest;
+    for (const slot of this.#all()) if (slot.state === "ready") slot.isolate.load(manifest);
+  }
+
+  retire(deployment: string): void {
+    if (this.#newest?.id === deployment) this.#newest = null;
+    for (const slot of this.#all()) slot.isolate.unload(deployment);
+  }
+
+  run(
+    manifest: DeploymentManifest,
+    call: FunctionCall,
+    args: string,
+    lane?: string,
+  ): Promise<CallResult> {
+    if (this.#closed) return Promise.reject(shuttingDown());
+    return new Promise((resolve, reject) => {
+      const queuedAtMs = this.#environment.monotonicMs();
+      this.#wait({ manifest, call, args, lane, queuedAtMs, losses: 0, resolve, reject });
+      this.#dispatch();
+    });
+  }
+
+  aborted(isolate: number, sequence: number): void {
+    for (const slot of this.#all()) {
+      if (slot.isolate.number === isolate) slot.isolate.send({ type: "aborted", sequence });
+    }
+  }
+
+  /** Replaces all isolates by new ones, without losing a call. */
+  renew(): void {
+    for (const slot of this.#slots) slot.state = "retiring";
+    this.#spare?.isolate.terminate();
+    this.#spare = null;
+    for (let count = 0; count < this.#config.transactionIsolates; count++) {
+      this.#slots.add(this.#spawn());
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const slot of this.#slots) {
+      for (const { task } of slot.queue) task.reject(shuttingDown());
+      for (const task of slot.backlog) task.reject(shuttingDown());
+    }
+    for (const task of this.#waiting) task.reject(shuttingDown());
+    this.#waiting = [];
+    this.#slots.clear();
+  }
+
+  *#all(): Iterable<Slot> {
+    yield* this.#slots;
+    if (this.#spare !== null) yield this.#spare;
+  }
+
+  #spawn(): Slot {
+    const isolate = this.#options.spawn({
+      message: (message, body) => this.#receive(slot, message, body),
+      died: (death) => this.#died(slot, death),
+    });
+    const slot: Slot = {
+      isolate,
+      state: "starting",
+      queue: [],
+      backlog: [],
+      headSinceMs: 0,
+      depth: this.#config.isolateQueueMax,
+    };
+    return slot;
+  }
+
+  #hasFresh(): boolean {
+    for (const { state } of this.#slots) if (state === "ready") return true;
+    return false;
+  }
+
+  // Handing out
+
+  /** Puts a call where it waits for its turn. */
+  #wait(task: Task): void {
+    const lane = task.lane === undefined ? undefined : this.#lanes.get(task.lane);
+    if (lane === undefined) {
+      this.#waiting.push(task);
+    } else {
+      lane.calls++;
+      lane.slot.backlog.push(task);
+    }
+  }
+
+  #dispatch(): void {
+    for (;;) {
+      const slot = this.#nextSlot();
+      if (slot === null) break;
+      this.#hand(slot, this.#take(slot));
+    }
+    this.#tick();
+  }
+
+  /** The isolate with the least to do that can take a call and has one to take. */
+  #nextSlot(): Slot | null {
+    const now = this.#environment.monotonicMs();
+    const hasFresh = this.#hasFresh();
+    let best: Slot | null = null;
+    for (const slot of this.#slots) {
+      if (this.#waiting.length + slot.backlog.length === 0) continue;
+      if (slot.state === "starting" || (slot.state === "retiring" && hasFresh)) continue;
+      if (slot.queue.length >= slot.depth || isSlow(slot, now)) continue;
+      if (best === null || slot.queue.length < best.queue.length) best = slot;
+    }
+    return best;
+  }
+
+  /** The oldest call that `slot` may run. */
+  #take(slot: Slot): Task {
+    const own = slot.backlog[0], shared = this.#waiting[0];
+    if (own !== undefined && (shared === undefined || own.queuedAtMs <= shared.queuedAtMs)) {
+      return slot.backlog.shift()!;
+    }
+    const task = this.#waiting.shift()!;
+    if (task.lane === undefined) return task;
+    const lane = this.#lanes.get(task.lane) ?? { slot, calls: 0 };
+    this.#lanes.set(task.lane, lane);
+    lane.calls++;
+    return task;
+  }
+
+  #hand(slot: Slot, task: Task): void {
+    const lane = task.lane === undefined ? undefined : this.#lanes.get(task.lane)!;
+    if (lane !== undefined && lane.slot !== slot) {
+      // An earlier call of this lane left the shared queue before and went elsewhere.
+      lane.slot.backlog.push(task);
+      return;
+    }
+    const callId = this.#nextCallId++;
+    if (slot.queue.length === 0) slot.headSinceMs = this.#environment.monotonicMs();
+    slot.queue.push({ callId, task });
+    slot.isolate.load(task.manifest);
+    slot.isolate.send({ type: "call", callId, call: task.call }, task.args);
+  }
+
+  // Answers
+
+  #receive(slot: Slot, message: FromIsolate, body: Uint8Array): void {
+    switch (message.type) {
+      case "ready":
+        return this.#started(slot);
+      case "result":
+        return this.#result(slot, message, body);
+      case "operation":
+      case "log":
+      case "analyzed":
+        // Its program sends none of these here: somebody else is speaking.
+        return slot.isolate.terminate();
+    }
+  }
+
+  #started(slot: Slot): void {
+    if (slot.state !== "starting") return;
+    slot.state = "ready";
+    if (this.#newest !== null) slot.isolate.load(this.#newest);
+    for (const other of this.#slots) if (other.state === "retiring") this.#drain(other);
+    for (const resolve of this.#onReady.splice(0)) resolve();
+    const starting = [...this.#slots].some(({ state }) => state === "starting");
+    if (this.#spare === null && !starting) this.#spare = this.#spawn();
+    this.#dispatch();
+  }
+
+  #result(slot: Slot, message: FromIsolate & { type: "result" }, body: Uint8Array): void {
+    const { callId, outcome, logLines, usage } = message;
+    const position = slot.queue.findIndex((handed) => handed.callId === callId);
+    const origin = outcome.kind === "success" ? outcome.commit?.origin : undefined;
+    if (origin !== undefined && origin.isolate !== slot.isolate.number) {
+      return slot.isolate.terminate();
+    }
+    if (position === -1) {
+      // Revoked too late: somebody else runs it, so its writes must never be built on.
+      if (origin !== undefined) {
+        slot.isolate.send({ type: "aborted", sequence: origin.sequence });
+      }
+      return;
+    }
+    const now = this.#environment.monotonicMs();
+    if (!isSlow(slot, now)) slot.depth = Math.min(slot.depth * 2, this.#config.isolateQueueMax);
+    const [{ task }] = slot.queue.splice(position, 1) as [Handed];
+    slot.headSinceMs = now;
+    this.#leaveLane(task);
+    task.resolve({ outcome, body, logLines, usage });
+    if (slot.state === "retiring" && this.#hasFresh()) this.#drain(slot);
+    this.#dispatch();
+  }
+
+  #leaveLane(task: Task): void {
+    if (task.lane === undefined) return;
+    const lane = this.#lanes.get(task.lane);
+    if (lane !== undefined && --lane.calls === 0) this.#lanes.delete(task.lane);
+  }
+
+  // Taking back
+
+  /** Takes back what waits behind a slow call, except what belongs to the same lane. */
+  #revoke(slot: Slot): void {
+    const [head, ...behind] = slot.queue as [Handed, ...Handed[]];
+    const keeps = ({ task }: Handed) => task.lane !== undefined && task.lane === head.task.lane;
+    const revoked = behind.filter((handed) => !keeps(handed));
+    slot.queue = [head, ...behind.filter(keeps)];
+    slot.depth = 1;
+    if (revoked.length === 0) return;
+    slot.isolate.send({ type: "revoke", callIds: revoked.map(({ callId }) => callId) });
+    this.#requeue(slot, revoked.map(({ task }) => task), head.task.lane);
+  }
+
+  /** Puts calls back in front of all others, and with them what waits for the slot in their lanes. */
+  #requeue(slot: Slot, tasks: readonly Task[], keptLane?: string): void {
+    const isKept = (task: Task) => task.lane !== undefined && task.lane === keptLane;
+    const backlog = slot.backlog.filter((task) => !isKept(task));
+    slot.backlog = slot.backlog.filter(isKept);
+    for (const task of [...tasks, ...backlog]) this.#leaveLane(task);
+    this.#waiting = [...tasks, ...backlog, ...this.#waiting];
+  }
+
+  /** Lets a retiring slot finish what runs and nothing else. */
+  #drain(slot: Slot): void {
+    if (slot.queue.length > 1) this.#revoke(slot);
+    this.#requeue(slot, [], slot.queue[0]?.task.lane);
+    if (slot.queue.length === 0) slot.isolate.terminate();
+  }
+
+  // Deaths
+
+  #died(slot: Slot, death: Death): void {
+    if (this.#closed || (slot !== this.#spare && !this.#slots.has(slot))) return;
+    const running = runningCall(slot.queue, death);
+    const again: Task[] = [];
+    for (const handed of slot.queue) {
+      if (handed !== running || this.#mayRunAgain(handed.task, slot, death)) {
+        again.push(handed.task);
+      } else this.#leaveLane(handed.task);
+    }
+    slot.queue = [];
+    this.#requeue(slot, again);
+    this.#replace(slot);
+    this.#dispatch();
+  }
+
+  /** Settles the call that was running when its isolate died, unless it is to be run again. */
+  #mayRunAgain(task: Task, slot: Slot, { reason }: Death): boolean {
+    const message = deathMessage(reason, false, this.#config);
+    if (message !== null) {
+      task.resolve(failedCall(message, this.#environment.monotonicMs() - slot.headSinceMs));
+    } else if (++task.losses > lossesMax) {
+      task.reject(lostTooOften());
+    } else {
+      return true;
+    }
+    return false;
+  }
+
+  #replace(slot: Slot): void {
+    if (slot === this.#spare) {
+      this.#spare = this.#spawn();
+      return;
+    }
+    this.#slots.delete(slot);
+    if (slot.state === "retiring") return;
+    this.#slots.add(this.#spare ?? this.#spawn());
+    this.#spare = this.#spare === null ? null : this.#spawn();
+  }
+
+  // Time
+
+  #tick(): void {
+    if (this.#ticking || this.#closed || this.#isIdle()) return;
+    this.#ticking = true;
+    this.#environment.setTimer(tickMs, () => {
+      this.#ticking = false;
+      this.#look();
+      this.#dispatch();
+    });
+  }
+
+  #isIdle(): boolean {
+    for (const { queue, backlog } of this.#slots) {
+      if (queue.length + backlog.length > 0) return false;
+    }
+    return this.#waiting.length === 0;
+  }
+
+  #look(): void {
+    const { functionTimeoutMs, databaseTimeoutS } = this.#config;
+    const now = this.#environment.monotonicMs();
+    const timeoutMs = functionTimeoutMs + databaseTimeoutS * 1000 + watchSlackMs;
+    for (const slot of this.#slots) {
+      if (slot.queue.length > 1 && isSlow(slot, now)) this.#revoke(slot);
+      // The executor ends calls in time; this is for one that cannot, or does not want to.
+      if (slot.queue.length > 0 && now - slot.headSinceMs > timeoutMs) slot.isolate.terminate();
+      slot.backlog = slot.backlog.filter((task) => {
+        const expired = this.#rejectExpired(task, now);
+        if (expired) this.#leaveLane(task);
+        return !expired;
+      });
+    }
+    if (this.#waiting.some((task) => this.#isExpired(task, now))) {
+      this.#waiting = this.#waiting.filter((task) => !this.#rejectExpired(task, now));
+    }
+  }
+
+  #isExpired(task: Task, nowMs: number): boolean {
+    return nowMs - task.queuedAtMs > this.#config.queueWaitMs;
+  }
+
+  #rejectExpired(task: Task, nowMs: number): boolean {
+    if (!this.#isExpired(task, nowMs)) return false;
+    const limit = this.#config.transactionIsolates;
+    task.reject(tooManyConcurrent(task.call.kind, limit, "HULL_TRANSACTION_ISOLATES"));
+    return true;
+  }
+}
+
+function isSlow(slot: Slot, nowMs: number): boolean {
+  return slot.queue.length > 0 && nowMs - slot.headSinceMs > slowMs;
+}
+
+/**
+ * Which of the handed calls was running. The isolate may have been busy with one that was revoked; then it is none of
+ * these.
+ */
+function runningCall(handed: readonly Handed[], { callId }: Death): Handed | undefined {
+  if (callId === null) return handed[0];
+  return handed.find((other) => other.callId === callId);
+}
