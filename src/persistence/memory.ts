@@ -205,11 +205,13 @@ class MemoryWriter implements PersistenceWriter {
   }
 
   pruneSessionRecords(before: Timestamp, limit: number): boolean {
-    return this.#transaction(({ sessionRecords }) => {
-      const old = [...sessionRecords].filter(([, { timestamp }]) => timestamp < before);
+    const old = [...this.#persistence.state.sessionRecords]
+      .filter(([, { timestamp }]) => timestamp < before);
+    if (old.length === 0) return true;
+    this.#transaction(({ sessionRecords }) => {
       for (const [key] of old.slice(0, limit)) sessionRecords.delete(key);
-      return old.length < limit;
     });
+    return old.length < limit;
   }
 
   maintain(): boolean {

@@ -23,10 +23,14 @@ export class PersistenceError extends Error {
   }
 }
 
-/** Whether the failed transaction is known to have left no trace, so that the server may go on. */
-export function leftNoTrace(error: unknown): error is PersistenceError {
-  return error instanceof PersistenceError &&
-    (error.code === "DiskFull" || error.code === "Constraint" || error.code === "Locked");
+const harmless: readonly PersistenceErrorCode[] = ["DiskFull", "Constraint", "Locked"];
+
+/**
+ * Whether a failed transaction is known to have been rolled back, so that the server may go on. Errors of
+ * our own code end a transaction before it is committed.
+ */
+export function leftNoTrace(error: unknown): boolean {
+  return !(error instanceof PersistenceError) || harmless.includes(error.code);
 }
 
 /** SQLite's messages, in its own words; its numeric codes are not always passed on by the runtime. */

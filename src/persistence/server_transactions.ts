@@ -3,8 +3,8 @@ import type { Config } from "../config.ts";
 import { Transaction } from "../database/transaction.ts";
 import type { Environment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
-import type { SnapshotReader } from "../persistence/persistence.ts";
-import type { CommitRequest, CommitterClient } from "./protocol.ts";
+import type { SnapshotReader } from "./persistence.ts";
+import type { CommitRequest, CommitterClient } from "../committer/protocol.ts";
 
 export interface ServerTransactionsParts {
   readonly committer: CommitterClient;

@@ -1,0 +1,213 @@
+/**
+ * Decides which transactions commit, in which order, and applies them. The one place where a transaction
+ * becomes visible; when it is durable, `CommitterService` says.
+ *
+ * Requests that wait together are one group: each is checked against all commits since its snapshot, those
+ * of the same group included, and what passes is applied as one batch. Checking, choosing a timestamp and
+ * applying are one stretch without `await`, so what was checked still holds when it is used.
+ */
+import { Catalog, type CatalogData, type IndexId } from "../database/catalog.ts";
+import type { Timestamp } from "../database/timestamp.ts";
+import { type Conflict, WriteLog, writtenPoints } from "../database/write_log.ts";
+import type { TableCreation } from "../database/write_set.ts";
+import type { Environment } from "../environment.ts";
+import { RequestError } from "../errors.ts";
+import { missingTables } from "../persistence/catalog_change.ts";
+import {
+  type CatalogChange,
+  type CommittedTransaction,
+  pendingSchemaViolationKey,
+  type PersistenceWriter,
+  type SessionRecord,
+} from "../persistence/persistence.ts";
+import { leftNoTrace, PersistenceError } from "../persistence/persistence_error.ts";
+import type { AppliedCommit, CommitOutcome, CommitRequest } from "./protocol.ts";
+
+/**
+ * Bounds of the write log: about 20 MiB of memory, and longer than a transaction may take. A transaction
+ * that is older than the log has to run again.
+ */
+const writeLogLimits = { keysMax: 100_000, ageMax: 60_000_000 };
+
+/** Documents that one step of a backfill indexes: a few milliseconds, in which no commit is decided. */
+const backfillDocumentsMax = 100;
+
+/** Results of client requests are kept for two weeks (semantics 11.3), in microseconds. */
+const sessionRecordAgeMax = 14 * 24 * 60 * 60 * 1_000_000;
+const prunedSessionRecordsMax = 1000;
+
+export interface GroupResult {
+  /** For each request what became of it, or why it could not be decided. */
+  readonly outcomes: readonly (CommitOutcome | Error)[];
+  readonly commits: readonly AppliedCommit[];
+}
+
+export interface CatalogChanged {
+  readonly catalog: CatalogData;
+  readonly commit: AppliedCommit;
+}
+
+/** What the requests of a group have added so far, not yet applied. */
+interface Group {
+  readonly transactions: CommittedTransaction[];
+  readonly tables: TableCreation[];
+  readonly sessionRecords: Map<string, SessionRecord>;
+  lastTimestamp: Timestamp;
+}
+
+export class Committer {
+  readonly #persistence: PersistenceWriter;
+  readonly #environment: Environment;
+  readonly #log: WriteLog;
+
+  constructor(persistence: PersistenceWriter, environment: Environment) {
+    this.#persistence = persistence;
+    this.#environment = environment;
+    this.#log = new WriteLog(persistence.lastTimestamp, writeLogLimits);
+  }
+
+  /** Newest timestamp that is visible. */
+  get lastTimestamp(): Timestamp {
+    return this.#persistence.lastTimestamp;
+  }
+
+  /**
+   * Decides requests in their order.
+   * @throws PersistenceError when nobody knows any more what is on disk.
+   */
+  commit(requests: readonly CommitRequest[]): GroupResult {
+    const before = this.lastTimestamp;
+    const group: Group = {
+      transactions: [],
+      tables: [],
+      sessionRecords: new Map(),
+      lastTimestamp: before,
+    };
+    let outcomes: CommitOutcome[];
+    try {
+      outcomes = requests.map((request) => this.#decide(request, group));
+      this.#persistence.apply(group.transactions);
+    } catch (error) {
+      this.#log.removeAfter(before);
+      if (!leftNoTrace(error)) throw error;
+      if (requests.length === 1) return { outcomes: [refusal(error)], commits: [] };
+      // One of them may be to blame; the others shall not suffer for it.
+      const results = requests.map((request) => this.commit([request]));
+      return {
+        outcomes: results.flatMap(({ outcomes }) => outcomes),
+        commits: results.flatMap(({ commits }) => commits),
+      };
+    }
+    this.#log.prune();
+    return { outcomes, commits: group.transactions.map(appliedCommit) };
+  }
+
+  #decide(request: CommitRequest, group: Group): CommitOutcome {
+    const record = this.#sessionRecord(request, group);
+    if (record !== undefined) return { kind: "replayed", record };
+    const conflict = this.#findConflict(request, group);
+    if (conflict !== undefined) return this.#conflictOutcome(conflict);
+
+    const timestamp = this.#timestampAfter(group.lastTimestamp);
+    const transaction = { ...request, timestamp };
+    group.lastTimestamp = timestamp;
+    group.transactions.push(transaction);
+    group.tables.push(...request.writes.tables);
+    const { session } = request;
+    if (session !== undefined) {
+      group.sessionRecords.set(sessionKey(session), { ...session, timestamp });
+    }
+    this.#log.append(transaction);
+    return { kind: "committed", timestamp };
+  }
+
+  #sessionRecord({ session }: CommitRequest, group: Group): SessionRecord | undefined {
+    if (session === undefined) return undefined;
+    return group.sessionRecords.get(sessionKey(session)) ??
+      this.#persistence.getSessionRecord(session.sessionId, session.requestId);
+  }
+
+  #findConflict(request: CommitRequest, group: Group): Conflict | undefined {
+    const { tables, structureVersion } = this.#persistence.catalog;
+    if (request.structureVersion !== structureVersion) return {};
+    const { snapshot, reads, dependsOn, origin } = request;
+    const isolate = origin && { isolate: origin.isolate };
+    const conflict = this.#log.findConflict({ snapshot, reads, dependsOn, ...isolate });
+    if (conflict !== undefined) return conflict;
+    // Two isolates that create tables at the same time choose the same number.
+    const existing = [...tables, ...group.tables];
+    return request.writes.tables.some((created) =>
+        existing.some(({ name, number }) => name === created.name || number === created.number)
+      )
+      ? {}
+      : undefined;
+  }
+
+  #conflictOutcome({ table, id, source }: Conflict): CommitOutcome {
+    const name = table && new Catalog(this.#persistence.catalog).tableNumbered(table)?.name;
+    return {
+      kind: "conflict",
+      ...(name !== undefined && { table: name }),
+      ...(id !== undefined && { id }),
+      ...(source !== undefined && { writer: source }),
+    };
+  }
+
+  /** The wall clock, or the next microsecond if it has not moved on or has been set back. */
+  #timestampAfter(timestamp: Timestamp): Timestamp {
+    return Math.max(timestamp + 1, Math.floor(this.#environment.nowMs() * 1000)) as Timestamp;
+  }
+
+  /**
+   * Makes a change of tables, indexes, schemas and records visible.
+   * @throws RequestError when it would activate a schema that a document contradicts by now.
+   */
+  changeCatalog(change: CatalogChange): CatalogChanged {
+    const violation = this.#persistence.getRecord(pendingSchemaViolationKey);
+    if (change.activeSchema && violation !== undefined) {
+      throw new RequestError("conflict", "SchemaViolated", JSON.parse(violation));
+    }
+    const tables = missingTables(this.#persistence.catalog, change);
+    const timestamp = this.#timestampAfter(this.lastTimestamp);
+    const catalog = this.#persistence.applyCatalogChange(change, timestamp);
+    const writes = { documents: [], tables };
+    this.#log.append({ timestamp, writes });
+    this.#log.prune();
+    return { catalog, commit: appliedCommit({ timestamp, writes }) };
+  }
+
+  /** Indexes some more existing documents; when none are left, the change that marks the index as filled. */
+  backfill(index: IndexId): CatalogChanged | undefined {
+    const definition = this.#persistence.catalog.indexes.find(({ id }) => id === index);
+    if (definition === undefined) {
+      throw new RequestError("conflict", "IndexDropped", `Index ${index} does not exist any more.`);
+    }
+    if (!this.#persistence.backfill(index, backfillDocumentsMax)) return undefined;
+    // Another push may have given it another state meanwhile.
+    const state = definition.state === "backfilling" ? "backfilled" : definition.state;
+    return this.changeCatalog({ setIndexState: [{ id: index, state }] });
+  }
+
+  /** One bounded step of work that may wait; true when nothing is left to do. */
+  maintain(): boolean {
+    const before = this.#environment.nowMs() * 1000 - sessionRecordAgeMax as Timestamp;
+    const pruned = this.#persistence.pruneSessionRecords(before, prunedSessionRecordsMax);
+    return this.#persistence.maintain() && pruned;
+  }
+}
+
+function appliedCommit({ timestamp, writes }: CommittedTransaction): AppliedCommit {
+  return { timestamp, keys: writtenPoints(writes) };
+}
+
+function sessionKey({ sessionId, requestId }: NonNullable<CommitRequest["session"]>): string {
+  return `${requestId} ${sessionId}`;
+}
+
+/** What the client is told about a transaction that failed but left no trace. */
+function refusal(error: unknown): Error {
+  if (error instanceof PersistenceError && error.code !== "Constraint") {
+    return new RequestError("overloaded", error.code, error.message, { cause: error });
+  }
+  return error instanceof Error ? error : new Error(String(error));
+}
