@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { AppliedCommit, CommitterClient } from "../committer/protocol.ts";
-import type { ServerTransactions } from "../committer/server_transactions.ts";
+import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import { byIdIndexId, systemTables } from "../database/catalog.ts";
 import {
   fileKey,

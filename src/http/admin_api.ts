@@ -1,18 +1,20 @@
 /** Endpoints for administrators of a deployment: keys, URLs, environment variables (deploy-protocol 2–5). */
 import { z } from "zod";
-import type { CanonicalUrls } from "../deploy/deployment_settings.ts";
-import type { EnvironmentVariableChange } from "../deploy/environment_variables.ts";
-import type { ApiRequest } from "./api_request.ts";
-import { badJsonBody } from "./api_request.ts";
+import { type ApiRequest, badJsonBody } from "./api_request.ts";
 import { json } from "./responses.ts";
 import type { ApiHandlers } from "./routes.ts";
 
 /** What an administrator can change; `DeploymentSettings` of src/deploy/ is the implementation. */
 export interface AdminSettings {
-  readonly urls: CanonicalUrls;
+  /** Origins of the API and of the app's HTTP actions. */
+  readonly urls: { readonly cloud: string; readonly site: string };
   readonly environmentVariables: Readonly<Record<string, string>>;
-  changeEnvironmentVariables(changes: readonly EnvironmentVariableChange[]): Promise<void>;
-  changeUrl(which: keyof CanonicalUrls, url: string | null): Promise<void>;
+  /** All or none; a null value removes the variable. */
+  changeEnvironmentVariables(
+    changes: readonly { readonly name: string; readonly value: string | null }[],
+  ): Promise<void>;
+  /** Null restores the default. */
+  changeUrl(which: "cloud" | "site", url: string | null): Promise<void>;
 }
 
 /** Everything that an admin key allows here; the names are the protocol's (deploy-protocol 2.4). */

@@ -10,7 +10,7 @@
  *   4. Jobs that ended are deleted after a week.
  */
 import type { AppliedCommit, CommitterClient } from "../committer/protocol.ts";
-import type { ServerTransactions } from "../committer/server_transactions.ts";
+import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import { systemIndexes, systemTables } from "../database/catalog.ts";
 import type { Query, RangeExpression } from "../database/query.ts";
 import {

@@ -1,7 +1,7 @@
 /** A committer and a reader over a database in memory, without threads. */
 import { ThreadCommitterClient } from "../../src/committer/client.ts";
 import type { CommitterClient } from "../../src/committer/protocol.ts";
-import { ServerTransactions } from "../../src/committer/server_transactions.ts";
+import { ServerTransactions } from "../../src/persistence/server_transactions.ts";
 import { CommitterService } from "../../src/committer/service.ts";
 import { defaultConfig } from "../../src/config.ts";
 import type { Environment } from "../../src/environment.ts";

@@ -1,0 +1,88 @@
+/**
+ * The endpoints of a push (deploy-protocol 3): who may call them, and how their bodies arrive. What they
+ * mean is the push service's.
+ */
+import { promisify } from "node:util";
+import { brotliDecompress } from "node:zlib";
+import { errorMessage, RequestError } from "../errors.ts";
+import { type ApiRequest, badDeployKey, badJsonBody } from "./api_request.ts";
+import { BodyTooLargeError } from "./request_body.ts";
+import { json } from "./responses.ts";
+import type { ApiHandlers } from "./routes.ts";
+
+/** Steps of a push, each given its parsed body; `PushService` of src/deploy/ is the implementation. */
+export interface PushSteps {
+  getConfigHashes(): unknown;
+  startPush(body: unknown): Promise<unknown>;
+  evaluatePush(body: unknown): Promise<unknown>;
+  waitForSchema(body: unknown): Promise<unknown>;
+  finishPush(body: unknown): Promise<unknown>;
+}
+
+const decompress = promisify(brotliDecompress);
+
+export function deployApi(push: PushSteps) {
+  const step = (perform: (body: unknown) => unknown) => async (request: ApiRequest) =>
+    json(await perform(await readBody(request)));
+  return {
+    configHashes: step(() => push.getConfigHashes()),
+    startPush: step((body) => push.startPush(body)),
+    evaluatePush: step((body) => push.evaluatePush(body)),
+    waitForSchema: step((body) => push.waitForSchema(body)),
+    finishPush: step((body) => push.finishPush(body)),
+    /** Its timings are of no use here. */
+    reportPushCompleted: step(() => null),
+    /** A client that gets 404 asks `evaluatePush` instead (deploy-protocol 3.12). */
+    evaluateSchema() {
+      throw new RequestError("notFound", "NotOffered", "This server does not evaluate schemas");
+    },
+  } satisfies Partial<ApiHandlers>;
+}
+
+/**
+ * The body of an administrator's request. Older clients present their key inside the body alone; such a
+ * body may not be large, because it has to be read before anybody knows whose it is.
+ */
+async function readBody(request: ApiRequest): Promise<unknown> {
+  const { config, authenticator } = request.services;
+  if (request.raw.headers.has("authorization")) {
+    await request.requireAdmin();
+    return await parseBody(request, config.pushBodyBytesMax);
+  }
+  const body = await parseBody(request, config.requestBodyBytesMax);
+  const key = typeof body === "object" && body !== null && "adminKey" in body && body.adminKey;
+  if (typeof key !== "string") throw badDeployKey(request.services.instanceName);
+  authenticator.admin(key);
+  return body;
+}
+
+async function parseBody({ raw, services }: ApiRequest, bytesMax: number): Promise<unknown> {
+  try {
+    const received = await services.bodies.bytes(raw, bytesMax);
+    const bytes = await decode(received, raw.headers.get("content-encoding"), bytesMax);
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    if (error instanceof RequestError) throw error;
+    // Too large, not compressed as announced, or no JSON: all the sender's mistakes.
+    throw badJsonBody(errorMessage(error), error);
+  }
+}
+
+async function decode(
+  bytes: Uint8Array,
+  encoding: string | null,
+  bytesMax: number,
+): Promise<Uint8Array> {
+  switch (encoding) {
+    case null:
+    case "identity":
+      return bytes;
+    case "br":
+      return await decompress(bytes, { maxOutputLength: bytesMax }).catch((cause) => {
+        const isTooLarge = cause instanceof RangeError;
+        throw isTooLarge ? new BodyTooLargeError(bytesMax) : cause;
+      });
+    default:
+      throw badJsonBody(`Content-Encoding ${encoding} is not understood; send br or none`);
+  }
+}
