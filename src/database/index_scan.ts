@@ -11,8 +11,10 @@ import type { KeyInterval } from "./read_set.ts";
 import type { Order, StoredDocument } from "./snapshot.ts";
 import type { LayerEntry, WriteLayer } from "./write_layer.ts";
 
-const batchRowsFirst = 64;
+/** Documents have up to 1 MiB, and an isolate's heap must hold a batch of those. */
+const batchRowsFirst = 50;
 const batchRowsMax = 1024;
+const batchCharactersMax = 1024 * 1024;
 
 export interface ScanOptions {
   readonly index: IndexDefinition;
@@ -27,6 +29,7 @@ export class IndexScan {
   readonly #index: IndexDefinition;
   readonly #interval: KeyInterval;
   readonly #order: Order;
+  readonly #rowsWanted: number;
 
   /** Key of the last document returned, as of the last `settle`. */
   #settledKey: IndexKey | undefined;
@@ -37,7 +40,8 @@ export class IndexScan {
   /** Rows of the snapshot; those before `#position` are used up. */
   #batch: StoredDocument[] = [];
   #position = 0;
-  #batchRows: number;
+  #rowsFetched = 0;
+  #charactersFetched = 0;
   #snapshotEnded: boolean;
   /** The row at `#position - 1`, decoded but not returned yet. */
   #peeked: ValueObject | undefined;
@@ -47,7 +51,7 @@ export class IndexScan {
     this.#index = index;
     this.#interval = interval;
     this.#order = order;
-    this.#batchRows = Math.min(rowsWanted ?? batchRowsFirst, batchRowsMax);
+    this.#rowsWanted = rowsWanted ?? Infinity;
     this.#snapshotEnded = interval.upper !== null && interval.lower >= interval.upper;
   }
 
@@ -104,16 +108,24 @@ export class IndexScan {
     if (this.#snapshotEnded) return;
     const lastRow = this.#batch.at(-1);
     const lastKey = lastRow && indexKeyOf(this.#index, parseDocument(lastRow.json));
-    const rows = this.#batchRows;
-    this.#batch = this.#view.snapshot.scan(
-      this.#index.id,
-      this.#behind(lastKey),
-      this.#order,
-      rows,
-    );
+    const rows = this.#nextBatchRows();
+    const rest = this.#behind(lastKey);
+    this.#batch = this.#view.snapshot.scan(this.#index.id, rest, this.#order, rows);
     this.#position = 0;
     this.#snapshotEnded = this.#batch.length < rows;
-    this.#batchRows = Math.min(rows * 2, batchRowsMax);
+    this.#rowsFetched += this.#batch.length;
+    for (const { json } of this.#batch) this.#charactersFetched += json.length;
+  }
+
+  /** As many as are wanted, but after the first batch no more than documents of that size fill memory. */
+  #nextBatchRows(): number {
+    const rowsLeft = this.#rowsWanted - this.#rowsFetched;
+    // Rows hidden by layers may use up what was wanted.
+    const rows = rowsLeft > 0 ? rowsLeft : batchRowsFirst;
+    if (this.#rowsFetched === 0) return Math.min(rows, batchRowsFirst);
+    const averageCharacters = this.#charactersFetched / this.#rowsFetched;
+    const rowsThatFit = Math.max(1, Math.floor(batchCharactersMax / averageCharacters));
+    return Math.min(rows, rowsThatFit, batchRowsMax);
   }
 
   #takeMerged(layers: readonly WriteLayer[]): ValueObject | undefined {

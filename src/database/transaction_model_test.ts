@@ -206,7 +206,9 @@ function step(
     case "nest": {
       const nested = transaction.nest();
       const inner = new Model(model);
-      for (const one of operation.operations) step(one, transaction, inner, open);
+      // A call's cursors are its own: none lives on from a nested call to the one around it.
+      const opened: OpenCursor[] = [];
+      for (const one of operation.operations) step(one, transaction, inner, opened);
       if (operation.keep) {
         nested.commit();
         model.documents = inner.documents;

@@ -32,7 +32,7 @@ import { QueryRun, rowsWanted } from "./query_run.ts";
 import { type KeyInterval, ReadRecorder, type ReadSet } from "./read_set.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { type TransactionLimits, type TransactionUsage, UsageMeter } from "./usage.ts";
-import { type LayerWrite, type Revision, WriteLayer } from "./write_layer.ts";
+import { documentWrite, type LayerWrite, type Revision, WriteLayer } from "./write_layer.ts";
 import type { DocumentWrite, IndexPoint, WriteSet } from "./write_set.ts";
 
 export interface TransactionOptions {
@@ -316,22 +316,6 @@ export class TransactionState {
     if (problem === null) return undefined;
     return `New document in table "${table.name}" does not match the schema: ${problem}`;
   }
-}
-
-function documentWrite({ table, id, base, baseKeys, json, keys }: LayerWrite): DocumentWrite {
-  const common = { table, id, row: base?.row ?? null, json, existed: base !== null };
-  if (base === null || json === null) {
-    return { ...common, removedKeys: baseKeys, addedKeys: keys, keptKeys: [] };
-  }
-  // Both lists name the indexes of the table in catalog order.
-  const isKept = (_: IndexPoint, i: number) => baseKeys[i]![1] === keys[i]![1];
-  const isChanged = (point: IndexPoint, i: number) => !isKept(point, i);
-  return {
-    ...common,
-    removedKeys: baseKeys.filter(isChanged),
-    addedKeys: keys.filter(isChanged),
-    keptKeys: keys.filter(isKept),
-  };
 }
 
 /** The next larger number that a double can hold. */

@@ -13,7 +13,7 @@ import {
 import { firstIndex } from "./interval_set.ts";
 import type { KeyInterval } from "./read_set.ts";
 import type { Order } from "./snapshot.ts";
-import type { IndexPoint } from "./write_set.ts";
+import type { DocumentWrite, IndexPoint } from "./write_set.ts";
 
 /** One revision of a document. `row` is known for those in the snapshot only. */
 export interface Revision {
@@ -89,6 +89,25 @@ export class WriteLayer {
   first(index: IndexId, interval: KeyInterval, order: Order): LayerEntry | undefined {
     return this.#indexes.get(index)?.first(interval, order);
   }
+}
+
+/** The write as the committer gets it. */
+export function documentWrite(
+  { table, id, base, baseKeys, json, keys }: LayerWrite,
+): DocumentWrite {
+  const common = { table, id, row: base?.row ?? null, json, existed: base !== null };
+  if (base === null || json === null) {
+    return { ...common, removedKeys: baseKeys, addedKeys: keys, keptKeys: [] };
+  }
+  // Both lists name the indexes of the table in catalog order.
+  const isKept = (_: IndexPoint, i: number) => baseKeys[i]![1] === keys[i]![1];
+  const isChanged = (point: IndexPoint, i: number) => !isKept(point, i);
+  return {
+    ...common,
+    removedKeys: baseKeys.filter(isChanged),
+    addedKeys: keys.filter(isChanged),
+    keptKeys: keys.filter(isKept),
+  };
 }
 
 export interface LayerEntry {

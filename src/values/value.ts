@@ -14,6 +14,7 @@ import {
   checkValueSize,
 } from "./limits.ts";
 import { utf8Length } from "./size.ts";
+import { unsupportedText } from "./unsupported_value.ts";
 
 export type Value =
   | null
@@ -320,20 +321,7 @@ class Encoder {
   }
 
   #unsupported(value: unknown, depth: number): DeveloperError {
-    const path = this.#path.slice(0, depth)
-      .map((step) => typeof step === "number" ? `[${step}]` : `.${step}`).join("");
-    const place = path === ""
-      ? ""
-      : ` (present at path ${path} in original object ${renderUnsupported(this.#original)})`;
-    const learnMore =
-      "To learn about Convex's supported types, see https://docs.convex.dev/using/types.";
-    if (value === undefined) {
-      return invalidValue(`undefined is not a valid Convex value${place}. ${learnMore}`);
-    }
-    return invalidValue(
-      `${typeName(value)}${renderUnsupported(value)} is not a supported Convex type${place}.` +
-        (path === "" ? "" : ` ${learnMore}`),
-    );
+    return invalidValue(unsupportedText(value, this.#path.slice(0, depth), this.#original));
   }
 }
 
@@ -354,26 +342,4 @@ function special(name: string, write: (view: DataView) => void): string {
   const bytes = new Uint8Array(8);
   write(new DataView(bytes.buffer));
   return `{"${name}":"${bytes.toBase64()}"}`;
-}
-
-function typeName(value: unknown): string {
-  if (value instanceof Map) return "Map";
-  if (value instanceof Set) return "Set";
-  const name = Object(value).constructor?.name;
-  return name ? `${name} ` : "";
-}
-
-const renderedLengthMax = 16_384;
-
-function renderUnsupported(value: unknown): string {
-  const iterable = value instanceof Map || value instanceof Set ? [...value] : value;
-  const text = JSON.stringify(iterable, (_key, member) => {
-    if (member === undefined) return "undefined";
-    if (typeof member === "function") return "[Function]";
-    if (typeof member === "symbol") return String(member);
-    return typeof member === "bigint" ? `${member}n` : member;
-  });
-  if (text.length <= renderedLengthMax) return text;
-  const ending = "[...truncated]";
-  return text.slice(0, renderedLengthMax - ending.length).replace(/[\ud800-\udbff]$/, "") + ending;
 }
