@@ -2,12 +2,15 @@
  * The endpoints that call functions (http-api 2). A function's failure is an answer like any other, with
  * status 200; what fails outside the function is thrown and becomes the error envelope.
  */
+import type { Timestamp } from "../database/timestamp.ts";
 import { decodeWireTimestamp, encodeWireTimestamp } from "../database/wire_timestamp.ts";
 import { RequestError } from "../errors.ts";
 import { clientFailureText } from "../functions/failure_text.ts";
+import { agree, FollowedQuery } from "../functions/followed_queries.ts";
 import { parseFunctionPath } from "../functions/function_path.ts";
 import type {
   CallContext,
+  FollowableFunctions,
   FunctionResult,
   Functions,
   QueryRequest,
@@ -21,7 +24,6 @@ import {
   parseFunctionCall,
   parseRequestedFormat,
 } from "./function_call.ts";
-import { consistentResults, isRightAt } from "./query_batch.ts";
 import { json, jsonText } from "./responses.ts";
 import type { ApiHandlers } from "./routes.ts";
 import { formatValue, type ValueFormat } from "./value_format.ts";
@@ -31,7 +33,7 @@ export interface FunctionApiOptions {
   readonly redact: boolean;
 }
 
-export function functionApi(functions: Functions, { redact }: FunctionApiOptions) {
+export function functionApi(functions: FollowableFunctions, { redact }: FunctionApiOptions) {
   async function answerQuery(request: ApiRequest, call: FunctionCallBody): Promise<Response> {
     const query = queryRequest(call, await contextOf(request));
     const { result } = functions.cachedQuery(query) ?? await runQuery(functions, query);
@@ -76,10 +78,9 @@ export function functionApi(functions: Functions, { redact }: FunctionApiOptions
       }
       const calls = queries.map((query) => parseFunctionCall(query, request));
       const context = await contextOf(request);
-      const requests = calls.map((call) => queryRequest(call, context));
-      const results = await consistentResults(functions, requests);
+      const results = await resultsAtOneTimestamp(functions, calls, context);
       const redacted = redact && context.caller.kind !== "admin";
-      const envelopes = results.map(({ result }, i) =>
+      const envelopes = results.map((result, i) =>
         envelope(result, calls[i]!.format, context, redacted)
       );
       return jsonText(`{"results":[${envelopes.join(",")}]}`);
@@ -125,6 +126,31 @@ async function runQuery(functions: Functions, query: QueryRequest): Promise<Quer
   const result = await functions.query(query);
   await functions.durable(result.timestamp);
   return result;
+}
+
+async function resultsAtOneTimestamp(
+  functions: FollowableFunctions,
+  calls: readonly FunctionCallBody[],
+  context: CallContext,
+): Promise<FunctionResult[]> {
+  const queries = calls.map(({ path, args }) => new FollowedQuery(path, args, "", null));
+  try {
+    const timestamp = await agree(functions, queries, {
+      notBefore: functions.appliedTimestamp,
+      context: () => context,
+      onInvalidated: () => {},
+    });
+    await functions.durable(timestamp);
+    return queries.map(({ result }) => result!.result);
+  } finally {
+    for (const query of queries) query.stop();
+  }
+}
+
+/** Whether a result is known to be the query's answer at `timestamp`, which must be applied by now. */
+function isRightAt(result: QueryResult, timestamp: Timestamp): boolean {
+  return result.timestamp <= timestamp &&
+    (result.invalidatedAt === null || timestamp < result.invalidatedAt);
 }
 
 /** http-api 33, as JSON text. */
