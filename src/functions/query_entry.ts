@@ -35,7 +35,7 @@ export class QueryEntry implements QueryResult, Subscription {
   /** Keys in the table of `query`; empty once it serves no new requests. */
   keys: readonly string[] = [];
   /** Since the last sweep. */
-  wasUsed = true;
+  wasUsed = false;
   readonly watchers = new Set<Watcher>();
 
   constructor(

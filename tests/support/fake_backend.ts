@@ -292,34 +292,34 @@ class FakeRun implements FakeContext {
     this.journal = call.journal;
   }
 
-  read(key: string): string {
+  readonly read = (key: string): string => {
     this.#points.add(key);
     return this.#get(key) ?? "null";
-  }
+  };
 
-  scan(lower: string, upper: string): string[] {
+  readonly scan = (lower: string, upper: string): string[] => {
     this.#ranges.push({ lower, upper });
     return this.keys().filter((key) => key >= lower && key < upper).sort()
       .map((key) => this.#get(key)).filter((json) => json !== undefined);
-  }
+  };
 
-  write(key: string, json: string): void {
+  readonly write = (key: string, json: string): void => {
     this.#writes.set(key, json);
-  }
+  };
 
-  identity(): UserIdentity | null {
+  readonly identity = (): UserIdentity | null => {
     this.#sawIdentity = true;
     return this.call.identity;
-  }
+  };
 
-  now(): number {
+  readonly now = (): number => {
     this.#sawTime = true;
     return this.call.nowMs;
-  }
+  };
 
-  print(text: string): void {
+  readonly print = (text: string): void => {
     this.logLines.push({ level: "LOG", messages: [text], isTruncated: false, timestamp: 0 });
-  }
+  };
 
   observations() {
     return {
