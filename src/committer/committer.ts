@@ -115,7 +115,8 @@ export class Committer {
     group.tables.push(...request.writes.tables);
     const { session } = request;
     if (session !== undefined) {
-      group.sessionRecords.set(sessionKey(session), { ...session, timestamp });
+      const { result, logLines } = session;
+      group.sessionRecords.set(sessionKey(session), { timestamp, result, logLines });
     }
     this.#log.append(transaction);
     return { kind: "committed", timestamp };
