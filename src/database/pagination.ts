@@ -100,25 +100,27 @@ export function readPage(
   const rows: ValueObject[] = [];
   let isShort = false;
   let isComplete = false;
-  while (page.length < sizeMax && !isComplete) {
-    isShort = rows.length >= rowsMax || (rows.length > 0 && run.bytesRead >= bytesMax);
-    if (isShort) break;
-    let row: ValueObject | null;
-    try {
-      row = run.scan();
-    } catch (error) {
-      if (rows.length === 0 || !isReadLimit(error)) throw error;
-      isShort = true;
-      break;
-    }
-    if (row === null) {
-      isComplete = true;
-    } else {
+  try {
+    while (page.length < sizeMax && !isComplete && !isShort) {
+      if (rows.length >= rowsMax || (rows.length > 0 && run.bytesRead >= bytesMax)) {
+        isShort = true;
+        continue;
+      }
+      const row = run.scan();
+      if (row === null) {
+        isComplete = true;
+        continue;
+      }
       rows.push(row);
       if (run.accepts(row)) page.push(row);
     }
+  } catch (error) {
+    // The page ends where the transaction's own limits do; but a page must come further than its cursor.
+    if (rows.length === 0 || !isReadLimit(error)) throw error;
+    isShort = true;
+  } finally {
+    run.record();
   }
-  run.record();
 
   const positionAt = (row: ValueObject): PagePosition => ({ after: indexKeyOf(query.index, row) });
   const position = isComplete ? end ?? "end" : positionAt(rows.at(-1)!);

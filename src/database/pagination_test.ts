@@ -171,3 +171,12 @@ Deno.test("a table that does not exist has one empty page", () => {
   const page = paginate(databaseWith(0).begin(), { source, operators: [] }, {});
   assert.deepEqual([page.page, page.isDone], [[], true]);
 });
+
+Deno.test("a page that fails has read what it came across, so that a subscription sees it recover", () => {
+  const transaction = databaseWith(2).begin({ kind: "query" });
+  const failing: Expression = { $add: [{ $field: "n" }, { $literal: null }] };
+  assert.throws(() => paginate(transaction, query("asc", [{ filter: failing }]), {}), {
+    code: "EvalError",
+  });
+  assert.equal(transaction.finish().reads.length, 1);
+});

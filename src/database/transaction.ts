@@ -175,8 +175,7 @@ export class Transaction {
 
   /** Its writes, for transactions that build on it, under the sequence number it is committed with. */
   toLayer(sequence: number): PendingLayer {
-    const { written: layer, nextCreationTime } = this.#state;
-    return { sequence, layer, nextCreationTime };
+    return this.#state.toLayer(sequence);
   }
 
   #checkWritable(): void {

@@ -289,7 +289,7 @@ Deno.test("what changes a query's result lies in its read set", () => {
       const writer = database.begin();
       for (const write of writes) step(write, writer, model, []);
       database.apply(writer.finish().writes);
-      const touched = writer.toLayer(1).layer.points()
+      const touched = writer.toLayer(1).points
         .some(([index, key]) => readSetContains(before.reads, index, key));
       if (!touched) assert.deepEqual(run(), before);
     }),

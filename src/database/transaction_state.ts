@@ -53,6 +53,8 @@ export interface TransactionOptions {
 export interface PendingLayer {
   readonly sequence: number;
   readonly layer: WriteLayer;
+  /** What of the indexes it changed. */
+  readonly points: readonly IndexPoint[];
   /** Documents of later transactions are newer. */
   readonly nextCreationTime: number;
 }
@@ -83,8 +85,8 @@ export interface ExistingDocument {
 export class TransactionState {
   readonly view: LayeredSnapshot;
   readonly usage: UsageMeter;
-  readonly written = new WriteLayer();
   readonly #options: TransactionOptions;
+  readonly #written = new WriteLayer();
   readonly #reads = { user: new ReadRecorder(), server: new ReadRecorder() };
   /** How to take back what the running nested mutations wrote, in the order it was written. */
   readonly #undo: (() => void)[] = [];
@@ -97,17 +99,13 @@ export class TransactionState {
     this.usage = new UsageMeter(limits);
     this.view = new LayeredSnapshot(snapshot, [
       ...pending.map(({ layer }) => layer),
-      this.written,
+      this.#written,
     ]);
     this.#nextCreationTime = Math.max(
       nowMs,
       (snapshot.timestamp + 1) / 1000,
       pending.at(-1)?.nextCreationTime ?? 0,
     );
-  }
-
-  get nextCreationTime(): number {
-    return this.#nextCreationTime;
   }
 
   /** A table by name. That there is none, or that only a pending transaction made it, is a read. */
@@ -210,11 +208,11 @@ export class TransactionState {
     if (!isSystemTable(table.name)) this.usage.countWrite(bytes);
 
     if (this.view.tableNamed(table.name) === undefined) {
-      this.written.tables.set(table.name, table);
-      this.#undoable(() => this.written.tables.delete(table.name));
+      this.#written.tables.set(table.name, table);
+      this.#undoable(() => this.#written.tables.delete(table.name));
     }
-    const previous = this.written.get(id);
-    this.#undoable(() => this.written.set(id, previous));
+    const previous = this.#written.get(id);
+    this.#undoable(() => this.#written.set(id, previous));
     const base = previous === undefined ? current?.revision ?? null : previous.base;
     const write: LayerWrite = {
       table: table.number,
@@ -225,7 +223,7 @@ export class TransactionState {
       keys: this.#keysOf(table, document),
     };
     const leavesNothing = base === null && json === null;
-    this.written.set(id, leavesNothing ? undefined : write);
+    this.#written.set(id, leavesNothing ? undefined : write);
   }
 
   #keysOf(table: TableDefinition, document: ValueObject | null): IndexPoint[] {
@@ -287,22 +285,32 @@ export class TransactionState {
     const { user, server } = this.#reads;
     const wasRead = ([index, key]: IndexPoint) => user.has(index, key) || server.has(index, key);
     const dependsOn = (this.#options.pending ?? [])
-      .filter(({ layer }) => layer.points().some(wasRead))
+      .filter(({ points }) => points.some(wasRead))
       .map(({ sequence }) => sequence);
     const { usage } = this.usage;
     user.addAll(server);
     return { reads: user.toReadSet(), writes: this.#writeSet(), dependsOn, usage };
   }
 
+  /** What later transactions of the isolate build on. */
+  toLayer(sequence: number): PendingLayer {
+    return {
+      sequence,
+      layer: this.#written,
+      points: this.#written.points(),
+      nextCreationTime: this.#nextCreationTime,
+    };
+  }
+
   #writeSet(): WriteSet {
     const documents: DocumentWrite[] = [];
     let violation: string | undefined;
-    for (const write of this.written.writes) {
+    for (const write of this.#written.writes) {
       if (write.base?.json === write.json) continue;
       documents.push(documentWrite(write));
       violation ??= this.#pendingSchemaViolation(write);
     }
-    const tables = [...this.written.tables.values()];
+    const tables = [...this.#written.tables.values()];
     return violation === undefined
       ? { documents, tables }
       : { documents, tables, pendingSchemaViolation: violation };

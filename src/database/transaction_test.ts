@@ -240,8 +240,8 @@ Deno.test("a table begins to exist with its first document", () => {
   writer.insert("tags", {});
   assert.deepEqual(bodies(writer, indexScan("notes.by_creation_time")), ["hi"]);
   assert.equal(writer.normalizeId("notes", id), id);
-  const layer = writer.toLayer(1).layer;
-  assert.ok(layer.points().some(([index, key]) => readSetContains(reads, index, key)));
+  const { points } = writer.toLayer(1);
+  assert.ok(points.some(([index, key]) => readSetContains(reads, index, key)));
   database.apply(writer.finish().writes);
   assert.deepEqual(database.catalogData.tables.map(({ name }) => name), ["notes", "tags"]);
   assert.equal(database.begin().get(id)!.body, "hi");
@@ -402,7 +402,7 @@ Deno.test("semantics 7.4: a scan depends on what it returned and on nothing behi
     const reads = readsOf(query);
     const transaction = database.begin();
     work(transaction);
-    return transaction.toLayer(1).layer.points()
+    return transaction.toLayer(1).points
       .some(([index, key]) => readSetContains(reads, index, key));
   };
   const firstTwo = indexScan("messages.by_channel", [], 2);
