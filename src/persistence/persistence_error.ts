@@ -37,7 +37,7 @@ export function leftNoTrace(error: unknown): boolean {
 const causes: readonly [pattern: RegExp, PersistenceErrorCode, explanation: string][] = [
   [/database or disk is full/, "DiskFull", "The disk is full. Free some space and try again."],
   [
-    /read-?only (database|file system)|unable to open database file|permission denied|authorization denied/i,
+    /read-?only (database|file system)|unable to open database file|file exists|permission denied|authorization denied/i,
     "NotWritable",
     "The folder or a file in it cannot be opened or written. Check that it exists, who owns it, and " +
     "that its disk is not mounted read-only.",

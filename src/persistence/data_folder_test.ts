@@ -1,0 +1,162 @@
+/** What SQLite persistence says about folders and files it cannot use, and how it guards its own. */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { databasePath, lockPath } from "./data_folder.ts";
+import { layoutVersion } from "./migrations.ts";
+import {
+  leftNoTrace,
+  PersistenceError,
+  persistenceError,
+  type PersistenceErrorCode,
+} from "./persistence_error.ts";
+import { openSnapshotReader } from "./snapshot_reader.ts";
+import { checkSqliteVersion } from "./sqlite.ts";
+import { openWriter } from "./writer.ts";
+
+function withFolder(name: string, body: (folder: string) => void | Promise<void>): void {
+  Deno.test(name, async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      await body(folder);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}
+
+function throwsCode(body: () => unknown, code: PersistenceErrorCode, message: RegExp): void {
+  assert.throws(body, (error) => {
+    assert.ok(error instanceof PersistenceError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+withFolder("openWriter() creates the folder and opens it again", (folder) => {
+  const nested = `${folder}/a/b`;
+  openWriter(nested).close();
+  openWriter(nested).close();
+});
+
+withFolder("openWriter() refuses a folder that is a file", (folder) => {
+  Deno.writeTextFileSync(`${folder}/data`, "");
+  throwsCode(() => openWriter(`${folder}/data`), "NotWritable", /Check that it exists/);
+});
+
+withFolder(
+  "openWriter() refuses files that are no database of Hull, and leaves them alone",
+  (folder) => {
+    Deno.writeTextFileSync(databasePath(folder), "minutes of the last meeting\n".repeat(100));
+    throwsCode(() => openWriter(folder), "NotADatabase", /not a SQLite database/);
+    Deno.removeSync(databasePath(folder));
+
+    const foreign = new DatabaseSync(databasePath(folder));
+    foreign.exec("CREATE TABLE minutes (text TEXT)");
+    foreign.close();
+    throwsCode(() => openWriter(folder), "NotADatabase", /was not made by Hull/);
+  },
+);
+
+withFolder("openWriter() refuses a layout from the future", (folder) => {
+  openWriter(folder).close();
+  const database = new DatabaseSync(databasePath(folder));
+  database.exec(`PRAGMA user_version = ${layoutVersion + 1}`);
+  database.close();
+  throwsCode(() => openWriter(folder), "TooNew", /written by a newer version of Hull/);
+});
+
+withFolder("openWriter() reports a damaged database", (folder) => {
+  const writer = openWriter(folder);
+  writer.applyCatalogChange({ createTables: ["items"] }, writer.lastTimestamp + 1 as never);
+  writer.close();
+  const bytes = Deno.readFileSync(databasePath(folder));
+  bytes.fill(0xff, 4096);
+  Deno.writeFileSync(databasePath(folder), bytes);
+  throwsCode(() => openWriter(folder), "Corrupt", /damaged/);
+  // A failed open does not leave the folder locked: the next one fails for the same reason.
+  throwsCode(() => openWriter(folder), "Corrupt", /damaged/);
+});
+
+withFolder("openWriter() keeps a second writer out and names the process", (folder) => {
+  const writer = openWriter(folder);
+  throwsCode(() => openWriter(folder), "InUse", new RegExp(`process ${Deno.pid}\\)`));
+  writer.close();
+  openWriter(folder).close();
+});
+
+withFolder("openWriter(): the lock of a killed server does not stay", async (folder) => {
+  const module = new URL("./writer.ts", import.meta.url).href;
+  const program = `
+    const { openWriter } = await import(${JSON.stringify(module)});
+    openWriter(${JSON.stringify(folder)});
+    console.log("open");
+    setInterval(() => {}, 1000);`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", program],
+    stdout: "piped",
+  }).spawn();
+  const output = child.stdout.getReader();
+  await output.read();
+  throwsCode(() => openWriter(folder), "InUse", new RegExp(`process ${child.pid}\\)`));
+  child.kill("SIGKILL");
+  await child.status;
+  await output.cancel();
+  openWriter(folder).close();
+  assert.equal(Deno.readTextFileSync(lockPath(folder)), String(Deno.pid));
+});
+
+withFolder("openSnapshotReader() needs a database that a writer has made", (folder) => {
+  throwsCode(() => openSnapshotReader(databasePath(folder)), "NotWritable", /unable to open/);
+});
+
+withFolder(
+  "openSnapshotReader() works in a thread that may only read the folder",
+  async (folder) => {
+    const writer = openWriter(folder);
+    const module = new URL("./snapshot_reader.ts", import.meta.url).href;
+    const program = `
+    import { openSnapshotReader } from ${JSON.stringify(module)};
+    const reader = openSnapshotReader(${JSON.stringify(databasePath(folder))});
+    self.postMessage(reader.open().timestamp);`;
+    const url = URL.createObjectURL(new Blob([program], { type: "text/typescript" }));
+    const worker = new Worker(url, {
+      type: "module",
+      deno: { permissions: { read: [folder] } },
+    });
+    const timestamp = await new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = reject;
+    });
+    assert.equal(timestamp, 0);
+    worker.terminate();
+    URL.revokeObjectURL(url);
+    writer.close();
+  },
+);
+
+Deno.test("checkSqliteVersion() refuses versions with the defect of WAL resets", () => {
+  for (const version of ["3.51.3", "3.52.0", "4.0.0"]) checkSqliteVersion(version);
+  for (const version of ["3.51.2", "3.50.9", "2.99.99"]) {
+    throwsCode(() => checkSqliteVersion(version), "UnsafeSqlite", /3\.51\.3 or newer/);
+  }
+});
+
+Deno.test("persistenceError() names cause and remedy, and whether the server may go on", () => {
+  const cases: [text: string, PersistenceErrorCode, harmless: boolean][] = [
+    ["database or disk is full", "DiskFull", true],
+    ["database is locked", "Locked", true],
+    ["UNIQUE constraint failed: documents.row", "Constraint", true],
+    ["attempt to write a readonly database", "NotWritable", false],
+    ["Read-only file system (os error 30)", "NotWritable", false],
+    ["database disk image is malformed", "Corrupt", false],
+    ["disk I/O error", "Failed", false],
+  ];
+  for (const [text, code, harmless] of cases) {
+    const error = persistenceError("use", "/data/hull.sqlite3", new Error(text));
+    assert.equal(error.code, code, text);
+    assert.equal(leftNoTrace(error), harmless, text);
+    assert.ok(error.message.startsWith(`Cannot use /data/hull.sqlite3: ${text}.`));
+  }
+  assert.ok(leftNoTrace(new TypeError("a defect of ours")));
+});
