@@ -1,14 +1,8 @@
 /** What makes a value a document (semantics 4.1–4.4). */
 import { DeveloperError } from "../errors.ts";
-import {
-  checkValueSize,
-  documentBytesMax,
-  documentNestingMax,
-  identifierProblem,
-} from "../values/limits.ts";
+import { checkValueSize, documentBytesMax, documentNestingMax } from "../values/limits.ts";
 import { renderFloat, renderValue } from "../values/render.ts";
-import { encodeValue, isPlainObject, parseDocument } from "../values/value.ts";
-import { systemTables } from "./catalog.ts";
+import { encodeValue, parseDocument } from "../values/value.ts";
 
 export interface SystemFields {
   readonly _id: string;
@@ -79,32 +73,4 @@ function checkReservedFields(
 /** Goes through the JSON text because what user code passed need not be a value. */
 function render(value: unknown): string {
   return renderValue(parseDocument(encodeValue(value).json));
-}
-
-/** The fields that a write method was given. @throws DeveloperError when it was given no object. */
-export function documentArgument(value: unknown, method: string): Record<string, unknown> {
-  if (isPlainObject(value)) return value;
-  encodeValue(value); // throws if it is no value at all
-  throw invalidArgument("value", method, "Value must be an Object");
-}
-
-/** @throws DeveloperError when user code may not write to a table of this name. */
-export function checkWritableTable(name: string): void {
-  const problem = identifierProblem(name);
-  if (problem !== null) throw invalidArgument("table", "db.insert", problem);
-  if (!name.startsWith("_")) return;
-  throw Object.hasOwn(systemTables, name)
-    ? new DeveloperError("ReadOnlyTable", `${name} is a read-only table`)
-    : new DeveloperError(
-      "InvalidTableName",
-      `Invalid table name ${name} starts with metadata prefix '_'`,
-    );
-}
-
-/** An argument of a `ctx.db` method that cannot be what it is (function-abi 1.3). */
-export function invalidArgument(argument: string, method: string, cause: string): DeveloperError {
-  return new DeveloperError(
-    "InvalidArgument",
-    `Invalid argument \`${argument}\` for \`${method}\`: ${cause}`,
-  );
 }

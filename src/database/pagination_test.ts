@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Expression, Query, QueryOperator } from "./query.ts";
-import { TestDatabase } from "./test_database.ts";
+import { TestDatabase } from "./database_testing.ts";
 import { type Page, type PageOptions, QueryJournal, type Transaction } from "./transaction.ts";
 
 function query(order: "asc" | "desc", operators: QueryOperator[] = []): Query {

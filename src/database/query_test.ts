@@ -5,7 +5,7 @@ import { valueAtPath } from "../values/index_key.ts";
 import type { Value, ValueObject } from "../values/value.ts";
 import { compileFilter } from "./expression.ts";
 import { type Expression, parseQuery, type Query, type RangeExpression } from "./query.ts";
-import { TestDatabase } from "./test_database.ts";
+import { TestDatabase } from "./database_testing.ts";
 import type { Transaction } from "./transaction.ts";
 
 const table = { name: "t", indexes: { by_a_b: ["a", "b"], by_nested: ["o.x"] } };

@@ -10,11 +10,16 @@
 import { assert } from "../assert.ts";
 import { DeveloperError, errorMessage } from "../errors.ts";
 import { idTableNumber, mustIdTableNumber } from "../values/document_id.ts";
-import { identifierProblem } from "../values/limits.ts";
 import type { ValueObject } from "../values/value.ts";
+import {
+  checkString,
+  checkTableName,
+  checkWritableTable,
+  documentArgument,
+  invalidArgument,
+} from "./arguments.ts";
 import { isSystemTable, systemTables, type TableDefinition } from "./catalog.ts";
 import { type CompiledQuery, compileQuery, queriedTable, type Reader } from "./compiled_query.ts";
-import { checkWritableTable, documentArgument, invalidArgument } from "./document.ts";
 import { PageCursors } from "./page_cursor.ts";
 import {
   checkPageOptions,
@@ -117,8 +122,8 @@ export class Transaction {
 
   /** The id in canonical form if it belongs to the table, else null. System tables are tables here too. */
   normalizeId(table: string, id: string): string | null {
-    const problem = identifierProblem(table);
-    if (problem !== null) throw invalidArgument("table", "db.normalizeId", problem);
+    checkTableName(table, "db.normalizeId");
+    checkString(id, "idString", "db.normalizeId");
     const definition = this.#state.tableNamed(table);
     return definition !== undefined && idTableNumber(id) === definition.number ? id : null;
   }
@@ -204,6 +209,7 @@ export class Transaction {
     expected: string | undefined,
     system: boolean,
   ): TableDefinition | undefined {
+    checkString(id, "id", method);
     let table: TableDefinition | undefined;
     try {
       table = this.#state.tableNumbered(mustIdTableNumber(id));

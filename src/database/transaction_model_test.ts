@@ -5,7 +5,7 @@ import { compareValues } from "../values/compare.ts";
 import { encodeValue, type Value, type ValueObject } from "../values/value.ts";
 import type { Query, RangeExpression } from "./query.ts";
 import { readSetContains } from "./read_set.ts";
-import { TestDatabase } from "./test_database.ts";
+import { TestDatabase } from "./database_testing.ts";
 import type { PendingLayer, QueryCursor, Transaction } from "./transaction.ts";
 
 const table = "t";

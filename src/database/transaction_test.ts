@@ -5,7 +5,7 @@ import type { IndexDefinition, SchemaDefinition } from "./catalog.ts";
 import { systemTables } from "./catalog.ts";
 import type { Query, RangeExpression } from "./query.ts";
 import { readSetContains } from "./read_set.ts";
-import { TestDatabase } from "./test_database.ts";
+import { TestDatabase } from "./database_testing.ts";
 import type { Transaction } from "./transaction.ts";
 
 const channels = { name: "channels" };
@@ -83,6 +83,10 @@ Deno.test("function-abi 16–20, 25–27: errors of ids and of missing documents
     [
       () => transaction.get("abc", { system: true }),
       "Invalid argument `id` for `db.system.get`: Unable to decode ID: Invalid ID length 3",
+    ],
+    [
+      () => transaction.get(null as never),
+      "Invalid argument `id` for `db.get`: expected a string, got null",
     ],
     [
       () => transaction.get(channel, { table: "messages" }),
