@@ -48,6 +48,9 @@ export interface FileDescription {
   readonly sha256: string | null;
 }
 
+/** The bytes of a new file, piece by piece. */
+export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
 const storageById = byIdIndexId(systemTables._storage);
 
 export class FileStorage {
@@ -71,7 +74,7 @@ export class FileStorage {
    * Stores a file and returns its document id.
    * @throws DeveloperError when the bytes do not have the expected digest; then nothing is stored.
    */
-  async add(chunks: AsyncIterable<Uint8Array>, description: FileDescription): Promise<string> {
+  async add(chunks: Chunks, description: FileDescription): Promise<string> {
     const { store, transactions, secret } = this.#parts;
     const { contentType, sha256: expected } = description;
     const received = await store.receive(chunks);

@@ -42,7 +42,7 @@ export class FileStore {
   }
 
   /** Writes a stream to disk; on return its bytes survive a crash. */
-  async receive(chunks: AsyncIterable<Uint8Array>): Promise<ReceivedFile> {
+  async receive(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<ReceivedFile> {
     await Deno.mkdir(this.#incoming, { recursive: true });
     const name = Buffer.from(this.#environment.randomBytes(16)).toString("hex");
     const path = join(this.#incoming, name);

@@ -82,8 +82,9 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/api/function", { POST: handlers.anyFunction }],
     ["/api/run/**", { POST: handlers.runFunction }],
 
-    ["/api/sync", { GET: handlers.sync }],
-    ["/api/*semver*/sync", { GET: handlers.sync }],
+    // A socket is asked for with GET; that another method is wrong is for its handler to say.
+    ["/api/sync", { GET: handlers.sync, POST: handlers.sync }],
+    ["/api/*semver*/sync", { GET: handlers.sync, POST: handlers.sync }],
     ["/api/storage/upload", { POST: handlers.uploadFile }],
     ["/api/storage/*", { GET: handlers.downloadFile }],
 

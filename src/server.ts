@@ -1,0 +1,382 @@
+/**
+ * The composition root: builds every part of a server, connects them, starts and stops them.
+ *
+ *   1. The data folder is locked and its database opened; isolates start.
+ *   2. The listeners open. Requests wait for 3, because functions must know the URL of the server.
+ *   3. What was deployed is made live again, and requests are served.
+ *   4. What an earlier run left unfinished is tidied up, and due jobs start.
+ *
+ * It stops in the other direction: nothing new begins, what runs has a while to end, the rest is cut off.
+ */
+import { Buffer } from "node:buffer";
+import { resolve } from "node:path";
+import { instanceNameOf, makeAdminKey } from "./auth/admin_key.ts";
+import { Authenticator } from "./auth/authenticate.ts";
+import { anonymous } from "./auth/identity.ts";
+import { startCommitter } from "./committer/client.ts";
+import type { CommitterClient } from "./committer/protocol.ts";
+import type { Config } from "./config.ts";
+import { recordKeys } from "./deploy/deployment.ts";
+import { DeploymentSettings } from "./deploy/deployment_settings.ts";
+import { LiveDeployment } from "./deploy/live_deployment.ts";
+import { systemEnvironment } from "./environment.ts";
+import { FileStorage, hexDigest } from "./file_storage/file_storage.ts";
+import { FileStore } from "./file_storage/file_store.ts";
+import type { HostServices } from "./functions/host_services.ts";
+import { RequestIds } from "./functions/request_id.ts";
+import { createFunctions } from "./functions/runner.ts";
+import { functionApi } from "./http/function_api.ts";
+import { HttpActions } from "./http/http_actions.ts";
+import { lazyApi } from "./http/lazy_api.ts";
+import { listen, type Listener } from "./http/listener.ts";
+import { logApi } from "./http/log_api.ts";
+import { BodyReader } from "./http/request_body.ts";
+import { apiAndApp, appOnly, type RequestHandler } from "./http/request_handler.ts";
+import { RouteTable } from "./http/routes.ts";
+import { serviceApi } from "./http/service_api.ts";
+import { storageApi } from "./http/storage_api.ts";
+import { syncApi } from "./http/sync_api.ts";
+import type { Isolates } from "./isolate/isolates.ts";
+import { startIsolates } from "./isolate/start_isolates.ts";
+import { log } from "./logger.ts";
+import { LogStore } from "./logs/log_store.ts";
+import { loadAdminKey, saveAdminKey } from "./persistence/admin_key_file.ts";
+import { databasePath } from "./persistence/data_folder.ts";
+import type { SnapshotReader } from "./persistence/persistence.ts";
+import { ServerTransactions } from "./persistence/server_transactions.ts";
+import { openSnapshotReader } from "./persistence/snapshot_reader.ts";
+import { ScheduledFunctions } from "./scheduler/scheduled_functions.ts";
+import type { VerifyCredential } from "./sync/socket_identity.ts";
+import { SyncServer } from "./sync/sync_server.ts";
+
+export interface ServerOptions {
+  /** Created if there is none. */
+  readonly dataFolder: string;
+  readonly hostname: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Of a second listener for HTTP actions alone. */
+  readonly sitePort?: number;
+  readonly config: Config;
+  /** Hide log lines and the details of errors from everybody but admins. */
+  readonly redact: boolean;
+  /** What `/version` answers. */
+  readonly version: string;
+  /** In place of the one that was made with the data folder. */
+  readonly adminKey?: string;
+  /** Origins under which clients reach the API and the app, if those are not ours: behind a proxy. */
+  readonly cloudOrigin?: string;
+  readonly siteOrigin?: string;
+}
+
+export interface RunningServer {
+  /** Origin of the API and of the app. */
+  readonly url: string;
+  /** Origin of the app's HTTP actions: of the second listener, if there is one. */
+  readonly siteUrl: string;
+  readonly adminKey: string;
+  /** Resolves when the server can no longer keep its promises. Then it must be closed and its process ended. */
+  readonly failed: Promise<Error>;
+  close(): Promise<void>;
+}
+
+/** What everything else is built on; open until the stack it was opened on is disposed. */
+interface Foundation {
+  readonly options: ServerOptions;
+  /** Absolute. */
+  readonly dataFolder: string;
+  readonly committer: CommitterClient;
+  /** Of this thread. */
+  readonly reader: SnapshotReader;
+  readonly isolates: Isolates;
+  readonly adminKey: string;
+  readonly fileStorageSecret: string;
+  readonly main: GatedListener;
+  readonly site: GatedListener | undefined;
+}
+
+/** A listener whose requests wait until it is given their handler. */
+interface GatedListener extends Listener {
+  open(handler: RequestHandler): void;
+}
+
+const environment = systemEnvironment;
+const defaultInstanceName = "hull";
+
+/** @throws Error that names cause and remedy when the data folder or a port cannot be used. */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  await using resources = new AsyncDisposableStack();
+  const foundation = await openFoundation(options, resources);
+  const parts = assemble(foundation);
+  const { main, site, committer, adminKey } = foundation;
+
+  parts.settings.load(foundation.reader);
+  parts.live.load(foundation.reader);
+  const app = httpActions(foundation, parts);
+  main.open(apiAndApp(apiRoutes(foundation, parts), app, parts.requestServices));
+  site?.open(appOnly(app));
+  inBackground("run scheduled functions", parts.scheduler.start());
+  inBackground("tidy up stored files", parts.files.recover());
+  inBackground("tidy up after earlier pushes", parts.push());
+
+  const held = resources.move();
+  return {
+    url: main.url,
+    siteUrl: site?.url ?? main.url,
+    adminKey,
+    failed: new Promise((resolve) => committer.onFatal(resolve)),
+    close: once(() => stop(foundation, parts, held)),
+  };
+}
+
+/** Steps 1 and 2. */
+async function openFoundation(
+  options: ServerOptions,
+  resources: AsyncDisposableStack,
+): Promise<Foundation> {
+  const { config, hostname, port, sitePort } = options;
+  const dataFolder = resolve(options.dataFolder);
+  const committer = await startCommitter(dataFolder);
+  resources.defer(() => committer.close());
+  const database = databasePath(dataFolder);
+  const reader = openSnapshotReader(database);
+  resources.defer(() => reader.close());
+  const starting = startIsolates({ config, environment, databasePath: database, dataFolder });
+  // Whether they started is learnt below; here only those that did have to be ended.
+  resources.defer(() => starting.then((isolates) => isolates.close(), () => {}));
+  const adminKey = chooseAdminKey(dataFolder, options.adminKey);
+  const fileStorageSecret = await loadFileStorageSecret(reader, committer);
+  const main = gatedListener(hostname, port, resources);
+  const site = sitePort === undefined ? undefined : gatedListener(hostname, sitePort, resources);
+  return {
+    options,
+    dataFolder,
+    committer,
+    reader,
+    isolates: await starting,
+    adminKey,
+    fileStorageSecret,
+    main,
+    site,
+  };
+}
+
+type Parts = ReturnType<typeof assemble>;
+
+/** Everything between the database and the listeners. */
+function assemble(foundation: Foundation) {
+  const { options, dataFolder, committer, reader, isolates, main, site } = foundation;
+  const { fileStorageSecret, adminKey } = foundation;
+  const { config, redact } = options;
+  const requestIds = new RequestIds(environment);
+  const transactions = new ServerTransactions({ committer, reader, environment, config });
+  const logs = new LogStore(environment);
+  const authenticator = new Authenticator(adminKey);
+  const bodies = new BodyReader(config, environment);
+
+  const functions = createFunctions({
+    environment,
+    config,
+    isolates,
+    committer,
+    sessions: reader,
+    // Actions, which need these, run when all of them are there.
+    services: hostServices(() => scheduler, () => files),
+    logs,
+  });
+  const live: LiveDeployment = new LiveDeployment({
+    dataFolder,
+    fileStorageSecret,
+    builtInVariables: () => settings.builtInVariables,
+    use: (record, manifest) => functions.setDeployment(record, manifest),
+  });
+  const settings: DeploymentSettings = new DeploymentSettings(live, committer, {
+    cloud: options.cloudOrigin ?? main.url,
+    site: options.siteOrigin ?? site?.url ?? options.cloudOrigin ?? main.url,
+  });
+  const files: FileStorage = new FileStorage({
+    store: new FileStore(dataFolder, environment),
+    transactions,
+    committer,
+    environment,
+    secret: fileStorageSecret,
+    origin: () => settings.urls.cloud,
+  });
+  const scheduler: ScheduledFunctions = new ScheduledFunctions({
+    transactions,
+    committer,
+    functions,
+    modules: functions.modules,
+    environment,
+    requestIds,
+  });
+  const sockets = new SyncServer({
+    functions,
+    verify: verifyCredential(authenticator),
+    environment,
+    config,
+    redact,
+  });
+  const push = once(async () => {
+    const { PushService } = await import("./deploy/push.ts");
+    const parts = { isolates, committer, reader, live, environment, config, dataFolder };
+    const service = new PushService(parts);
+    await service.recover();
+    return service;
+  });
+  const instanceName = instanceNameOf(adminKey) ?? defaultInstanceName;
+  const requestServices = { authenticator, bodies, config, requestIds, instanceName };
+  return { functions, live, settings, files, scheduler, sockets, push, logs, requestServices };
+}
+
+/** The API, of which the code that administrators need is loaded when they call. */
+function apiRoutes({ options, fileStorageSecret }: Foundation, parts: Parts): RouteTable {
+  const loadAdminApi = once(async () =>
+    (await import("./http/admin_api.ts")).adminApi(parts.settings)
+  );
+  const loadDeployApi = once(async () =>
+    (await import("./http/deploy_api.ts")).deployApi(await parts.push())
+  );
+  return new RouteTable({
+    ...functionApi(parts.functions, options),
+    ...syncApi(parts.sockets),
+    ...storageApi(parts.files, { secret: fileStorageSecret, environment }),
+    ...logApi(parts.logs, environment),
+    ...serviceApi(options.version),
+    ...lazyApi([
+      "checkAdminKey",
+      "canonicalUrls",
+      "updateCanonicalUrl",
+      "updateEnvironmentVariables",
+      "listEnvironmentVariables",
+    ], loadAdminApi),
+    ...lazyApi([
+      "configHashes",
+      "startPush",
+      "evaluatePush",
+      "evaluateSchema",
+      "waitForSchema",
+      "finishPush",
+      "reportPushCompleted",
+    ], loadDeployApi),
+  });
+}
+
+function httpActions({ options }: Foundation, { functions, requestServices }: Parts): HttpActions {
+  return new HttpActions(functions, { ...requestServices, redact: options.redact });
+}
+
+/** Ends what runs, within the time that the operator gives it. */
+async function stop(
+  { main, site, options }: Foundation,
+  { scheduler, sockets, push }: Parts,
+  resources: AsyncDisposableStack,
+): Promise<void> {
+  const ended = Promise.all([main.drain(), site?.drain(), scheduler.close()]);
+  (await push()).close();
+  sockets.close();
+  const { promise: timeIsUp, resolve } = Promise.withResolvers<void>();
+  const cancelTimer = environment.setTimer(options.config.shutdownTimeoutS * 1000, resolve);
+  await Promise.race([ended, timeIsUp]);
+  cancelTimer();
+  await resources.disposeAsync();
+}
+
+function gatedListener(
+  hostname: string,
+  port: number,
+  resources: AsyncDisposableStack,
+): GatedListener {
+  const opened = Promise.withResolvers<RequestHandler>();
+  let handler: RequestHandler = async (request, info) => (await opened.promise)(request, info);
+  const listener = listen(hostname, port, (request, info) => handler(request, info));
+  resources.defer(() => listener.abort());
+  return {
+    ...listener,
+    open(newHandler) {
+      handler = newHandler;
+      opened.resolve(newHandler);
+    },
+  };
+}
+
+function chooseAdminKey(dataFolder: string, given: string | undefined): string {
+  if (given === undefined) {
+    const make = () => makeAdminKey(defaultInstanceName, environment.randomBytes(32));
+    return loadAdminKey(dataFolder, make);
+  }
+  saveAdminKey(dataFolder, given);
+  return given;
+}
+
+/** Made once, with the database, so that URLs of files stay what they are. */
+async function loadFileStorageSecret(
+  reader: SnapshotReader,
+  committer: CommitterClient,
+): Promise<string> {
+  const stored = reader.getRecord(recordKeys.instance);
+  if (stored !== undefined) return (JSON.parse(stored) as InstanceRecord).fileStorageSecret;
+  const fileStorageSecret = Buffer.from(environment.randomBytes(32)).toString("hex");
+  const json = JSON.stringify({ fileStorageSecret } satisfies InstanceRecord);
+  await committer.changeCatalog({ records: [{ key: recordKeys.instance, json }] });
+  return fileStorageSecret;
+}
+
+/** The record that belongs to the database as a whole. */
+interface InstanceRecord {
+  /** See src/database/storage_urls.ts. */
+  readonly fileStorageSecret: string;
+}
+
+function verifyCredential(authenticator: Authenticator): VerifyCredential {
+  return (credential) => {
+    switch (credential.tokenType) {
+      case "None":
+        return anonymous;
+      case "User":
+        return authenticator.user(credential.value);
+      case "Admin":
+        authenticator.admin(credential.value);
+        return { kind: "admin", impersonating: credential.impersonating };
+    }
+  };
+}
+
+function hostServices(
+  scheduler: () => ScheduledFunctions,
+  files: () => FileStorage,
+): HostServices {
+  return {
+    schedule: (job, caller) => scheduler().schedule(job, caller),
+    cancelJob: (id) => scheduler().cancel(id),
+    storeFile: ({ bytes, ...description }) => files().add([bytes], description),
+    async getFile(storageId) {
+      const file = files().findByStorageId(storageId);
+      if (file === null) return null;
+      return { bytes: await files().read(file), contentType: file.contentType };
+    },
+    deleteFile: (storageId) => files().delete(storageId),
+    getFileUrl: async (storageId) => files().url(storageId),
+    async getFileMetadata(storageId) {
+      const file = files().findByStorageId(storageId);
+      if (file === null) return null;
+      const { key, sha256, size, contentType } = file;
+      return JSON.stringify({ storageId: key, sha256: hexDigest(sha256), size, contentType });
+    },
+    generateUploadUrl: async () => files().uploadUrl(),
+  };
+}
+
+function inBackground(task: string, work: Promise<unknown>): void {
+  work.catch((error) => log("error", `The server could not ${task}`, { error }));
+}
+
+/** Makes its value once; after a failure the next caller tries again. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () =>
+    made ??= make().catch((error) => {
+      made = undefined;
+      throw error;
+    });
+}
