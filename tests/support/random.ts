@@ -9,9 +9,10 @@ export interface SeededRandom {
   pick<T>(items: readonly T[]): T;
 }
 
-/** The mulberry32 generator, seeded from the environment or the clock. */
-export function seededRandom(): SeededRandom {
-  const seed = Number(Deno.env.get("HULL_TEST_SEED") ?? Date.now() % 2 ** 31);
+/** The mulberry32 generator; unless a seed is given, seeded from the environment or the clock. */
+export function seededRandom(
+  seed = Number(Deno.env.get("HULL_TEST_SEED") ?? Date.now() % 2 ** 31),
+): SeededRandom {
   let state = seed;
   const next = () => {
     state = (state + 0x6d2b79f5) | 0;
