@@ -2,6 +2,7 @@
  * Isolates and a committer in memory, for tests of what lies above them. Documents are texts under keys of
  * one index; functions are closures of the test that read and write them.
  */
+import { setImmediate } from "node:timers";
 import type {
   AppliedCommit,
   CommitOutcome,
@@ -127,7 +128,7 @@ export class FakeBackend implements Isolates, CommitterClient {
   commit(request: CommitRequest): Promise<CommitOutcome> {
     this.commits++;
     // Decided and applied in a later turn, as by another thread.
-    return new Promise((resolve) => setTimeout(() => resolve(this.#decide(request)), 0));
+    return new Promise((resolve) => setImmediate(() => resolve(this.#decide(request))));
   }
 
   /** A commit from elsewhere. */
@@ -187,7 +188,7 @@ export class FakeBackend implements Isolates, CommitterClient {
     this.#applied = timestamp;
     for (const listener of this.#listeners) listener([commit]);
     // The disk follows in a turn of its own.
-    if (!this.isDiskStuck) setTimeout(() => this.isDiskStuck || this.syncDisk(), 0);
+    if (!this.isDiskStuck) setImmediate(() => this.isDiskStuck || this.syncDisk());
     return timestamp;
   }
 

@@ -1,4 +1,5 @@
 /** Virtual time and repeatable randomness for tests. */
+import { setImmediate } from "node:timers";
 import type { Environment } from "../../src/environment.ts";
 
 interface Timer {
@@ -55,5 +56,5 @@ export class FakeEnvironment implements Environment {
 
 /** Returns when everything has happened that needs neither time nor input. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
