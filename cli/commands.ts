@@ -1,0 +1,128 @@
+/** The commands of the program, in one table. A command's own code is loaded when it is called. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { ApiClient } from "./api_client.ts";
+
+/** Options of the commands that start a server. */
+export interface ServeOptions {
+  readonly port: number;
+  readonly sitePort?: number;
+  readonly host: string;
+  readonly data: string;
+}
+
+interface ServerOptions {
+  readonly url: string;
+  readonly adminKey: string;
+}
+
+interface CommandDefinition<Options> {
+  /** Name and arguments: `run <function> [args]`. */
+  readonly usage: string;
+  readonly description: string;
+  readonly options: readonly Option[];
+  /** Resolves with the exit status. */
+  readonly run: (options: Options, ...args: string[]) => Promise<number>;
+}
+
+const app = () => new Option("--app <dir>", "folder of the app, with convex/ in it").default(".");
+const data = () => new Option("--data <dir>", "folder of the database and files").default(".hull");
+const listening = () => [
+  new Option("--port <number>", "port to listen on; 0 takes a free one").argParser(parsePort)
+    .default(3210),
+  new Option("--site-port <number>", "second port, for HTTP actions alone").argParser(parsePort),
+  new Option("--host <address>", "address to listen on").default("127.0.0.1"),
+  data(),
+];
+const server = () => [
+  new Option("--url <url>", "address of the server").env("CONVEX_SELF_HOSTED_URL")
+    .makeOptionMandatory(),
+  new Option("--admin-key <key>", "its admin key").env("CONVEX_SELF_HOSTED_ADMIN_KEY")
+    .makeOptionMandatory(),
+];
+const clientOf = ({ url, adminKey }: ServerOptions) => new ApiClient(url, adminKey);
+
+const commands = [
+  define<ServeOptions & { readonly app: string; readonly once?: boolean }>({
+    usage: "dev",
+    description: "serve an app, push it whenever a file changes, show logs and full errors",
+    options: [
+      app(),
+      ...listening(),
+      new Option("--once", "push once, then stop; the exit status says whether it worked"),
+    ],
+    run: async (options) => (await import("./dev.ts")).dev(options),
+  }),
+  define<ServeOptions>({
+    usage: "serve",
+    description: "serve what was deployed; clients see neither logs nor details of errors",
+    options: listening(),
+    run: async (options) => (await import("./serve.ts")).serve(options),
+  }),
+  define<ServerOptions & { readonly app: string }>({
+    usage: "deploy",
+    description: "push an app to a server once",
+    options: [app(), ...server()],
+    run: async (options) => (await import("./deploy.ts")).deploy(options.app, clientOf(options)),
+  }),
+  define<ServerOptions>({
+    usage: "run <function> [args]",
+    description: "call a function, internal ones included; args is a JSON object",
+    options: server(),
+    run: async (options, path, args) =>
+      (await import("./run.ts")).run(clientOf(options), path!, args ?? "{}"),
+  }),
+  define<ServerOptions>({
+    usage: "env <action> [name] [value]",
+    description: "set, get, list or remove environment variables that functions read",
+    options: server(),
+    run: async (options, ...args) => (await import("./env.ts")).env(clientOf(options), args),
+  }),
+  define<{ readonly data: string }>({
+    usage: "admin-key",
+    description: "print the admin key of a server on this machine",
+    options: [data()],
+    run: async (options) => (await import("./admin_key.ts")).adminKey(options.data),
+  }),
+];
+
+/** Runs what the command line asks for and resolves with the exit status. */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  // Started by the server itself, and often: nothing else is loaded.
+  if (args[0] === "executor") {
+    return await (await import("../runtime/executor.ts")).runExecutor(args.slice(1));
+  }
+  const program = new Command("hull").description("A reactive backend in one program.");
+  let status = 0;
+  for (const definition of commands) {
+    const command = program.command(definition.usage).description(definition.description);
+    for (const option of definition.options) command.addOption(option);
+    command.action(async () => {
+      status = await definition.run(command.opts(), ...command.args);
+    });
+  }
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return status;
+  } catch (error) {
+    console.error(describe(error));
+    return 1;
+  }
+}
+
+function define<Options>(definition: CommandDefinition<Options>): CommandDefinition<unknown> {
+  return definition as CommandDefinition<unknown>;
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new InvalidArgumentError("Give a number from 0 to 65535.");
+}
+
+/** Errors that say what to do are shown as they are; for others the stack tells where Hull is at fault. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const isFault = /^(?:Type|Reference|Syntax|Assertion)Error$/.test(error.name) ||
+    error.message.startsWith("Invariant broken");
+  return isFault ? `A mistake in Hull itself:\n${error.stack}` : error.message;
+}

@@ -1,0 +1,99 @@
+/** Pushes an app to a server over the deploy API, in the steps of the official CLI (deploy-protocol 3.1). */
+import type { AppFolder } from "../src/deploy/app_folder.ts";
+import type { AppBundle } from "../src/deploy/bundle.ts";
+import { type BundledModule, hashModule } from "../src/deploy/bundled_module.ts";
+import { type DeclaredVariable, generateCode } from "../src/deploy/codegen.ts";
+import { type ApiClient, ApiError } from "./api_client.ts";
+
+interface ConfigHashes {
+  readonly moduleHashes: readonly {
+    readonly path: string;
+    readonly hash: string;
+    readonly environment: string;
+  }[];
+}
+
+interface StartedPush {
+  readonly analysis: {
+    readonly "": { readonly definition: { readonly envVars: readonly DeclaredVariable[] } };
+  };
+  readonly schemaChange: unknown;
+}
+
+type SchemaStatus =
+  | { readonly type: "inProgress" | "raceDetected" | "complete" }
+  | { readonly type: "failed"; readonly error: string };
+
+/** How long the server may take to answer a question about the schema before it is asked again. */
+const schemaPollMs = 10_000;
+
+/**
+ * Makes `bundle` what the server runs; on return it does. Types that depend on the server's analysis are
+ * written on the way.
+ * @throws ApiError when the server refuses; then nothing has changed there.
+ */
+export async function pushBundle(
+  client: ApiClient,
+  app: AppFolder,
+  bundle: AppBundle,
+): Promise<void> {
+  const hashes = await client.post("/api/get_config_hashes", {
+    version: app.convexPackage.version,
+  }) as ConfigHashes;
+  const request = startPushRequest(app, bundle, hashes);
+  const started = await client.postCompressed("/api/deploy2/start_push", request) as StartedPush;
+  await generateCode(app, started.analysis[""].definition.envVars);
+  await waitForSchema(client, started);
+  await client.postCompressed("/api/deploy2/finish_push", {
+    startPush: started,
+    dryRun: false,
+    message: null,
+  });
+}
+
+function startPushRequest(app: AppFolder, bundle: AppBundle, { moduleHashes }: ConfigHashes) {
+  const onServer = new Map(moduleHashes.map((module) => [module.path, module]));
+  const isUnchanged = (module: BundledModule) => {
+    const known = onServer.get(module.path);
+    return known?.environment === module.environment && known.hash === hashModule(module);
+  };
+  return {
+    dryRun: false,
+    functions: app.functions,
+    appDefinition: {
+      definition: bundle.definition,
+      dependencies: [],
+      schema: bundle.schema,
+      changedModules: bundle.modules.filter((module) => !isUnchanged(module)),
+      unchangedModuleHashes: bundle.modules.filter(isUnchanged).map((module) => ({
+        path: module.path,
+        environment: module.environment,
+        sha256: hashModule(module),
+      })),
+      udfServerVersion: app.convexPackage.version,
+    },
+    componentDefinitions: [],
+    nodeDependencies: [],
+    ...app.nodeVersion !== null && { nodeVersion: app.nodeVersion },
+  };
+}
+
+async function waitForSchema(client: ApiClient, { schemaChange }: StartedPush): Promise<void> {
+  for (;;) {
+    const status = await client.post("/api/deploy2/wait_for_schema", {
+      schemaChange,
+      timeoutMs: schemaPollMs,
+      dryRun: false,
+    }) as SchemaStatus;
+    switch (status.type) {
+      case "complete":
+        return;
+      case "failed":
+        throw new ApiError(400, "SchemaFailed", `Schema validation failed.\n${status.error}`);
+      case "raceDetected":
+        throw new ApiError(409, "RaceDetected", "Schema was overwritten by another push.");
+      case "inProgress":
+        continue;
+    }
+  }
+}

@@ -1,0 +1,4 @@
+/** The program: hands its arguments to the command line. */
+import { runCommandLine } from "./cli/commands.ts";
+
+Deno.exit(await runCommandLine(Deno.args));
