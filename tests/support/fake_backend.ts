@@ -136,6 +136,12 @@ export class FakeBackend implements Isolates, CommitterClient {
     return this.#apply(Object.entries(entries).map(([key, json]) => documentWrite(key, json)));
   }
 
+  /** What a document was at some time. */
+  valueAt(key: string, timestamp: Timestamp): string {
+    const revisions = this.#revisions.get(key) ?? [];
+    return revisions.findLast((revision) => revision.timestamp <= timestamp)?.json ?? "null";
+  }
+
   durable(timestamp: Timestamp): Promise<void> {
     if (timestamp <= this.#durable) return Promise.resolve();
     return new Promise((resolve) => this.#waitingForDisk.push({ timestamp, resolve }));
