@@ -5,8 +5,7 @@
  */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
-import type { FunctionFailure } from "../errors.ts";
-import { log } from "../logger.ts";
+import { answerOperation } from "./action_operations.ts";
 import type { Death, IsolateListener } from "./isolate.ts";
 import type { ActionHost, CallResult } from "./isolates.ts";
 import {
@@ -205,17 +204,9 @@ export class ActionPool {
   ): Promise<void> {
     if (running.operations >= operationsMax) return slot.isolate.terminate();
     running.operations++;
-    const { callId, operationId, operation, fields } = message;
-    const answer = await running.task.host.operation(operation, fields, body).catch(internalError);
+    const [answer, answerBody] = await answerOperation(running.task.host, message, body);
     running.operations--;
-    if (slot.running !== running) return;
-    if ("failure" in answer) {
-      const { failure } = answer;
-      slot.isolate.send({ type: "operationResult", callId, operationId, failure });
-    } else {
-      const fields = answer.fields ?? {};
-      slot.isolate.send({ type: "operationResult", callId, operationId, fields }, answer.body);
-    }
+    if (slot.running === running) slot.isolate.send(answer, answerBody);
   }
 
   #died(slot: Slot, { reason }: Death): void {
@@ -258,12 +249,4 @@ export class ActionPool {
       slot.isolate.terminate();
     }
   }
-}
-
-/** Operations report what the function did wrong as a failure; what they throw is the server's own (function-abi 1.3). */
-function internalError(error: unknown): { failure: FunctionFailure } {
-  log("error", "An operation of an action failed", { error });
-  return {
-    failure: { message: "Your request couldn't be completed. Try again later.", frames: [] },
-  };
 }

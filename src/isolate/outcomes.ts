@@ -27,7 +27,7 @@ export function deathMessage(
     case "databaseTimeout":
       return "Your request timed out performing too many system operations.";
     case "heap":
-      return `JavaScript execution ran out of memory (maximum memory usage: ${config.isolateHeapMiB} MB)`;
+      return memoryMessage(config.isolateHeapMiB);
     case "exit":
     case "terminated":
       return null;
@@ -36,6 +36,10 @@ export function deathMessage(
 
 export function timeoutMessage(seconds: number): string {
   return `Function execution timed out (maximum duration: ${seconds}s)`;
+}
+
+export function memoryMessage(heapMiB: number): string {
+  return `JavaScript execution ran out of memory (maximum memory usage: ${heapMiB} MB)`;
 }
 
 /** An action's process or isolate vanished under it; it may have had effects, so it is not run again. */

@@ -1,0 +1,79 @@
+/**
+ * The program that runs "use node" modules: bundled by src/isolate/node_program.ts and run by Node.js, never by
+ * Deno. One process serves one deployment: its environment variables are the process's own, its modules are
+ * imported once and stay, and many actions run at the same time (function-abi 20).
+ *
+ * It speaks the frames of an isolate, in on standard input, out on the descriptor named by its argument, which nothing
+ * else writes to. It ends when its input does.
+ */
+import { readFileSync, writeSync } from "node:fs";
+import process from "node:process";
+import { decodeFrame, encodeFrame, FrameDecoder, joinFrames } from "../../src/isolate/frames.ts";
+import type { FromIsolate, ToIsolate } from "../../src/isolate/protocol.ts";
+import { Action } from "./action.ts";
+import { analyzeModule } from "./analysis.ts";
+import { installConsole } from "./console.ts";
+import { installSyscalls } from "./syscalls.ts";
+import { UserModules } from "./user_modules.ts";
+
+const outputDescriptor = Number(process.argv[2]);
+const actions = new Map<number, Action>();
+const modules = new UserModules((path) => readFileSync(path, "utf8"));
+let outgoing: Uint8Array[] = [];
+
+function send(message: FromIsolate, body?: Uint8Array | string): void {
+  outgoing.push(encodeFrame(0, message, body));
+  if (outgoing.length === 1) queueMicrotask(flush);
+}
+
+function flush(): void {
+  const bytes = joinFrames(outgoing);
+  outgoing = [];
+  for (let written = 0; written < bytes.byteLength;) {
+    written += writeSync(outputDescriptor, bytes, written);
+  }
+}
+
+function receive(message: ToIsolate, body: Uint8Array): void {
+  switch (message.type) {
+    case "load":
+      return modules.load(message.deployment);
+    case "call": {
+      const { callId, call } = message;
+      const action = new Action(callId, call, send);
+      actions.set(callId, action);
+      action.run(modules, body).finally(() => actions.delete(callId));
+      return;
+    }
+    case "operationResult":
+      return actions.get(message.callId)?.answer(message, body);
+    case "analyze": {
+      const { callId, deployment } = message;
+      modules.load(deployment);
+      analyzeModule(modules, deployment.modules[0]!.path)
+        .then((result) => send({ type: "analyzed", callId, result }));
+      return;
+    }
+    case "unload":
+    case "revoke":
+    case "aborted":
+      throw new Error(`A Node process is never told to ${message.type}`);
+  }
+}
+
+modules.installStackTraces();
+installConsole();
+installSyscalls();
+// One action's forgotten promise must not end the others.
+process.on("unhandledRejection", (reason) => console.error("Unhandled rejection:", reason));
+process.on("uncaughtException", (error) => console.error("Uncaught exception:", error));
+
+const decoder = new FrameDecoder();
+process.stdin.on("data", (chunk: Uint8Array) => {
+  for (const frame of decoder.push(chunk)) {
+    const { header, body } = decodeFrame(frame);
+    receive(header as ToIsolate, body);
+  }
+});
+process.stdin.on("end", () => process.exit(0));
+send({ type: "ready" });

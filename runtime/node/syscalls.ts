@@ -1,0 +1,166 @@
+/** The host object of the function library, as far as Node actions have one (function-abi 3, 20). */
+import { Buffer } from "node:buffer";
+import type { HostOperation } from "../../src/isolate/protocol.ts";
+import { functionHandle, parseAddress } from "../function_address.ts";
+import { type Action, currentAction, unfinishedAction } from "./action.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+type Syscall = (action: Action, args: Fields) => Promise<string>;
+
+/** What calls are called in warnings, and how they reach the server. */
+const functionCalls: Readonly<Record<string, readonly [name: string, HostOperation]>> = {
+  "1.0/actions/query": ["query", "runQuery"],
+  "1.0/actions/mutation": ["mutation", "runMutation"],
+  "1.0/actions/action": ["action", "runAction"],
+  "1.0/actions/schedule": ["schedule", "schedule"],
+  "actions/schedule": ["schedule", "schedule"],
+};
+const simpleCalls: Readonly<Record<string, readonly [name: string, HostOperation]>> = {
+  "1.0/actions/cancel_job": ["cancel_job", "cancelJob"],
+  "1.0/storageGetUrl": ["storageGetUrl", "storageGetUrl"],
+  "1.0/storageGetMetadata": ["storageGetMetadata", "storageGetMetadata"],
+  "1.0/storageDelete": ["storageDelete", "storageDelete"],
+  "1.0/storageGenerateUploadUrl": ["storageGenerateUploadUrl", "storageGenerateUploadUrl"],
+};
+
+/** Answered without the server. */
+const localCalls: Readonly<Record<string, (action: Action, args: Fields) => unknown>> = {
+  "1.0/getUserIdentity": ({ call }) => call.identity,
+  "1.0/createFunctionHandle": (_action, args) => functionHandle(parseAddress(args)),
+  "1.0/getFunctionMetadata": ({ call }) => ({
+    name: `${call.module.replace(/\.js$/, "")}:${call.export}`,
+    componentPath: "",
+  }),
+  "1.0/getDeploymentMetadata": () => ({ name: "hull", region: null, class: "s16" }),
+  "1.0/getRequestMetadata": ({ call }) => ({
+    ip: null,
+    userAgent: null,
+    requestId: call.requestId,
+    scheduledFunctionId: call.scheduledFunctionId ?? null,
+    authToken: null,
+  }),
+  "1.0/auditLog": () => null,
+};
+/** The library sends no request id with these. */
+const anonymousCalls = new Set([
+  "1.0/createFunctionHandle",
+  "1.0/getFunctionMetadata",
+  "1.0/getDeploymentMetadata",
+  "1.0/getRequestMetadata",
+  "1.0/auditLog",
+]);
+
+const databaseCalls = new Set([
+  ...["queryStream", "queryCleanup", "db/normalizeId", "get", "count", "queryStreamNext"],
+  ...["queryPage", "insert", "shallowMerge", "replace", "remove"],
+].map((name) => `1.0/${name}`));
+
+export function installSyscalls(): void {
+  const Convex = { syscall, asyncSyscall, jsSyscall };
+  Object.defineProperty(globalThis, "Convex", { value: Convex });
+}
+
+function syscall(name: string, _args: string): never {
+  throw refusal(name);
+}
+
+async function asyncSyscall(name: string, json: string): Promise<string> {
+  const perform = find(name);
+  const args = JSON.parse(json) as Fields;
+  return await perform(mustGetAction(name, args), args);
+}
+
+async function jsSyscall(name: string, args: Fields): Promise<unknown> {
+  switch (name) {
+    case "storage/storeBlob":
+      return await storeBlob(mustGetAction(name, args), args);
+    case "storage/getBlob":
+      return await getBlob(mustGetAction(name, args), args);
+    default:
+      throw refusal(name);
+  }
+}
+
+function find(name: string): Syscall {
+  const functionCall = functionCalls[name];
+  if (functionCall !== undefined) {
+    return async (action, args) => {
+      const { args: functionArgs, requestId: _, version: __, ...fields } = args;
+      return text(await action.perform(...functionCall, fields, JSON.stringify(functionArgs)));
+    };
+  }
+  const simpleCall = simpleCalls[name];
+  if (simpleCall !== undefined) {
+    return async (action, { requestId: _, version: __, ...fields }) =>
+      text(await action.perform(...simpleCall, fields));
+  }
+  const localCall = localCalls[name];
+  if (localCall !== undefined) {
+    return (action, args) => Promise.resolve(JSON.stringify(localCall(action, args)));
+  }
+  throw refusal(name);
+}
+
+/** Whose request this is (function-abi 20). */
+function mustGetAction(name: string, { requestId }: Fields): Action {
+  const current = currentAction();
+  if (current?.importing !== false) throw new Error("Cannot invoke syscall during module imports");
+  if (anonymousCalls.has(name)) return current;
+  if (typeof requestId !== "string") {
+    throw new Error(
+      "Invalid syscall. The Convex syscalls are for internal Convex use and should not be called directly.",
+    );
+  }
+  const action = unfinishedAction(requestId);
+  if (action === undefined) {
+    throw new Error(
+      "Leftover state detected. This typically happens if there are dangling promises from a previous request. Did you forget to await your promises?",
+    );
+  }
+  return action;
+}
+
+function refusal(name: string): Error {
+  if (databaseCalls.has(name)) {
+    return new Error(
+      "The Convex database object is being used outside of a Convex query or mutation. Did" +
+        "you mean to use `ctx.query` or `ctx.mutation` to access the database?",
+    );
+  }
+  if (name === "1.0/schedule") {
+    return new Error(
+      "The mutation scheduler is being used outside of a Convex mutation. Did" +
+        "you mean to use `ctx.mutation` to access the database?",
+    );
+  }
+  return new Error(`Unknown operation ${name}`);
+}
+
+async function storeBlob(action: Action, { blob, options }: Fields): Promise<string> {
+  if (!(blob instanceof Blob)) {
+    throw new Error(
+      "store() expects a Blob. If you are trying to store a Request, `await request.blob()` will give you the correct input.",
+    );
+  }
+  const { sha256 } = (options ?? {}) as { sha256?: string };
+  const fields = {
+    ...(blob.type === "" ? {} : { contentType: blob.type }),
+    ...(sha256 === undefined ? {} : { sha256 }),
+  };
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  return JSON.parse(text(await action.perform("storageStore", "storageStore", fields, bytes)));
+}
+
+async function getBlob(action: Action, { storageId }: Fields): Promise<Blob | null> {
+  if (typeof storageId !== "string") {
+    throw new Error(`storage.get requires a string storageId but received ${storageId}`);
+  }
+  const { body, fields } = await action.perform("storageGet", "storageGet", { storageId });
+  if (fields.found !== true) return null;
+  const type = typeof fields.contentType === "string" ? fields.contentType : "";
+  return new Blob([body as Uint8Array<ArrayBuffer>], { type });
+}
+
+function text({ body }: { body: Uint8Array }): string {
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8");
+}

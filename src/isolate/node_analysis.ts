@@ -1,0 +1,61 @@
+/** Evaluates the Node modules of a push one after the other, in a process that ends afterwards. */
+import type { Config } from "../config.ts";
+import type { Environment } from "../environment.ts";
+import { NodeProcess } from "./node_process.ts";
+import { timeoutMessage } from "./outcomes.ts";
+import type { AnalysisResult, DeploymentManifest, ModuleEntry } from "./protocol.ts";
+
+export interface NodeAnalysisOptions {
+  readonly config: Config;
+  readonly environment: Environment;
+  /** See NodeProgram, which has laid out the modules as well. */
+  readonly executorPath: string;
+}
+
+/** Starting Node.js and reading modules, on top of what their evaluation may take, in milliseconds. */
+const startMs = 5000;
+
+export async function analyzeNodeModules(
+  deployment: DeploymentManifest,
+  options: NodeAnalysisOptions,
+): Promise<AnalysisResult> {
+  const { config, executorPath } = options;
+  let answer: (result: AnalysisResult | string) => void = () => {};
+  const process = new NodeProcess(executorPath, deployment, config.nodeMemoryMiB, {
+    message(message) {
+      if (message.type === "analyzed") answer(message.result);
+    },
+    exited: (detail) => answer(`The Node.js process ended: ${detail}`),
+  });
+  const analyze = (module: ModuleEntry, callId: number) =>
+    new Promise<AnalysisResult | string>((resolve) => {
+      const { analysisTimeoutMs } = config;
+      const cancelTimer = options.environment.setTimer(
+        analysisTimeoutMs + startMs,
+        () => resolve(timeoutMessage(analysisTimeoutMs / 1000)),
+      );
+      answer = (result) => {
+        cancelTimer();
+        resolve(result);
+      };
+      process.send({
+        type: "analyze",
+        callId,
+        deployment: { ...deployment, environmentVariables: {}, modules: [module] },
+      });
+    });
+  try {
+    const all: Record<string, (AnalysisResult & { kind: "success" })["modules"][string]> = {};
+    for (const [index, module] of deployment.modules.entries()) {
+      const result = await analyze(module, index + 1);
+      if (typeof result === "string") {
+        return { kind: "failure", module: module.path, message: result };
+      }
+      if (result.kind === "failure") return result;
+      Object.assign(all, result.modules);
+    }
+    return { kind: "success", modules: all };
+  } finally {
+    process.kill();
+  }
+}
