@@ -26,7 +26,7 @@ import type { HostServices } from "./functions/host_services.ts";
 import { RequestIds } from "./functions/request_id.ts";
 import { createFunctions } from "./functions/runner.ts";
 import { functionApi } from "./http/function_api.ts";
-import { HttpActions } from "./http/http_actions.ts";
+import { type Fallback, HttpActions } from "./http/http_actions.ts";
 import { lazyApi } from "./http/lazy_api.ts";
 import { listen, type Listener } from "./http/listener.ts";
 import { logApi } from "./http/log_api.ts";
@@ -67,6 +67,8 @@ export interface ServerOptions {
   /** Origins under which clients reach the API and the app, if those are not ours: behind a proxy. */
   readonly cloudOrigin?: string;
   readonly siteOrigin?: string;
+  /** Answers requests that the app has no route for, such as those for its page during development. */
+  readonly fallback?: Fallback;
 }
 
 export interface RunningServer {
@@ -75,6 +77,7 @@ export interface RunningServer {
   /** Origin of the app's HTTP actions: of the second listener, if there is one. */
   readonly siteUrl: string;
   readonly adminKey: string;
+  readonly logs: LogStore;
   /** Resolves when the server can no longer keep its promises. Then it must be closed and its process ended. */
   readonly failed: Promise<Error>;
   close(): Promise<void>;
@@ -124,6 +127,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     url: main.url,
     siteUrl: site?.url ?? main.url,
     adminKey,
+    logs: parts.logs,
     failed: new Promise((resolve) => committer.onFatal(resolve)),
     close: once(() => stop(foundation, parts, held)),
   };
@@ -263,7 +267,8 @@ function apiRoutes({ options, fileStorageSecret }: Foundation, parts: Parts): Ro
 }
 
 function httpActions({ options }: Foundation, { functions, requestServices }: Parts): HttpActions {
-  return new HttpActions(functions, { ...requestServices, redact: options.redact });
+  const { redact, fallback } = options;
+  return new HttpActions(functions, { ...requestServices, redact, ...fallback && { fallback } });
 }
 
 /** Ends what runs, within the time that the operator gives it. */

@@ -16,15 +16,8 @@ import {
   serverOnlyStub,
   wasmAsModule,
 } from "./bundle_plugins.ts";
+import type { BundledModule } from "./bundled_module.ts";
 import { findEntryPoints } from "./entry_points.ts";
-
-export interface BundledModule {
-  /** Relative to the functions folder, ending in `.js`. */
-  readonly path: string;
-  readonly source: string;
-  readonly sourceMap?: string;
-  readonly environment: "isolate" | "node";
-}
 
 export interface AppBundle {
   /** Modules of functions, their shared chunks, and auth.config.js. */

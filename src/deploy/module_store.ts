@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import type { BundledModule } from "./bundle.ts";
+import { type BundledModule, hashModule } from "./bundled_module.ts";
 import type { PushedModule } from "./deployment.ts";
 import { modulesFolder } from "./live_deployment.ts";
 import { buildModuleFactory } from "./module_factory.ts";
@@ -64,11 +64,6 @@ export class ModuleStore {
     }
     await Deno.rename(unfinished, path);
   }
-}
-
-/** What the CLI compares: SHA-256 of source and source map, one behind the other (deploy-protocol 3.3). */
-export function hashModule(module: BundledModule): string {
-  return createHash("sha256").update(module.source).update(module.sourceMap ?? "").digest("hex");
 }
 
 function withoutPath({ source, sourceMap }: BundledModule) {

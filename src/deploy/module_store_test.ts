@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import type { BundledModule } from "./bundle.ts";
-import { hashModule, ModuleStore } from "./module_store.ts";
+import { type BundledModule, hashModule } from "./bundled_module.ts";
+import { ModuleStore } from "./module_store.ts";
 
 const isolateModule: BundledModule = {
   path: "a.js",

@@ -13,8 +13,8 @@ import { MemoryPersistence } from "../persistence/memory.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
 import { generateId } from "../values/document_id.ts";
 import { documentWrite } from "../../tests/support/document_writes.ts";
+import { hashModule } from "./bundled_module.ts";
 import { LiveDeployment } from "./live_deployment.ts";
-import { hashModule } from "./module_store.ts";
 import { PushService } from "./push.ts";
 
 const nothing: AnalyzedModule = { functions: [], httpRoutes: null, crons: null, exported: null };

@@ -2,7 +2,7 @@
 import { DeveloperError, type ErrorKind, RequestError } from "../errors.ts";
 import { formatBytes } from "../values/limits.ts";
 import { modulesError } from "./analysis.ts";
-import type { BundledModule } from "./bundle.ts";
+import type { BundledModule } from "./bundled_module.ts";
 import type { DeploymentRecord, PushedModule } from "./deployment.ts";
 import { canonicalModulePath, isChunk } from "./module_path.ts";
 import type { ModuleStore } from "./module_store.ts";

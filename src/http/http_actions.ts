@@ -21,7 +21,12 @@ export interface HttpActionsOptions {
   readonly requestIds: RequestIds;
   /** Hide what went wrong from callers (http-api 71). */
   readonly redact: boolean;
+  /** Answers requests that the app has no route for; undefined when it cannot either. */
+  readonly fallback?: Fallback;
 }
+
+/** `target` is the path with its query string. */
+export type Fallback = (request: Request, target: string) => Promise<Response | undefined>;
 
 const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const methodsWithoutBody = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -64,6 +69,8 @@ export class HttpActions implements AppHandler {
     }, { caller: principal, requestId, origin: "HttpEndpoint" });
     if (result.ok) return actionResponse(result.response, result.body);
     if ("failure" in result) return failureResponse(result, requestId, this.#options.redact);
+    const page = await this.#options.fallback?.(request, target);
+    if (page !== undefined) return page;
     return method === "GET" && target === "/"
       ? plainText(greeting)
       : plainText(result.notFound, 404);

@@ -1,0 +1,66 @@
+/** Starts a server for `dev` and `serve`, says where it listens, and ends it when it is told to. */
+import { readConfig } from "../src/config.ts";
+import { type RunningServer, startServer } from "../src/server.ts";
+import metadata from "../deno.json" with { type: "json" };
+import type { ServeOptions } from "./commands.ts";
+
+export interface ServerMode {
+  /** Hide logs and details of errors from clients. */
+  readonly redact: boolean;
+  /** See `ServerOptions` of src/server.ts. */
+  readonly fallback?: (request: Request, target: string) => Promise<Response | undefined>;
+}
+
+/**
+ * Runs `work` beside a server until a signal asks the process to end, the server fails, or `work` is done.
+ * Resolves with the exit status: what `work` resolved with, 0 after a signal.
+ */
+export async function withServer(
+  options: ServeOptions,
+  mode: ServerMode,
+  work: (server: RunningServer, signal: AbortSignal) => Promise<number>,
+): Promise<number> {
+  const stop = new AbortController();
+  listenToSignals(() => stop.abort());
+  const server = await startServer({ ...serverOptions(options), ...mode });
+  try {
+    console.log(`hull ready on ${server.url}`);
+    if (server.siteUrl !== server.url) console.log(`HTTP actions on ${server.siteUrl}`);
+    const stopped = new Promise<number>((resolve) =>
+      stop.signal.addEventListener("abort", () => resolve(0))
+    );
+    const failed = server.failed.then((error) => {
+      throw error;
+    });
+    return await Promise.race([work(server, stop.signal), stopped, failed]);
+  } finally {
+    stop.abort();
+    await server.close();
+  }
+}
+
+function serverOptions({ data, host, port, sitePort }: ServeOptions) {
+  const variables = Deno.env.toObject();
+  const { HULL_ADMIN_KEY, CONVEX_CLOUD_ORIGIN, CONVEX_SITE_ORIGIN } = variables;
+  return {
+    dataFolder: data,
+    hostname: host,
+    port,
+    ...sitePort !== undefined && { sitePort },
+    config: readConfig(variables),
+    version: metadata.version,
+    ...HULL_ADMIN_KEY && { adminKey: HULL_ADMIN_KEY },
+    ...CONVEX_CLOUD_ORIGIN && { cloudOrigin: CONVEX_CLOUD_ORIGIN },
+    ...CONVEX_SITE_ORIGIN && { siteOrigin: CONVEX_SITE_ORIGIN },
+  };
+}
+
+/** The first signal asks to stop in good order; a second one ends the process at once. */
+function listenToSignals(stop: () => void): void {
+  const signals: readonly Deno.Signal[] = Deno.build.os === "windows"
+    ? ["SIGINT", "SIGBREAK"]
+    : ["SIGINT", "SIGTERM", "SIGHUP"];
+  let count = 0;
+  const receive = () => count++ === 0 ? stop() : Deno.exit(130);
+  for (const signal of signals) Deno.addSignalListener(signal, receive);
+}
