@@ -20,9 +20,9 @@ export async function withServer(
   mode: ServerMode,
   work: (server: RunningServer, signal: AbortSignal) => Promise<number>,
 ): Promise<number> {
+  const server = await startServer({ ...serverOptions(options), ...mode });
   const stop = new AbortController();
   listenToSignals(() => stop.abort());
-  const server = await startServer({ ...serverOptions(options), ...mode });
   try {
     console.log(`hull ready on ${server.url}`);
     if (server.siteUrl !== server.url) console.log(`HTTP actions on ${server.siteUrl}`);
