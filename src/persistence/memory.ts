@@ -236,7 +236,11 @@ function write(state: State, transaction: CommittedTransaction): void {
   ) {
     state.records.set(pendingSchemaViolationKey, JSON.stringify(writes.pendingSchemaViolation));
   }
-  if (origin !== undefined) state.decidedSequences.set(origin.isolate, origin.sequence);
+  if (origin !== undefined) {
+    const { isolate, sequence } = origin;
+    const newest = Math.max(sequence, state.decidedSequences.get(isolate) ?? 0);
+    state.decidedSequences.set(isolate, newest);
+  }
   if (session !== undefined) {
     const { sessionId, requestId, result, logLines } = session;
     state.sessionRecords.set(sessionKey(sessionId, requestId), { timestamp, result, logLines });

@@ -267,6 +267,7 @@ contract("decidedSequence tells each isolate what a snapshot holds of it", (sess
   commit(2, 8);
   assert.deepEqual([1, 2, 3].map(decided), [3, 8, 0]);
   commit(1, 4);
+  commit(2, 7);
   assert.deepEqual([1, 2, 3].map(decided), [4, 8, 0]);
   session.reopen();
   assert.deepEqual([1, 2, 3].map(decided), [0, 0, 0]);

@@ -243,11 +243,13 @@ class SqliteWriter implements PersistenceWriter {
   }
 }
 
-/** By isolate, the last of its transactions in the batch. */
+/** By isolate, the newest of its transactions in the batch. */
 function newestSequences(batch: readonly CommittedTransaction[]): Map<number, number> {
   const newest = new Map<number, number>();
   for (const { origin } of batch) {
-    if (origin !== undefined) newest.set(origin.isolate, origin.sequence);
+    if (origin === undefined) continue;
+    const { isolate, sequence } = origin;
+    newest.set(isolate, Math.max(sequence, newest.get(isolate) ?? 0));
   }
   return newest;
 }
@@ -259,7 +261,9 @@ function prepareStatements(database: Database) {
     setState: prepare("UPDATE state SET timestamp = ?, catalog_version = ?"),
     catalog: prepare("SELECT json, next_index_ordinal FROM catalog"),
     setCatalog: prepare("UPDATE catalog SET json = ?, next_index_ordinal = ?"),
-    setDecided: prepare("INSERT OR REPLACE INTO decided VALUES (?, ?)"),
+    setDecided: prepare(`
+      INSERT INTO decided VALUES (?, ?)
+      ON CONFLICT DO UPDATE SET sequence = max(sequence, excluded.sequence)`),
 
     lastRow: prepare("SELECT ifnull(max(row), 0) FROM documents"),
     addDocument: prepare("INSERT INTO documents VALUES (?, ?)"),

@@ -1,0 +1,287 @@
+/**
+ * Clients, isolates and the committer under random schedules, delays, faults, clock steps and crashes.
+ * `HULL_TEST_SEED` brings a run back, `HULL_TEST_RUNS` asks for more of them.
+ */
+import assert from "node:assert/strict";
+import { byIdIndexId, type TableNumber } from "../../src/database/catalog.ts";
+import type { Timestamp } from "../../src/database/timestamp.ts";
+import { MemoryPersistence } from "../../src/persistence/memory.ts";
+import { PersistenceError } from "../../src/persistence/persistence_error.ts";
+import type {
+  CatalogChange,
+  Snapshot,
+  TransactionOrigin,
+} from "../../src/persistence/persistence.ts";
+import { lowestKey } from "../../src/values/index_key.ts";
+import { type SeededRandom, seededRandom } from "../support/random.ts";
+import { History, type Item, sorted, type TransactionRecord } from "./history.ts";
+import { itemOf, itemsTable, type Transaction } from "./simulated_isolate.ts";
+import { SimulatedServer } from "./simulated_server.ts";
+import { VirtualTime } from "./virtual_time.ts";
+
+const runs = Number(Deno.env.get("HULL_TEST_RUNS") ?? 40);
+const lives = 4;
+const commitsPerLife = 60;
+const isolates = 3;
+const groups = 3;
+/** Where `total` keeps its results. */
+const totalsGroup = groups;
+const everything = { lower: lowestKey, upper: null };
+
+type Mutation = (transaction: Transaction) => void;
+
+/** A client has one request under way and repeats it until it is acknowledged, over crashes too. */
+interface Client {
+  readonly sessionId: string;
+  requestId: number;
+  mutation: Mutation;
+}
+
+/** One run: several lives of a server, each ended by a crash but the last, under the same clients. */
+class Simulation {
+  readonly #random: SeededRandom;
+  readonly #time: VirtualTime;
+  readonly #history = new History();
+  /** What transactions have seen and done, by isolate and sequence number. */
+  readonly #records = new Map<string, TransactionRecord>();
+  readonly #clients: readonly Client[];
+  #persistence = newDatabase();
+  /** Clients make no new requests. */
+  #isEnding = false;
+  #failure: unknown;
+
+  constructor(seed: number) {
+    this.#random = seededRandom(seed);
+    this.#time = new VirtualTime(this.#random);
+    this.#clients = Array.from({ length: 6 }, (_, n) => ({
+      sessionId: `client${n}`,
+      requestId: 0,
+      mutation: this.#randomMutation(),
+    }));
+  }
+
+  async run(): Promise<void> {
+    for (let life = 1; life <= lives; life++) {
+      const server = this.#start();
+      const enough = this.#history.commits + this.#random.integer(commitsPerLife);
+      await this.#time.run(() => this.#isStuck(server) || this.#history.commits > enough);
+      this.#crash(server);
+    }
+    this.#isEnding = true;
+    for (;;) {
+      const server = this.#start();
+      await this.#time.run(() => this.#isStuck(server));
+      if (!server.isDown) break;
+      this.#crash(server);
+    }
+    this.#verify();
+  }
+
+  #isStuck(server: SimulatedServer): boolean {
+    return server.isDown || this.#failure !== undefined;
+  }
+
+  #start(): SimulatedServer {
+    const server = new SimulatedServer({
+      time: this.#time,
+      random: this.#random,
+      persistence: this.#persistence,
+      isolates,
+      onApplied: ({ timestamp, origin }) =>
+        this.#history.commit(timestamp, this.#records.get(originKey(origin!))!),
+    });
+    const note = (error: unknown) => {
+      // Which is how clients hear that their server is down.
+      if (!(error instanceof PersistenceError)) this.#failure ??= error;
+    };
+    for (const client of this.#clients) this.#serve(client, server).catch(note);
+    this.#disturb(server).catch(note);
+    return server;
+  }
+
+  /** Everything under way is lost, and some of what was visible but not flushed. */
+  #crash(server: SimulatedServer): void {
+    server.isDown = true;
+    this.#time.clear();
+    const survivors = this.#random.integer(this.#persistence.unsyncedStates + 1);
+    this.#persistence = this.#persistence.afterCrash(survivors);
+    this.#history.survive(this.#persistence.state.timestamp);
+    this.#verify();
+  }
+
+  async #serve(client: Client, server: SimulatedServer): Promise<void> {
+    for (;;) {
+      await server.delay();
+      // A client whose connection broke sends its request again while the first is still on its way.
+      const isSentTwice = this.#random.next() < 0.1;
+      const attempts = [this.#attempt(client, server)];
+      if (isSentTwice) attempts.push(this.#attempt(client, server));
+      if (!(await Promise.all(attempts)).includes(true)) continue;
+      client.requestId++;
+      client.mutation = this.#randomMutation();
+      if (this.#isEnding) return;
+    }
+  }
+
+  /** Whether the client's request is acknowledged now. */
+  async #attempt(client: Client, server: SimulatedServer): Promise<boolean> {
+    const { sessionId, requestId, mutation } = client;
+    const name = `${sessionId}:${requestId}`;
+    const isolate = this.#random.pick(server.isolates);
+    const { request, record } = isolate.run(mutation);
+    this.#records.set(originKey(request.origin!), { request: name, ...record });
+    await server.delay();
+    const session = { sessionId, requestId, result: JSON.stringify(name), logLines: "[]" };
+    const outcome = await server.client.commit({ ...request, session }).catch(() => undefined);
+    if (outcome?.kind !== "committed") {
+      server.delay().then(() => isolate.aborted(request.origin!.sequence));
+    }
+    if (outcome === undefined || outcome.kind === "conflict") return false;
+    if (outcome.kind === "replayed") assert.equal(outcome.record.result, session.result);
+    const { timestamp } = outcome.kind === "replayed" ? outcome.record : outcome;
+    await server.client.durable(timestamp);
+    this.#history.acknowledge(name, timestamp);
+    return true;
+  }
+
+  #randomMutation(): Mutation {
+    const random = this.#random;
+    const id = () => `item${random.integer(8)}`;
+    const group = () => random.integer(groups);
+    const change = (how: (item: Item) => Item | undefined): Mutation => {
+      const target = id();
+      return (transaction) => {
+        const item = transaction.read(target);
+        if (item !== undefined) transaction.write(target, how(item));
+      };
+    };
+    return random.pick([
+      () => change((item) => ({ ...item, value: item.value + 1 })),
+      () => change((item) => ({ ...item, value: item.value + 1 })),
+      () => {
+        const to = group();
+        return change((item) => ({ ...item, group: to }));
+      },
+      () => change(() => undefined),
+      () => insert({ _id: id(), group: group(), value: random.integer(100) }),
+      () => insert({ _id: id(), group: group(), value: random.integer(100) }),
+      () => transfer(id(), id()),
+      () => total(group()),
+      () => {
+        const name = `table${random.integer(5)}`;
+        return (transaction: Transaction) => transaction.createTable(name);
+      },
+    ])();
+  }
+
+  /** Looks at snapshots, sets the clock, and builds and drops an index, until the server is down. */
+  async #disturb(server: SimulatedServer): Promise<void> {
+    while (!this.#isEnding) {
+      await server.delay(60);
+      await this.#random.pick([
+        () => this.#time.stepClock((this.#random.next() - 0.5) * 10_000),
+        () => this.#look(),
+        () => this.#changeIndexes(server),
+      ])();
+    }
+  }
+
+  #look(): void {
+    const snapshot = this.#persistence.openReader().open();
+    const items = this.#history.replay(snapshot.timestamp);
+    assert.deepEqual(itemsOf(snapshot), sorted(items.values()), "a snapshot is one moment");
+  }
+
+  async #changeIndexes({ client }: SimulatedServer): Promise<void> {
+    const index = this.#persistence.state.catalogState.catalog.indexes
+      .find(({ name }) => name === "by_value");
+    const definition = { table: itemsTable, name: "by_value", fields: ["value"], staged: false };
+    const change = index === undefined
+      ? client.changeCatalog({ createIndexes: [definition] })
+      : index.state === "backfilling"
+      ? client.backfill(index.id)
+      : client.changeCatalog({ dropIndexes: [index.id] });
+    // The disk may be full, or the server about to go down.
+    await change.catch(() => {});
+  }
+
+  #verify(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#history.verifyOnce();
+    const snapshot = this.#persistence.openReader().open();
+    const items = sorted(this.#history.replay(snapshot.timestamp).values());
+    const { catalog } = snapshot;
+    assert.deepEqual(itemsOf(snapshot), items);
+    for (const { id, state } of catalog.indexesOf(tableOf(snapshot))) {
+      if (state === "backfilling") continue;
+      const indexed = snapshot.scan(id, everything, "asc", 1000).map(({ json }) => itemOf(json));
+      assert.deepEqual(sorted(indexed), items);
+    }
+    const { tables } = catalog.data;
+    const names = tables.map(({ name }) => name);
+    assert.deepEqual(names, [itemsTable, ...this.#history.tables], "each table is created once");
+    assert.equal(new Set(tables.map(({ number }) => number)).size, tables.length);
+  }
+}
+
+/** A database with the table of items and its index `by_group`. */
+function newDatabase(): MemoryPersistence {
+  const persistence = new MemoryPersistence();
+  const writer = persistence.openWriter();
+  const change = (change: CatalogChange) =>
+    writer.applyCatalogChange(change, writer.lastTimestamp + 1 as Timestamp);
+  const definition = { table: itemsTable, name: "by_group", fields: ["group"], staged: false };
+  const { indexes } = change({ createTables: [itemsTable], createIndexes: [definition] });
+  change({ setIndexState: indexes.map(({ id }) => ({ id, state: "ready" })) });
+  persistence.markSynced(persistence.state);
+  return persistence;
+}
+
+function originKey({ isolate, sequence }: TransactionOrigin): string {
+  return `${isolate}:${sequence}`;
+}
+
+function tableOf({ catalog }: Snapshot): TableNumber {
+  return catalog.tableNamed(itemsTable)!.number;
+}
+
+function itemsOf(snapshot: Snapshot): Item[] {
+  const byId = byIdIndexId(tableOf(snapshot));
+  return sorted(snapshot.scan(byId, everything, "asc", 1000).map(({ json }) => itemOf(json)));
+}
+
+function insert(item: Item): Mutation {
+  return (transaction) => {
+    if (transaction.read(item._id) === undefined) transaction.write(item._id, item);
+  };
+}
+
+function transfer(from: string, to: string): Mutation {
+  return (transaction) => {
+    const [source, target] = [transaction.read(from), transaction.read(to)];
+    if (source === undefined || target === undefined || from === to) return;
+    transaction.write(from, { ...source, value: source.value - 1 });
+    transaction.write(to, { ...target, value: target.value + 1 });
+  };
+}
+
+/** Reads a range and writes what follows from it. */
+function total(group: number): Mutation {
+  return (transaction) => {
+    const value = transaction.readGroup(group).reduce((sum, item) => sum + item.value, 0);
+    const _id = `total${group}`;
+    transaction.read(_id);
+    transaction.write(_id, { _id, group: totalsGroup, value });
+  };
+}
+
+Deno.test("simulation: commits are serializable, acknowledged ones survive, and none happens twice", async () => {
+  const { seed: firstSeed } = seededRandom();
+  for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
+    try {
+      await new Simulation(seed).run();
+    } catch (error) {
+      throw new Error(`HULL_TEST_SEED=${seed} HULL_TEST_RUNS=1 brings this back`, { cause: error });
+    }
+  }
+});
