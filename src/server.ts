@@ -18,6 +18,7 @@ import type { CommitterClient } from "./committer/protocol.ts";
 import type { Config } from "./config.ts";
 import { recordKeys } from "./deploy/deployment.ts";
 import { DeploymentSettings } from "./deploy/deployment_settings.ts";
+import { LazyPushService } from "./deploy/lazy_push_service.ts";
 import { LiveDeployment } from "./deploy/live_deployment.ts";
 import { systemEnvironment } from "./environment.ts";
 import { FileStorage, hexDigest } from "./file_storage/file_storage.ts";
@@ -120,7 +121,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   site?.open(appOnly(app));
   inBackground("run scheduled functions", parts.scheduler.start());
   inBackground("tidy up stored files", parts.files.recover());
-  inBackground("tidy up after earlier pushes", parts.push());
+  inBackground("tidy up after earlier pushes", parts.push.recover());
 
   const held = resources.move();
   return {
@@ -221,12 +222,14 @@ function assemble(foundation: Foundation) {
     config,
     redact,
   });
-  const push = once(async () => {
-    const { PushService } = await import("./deploy/push.ts");
-    const parts = { isolates, committer, reader, live, environment, config, dataFolder };
-    const service = new PushService(parts);
-    await service.recover();
-    return service;
+  const push = new LazyPushService({
+    isolates,
+    committer,
+    reader,
+    live,
+    environment,
+    config,
+    dataFolder,
   });
   const instanceName = instanceNameOf(adminKey) ?? defaultInstanceName;
   const requestServices = { authenticator, bodies, config, requestIds, instanceName };
@@ -239,7 +242,7 @@ function apiRoutes({ options, fileStorageSecret }: Foundation, parts: Parts): Ro
     (await import("./http/admin_api.ts")).adminApi(parts.settings)
   );
   const loadDeployApi = once(async () =>
-    (await import("./http/deploy_api.ts")).deployApi(await parts.push())
+    (await import("./http/deploy_api.ts")).deployApi(await parts.push.load())
   );
   return new RouteTable({
     ...functionApi(parts.functions, options),
@@ -278,7 +281,7 @@ async function stop(
   resources: AsyncDisposableStack,
 ): Promise<void> {
   const ended = Promise.all([main.drain(), site?.drain(), scheduler.close()]);
-  (await push()).close();
+  await push.close();
   sockets.close();
   const { promise: timeIsUp, resolve } = Promise.withResolvers<void>();
   const cancelTimer = environment.setTimer(options.config.shutdownTimeoutS * 1000, resolve);

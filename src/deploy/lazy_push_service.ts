@@ -1,0 +1,49 @@
+/**
+ * The push service as a server holds it. Its code, with the parsers that it needs, is loaded when somebody
+ * pushes: a server in production may run for weeks without.
+ */
+import type { PushService, PushServiceOptions } from "./push.ts";
+
+export class LazyPushService {
+  readonly #options: PushServiceOptions;
+  #loaded: Promise<PushService> | null = null;
+
+  constructor(options: PushServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Tidies up after an earlier run of the server, if that left a push unfinished. */
+  async recover(): Promise<void> {
+    if (this.#hasUnfinishedWork()) await this.load();
+  }
+
+  /** The service itself, which has tidied up. */
+  load(): Promise<PushService> {
+    return this.#loaded ??= this.#start().catch((error) => {
+      this.#loaded = null;
+      throw error;
+    });
+  }
+
+  async close(): Promise<void> {
+    (await this.#loaded)?.close();
+  }
+
+  async #start(): Promise<PushService> {
+    const { PushService } = await import("./push.ts");
+    const service = new PushService(this.#options);
+    await service.recover();
+    return service;
+  }
+
+  #hasUnfinishedWork(): boolean {
+    const snapshot = this.#options.reader.open();
+    try {
+      const { pendingSchema, indexes } = snapshot.catalog.data;
+      const isUnfinished = (state: string) => state === "backfilling" || state === "backfilled";
+      return pendingSchema !== null || indexes.some((index) => isUnfinished(index.state));
+    } finally {
+      snapshot.close();
+    }
+  }
+}
