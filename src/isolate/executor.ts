@@ -11,7 +11,7 @@ import { assert } from "../assert.ts";
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
 import { log } from "../logger.ts";
-import { childEnvironment, ExecutorProcess, type ProcessCommand } from "./executor_process.ts";
+import { ExecutorProcess, inheritedVariables, type ProcessCommand } from "./executor_process.ts";
 import { decodeFrame, encodeFrame, frameIsolate } from "./frames.ts";
 import { Isolate, type IsolateLink, type IsolateListener } from "./isolate.ts";
 import type { IsolateKind } from "./isolate_data.ts";
@@ -92,7 +92,8 @@ export class Executor {
 
   #start(): void {
     if (this.#closing !== null) return;
-    this.#process = new ExecutorProcess(executorCommand(this.#settings), {
+    const { environment } = this.#settings;
+    this.#process = new ExecutorProcess(executorCommand(this.#settings), environment, {
       frame: (frame) => this.#receive(frame),
       exited: (detail) => this.#exited(detail),
     });
@@ -179,5 +180,5 @@ export function executorCommand(settings: ExecutorSettings): ProcessCommand {
   const limit = Deno.build.os === "linux" ? `ulimit -d ${limitMiB * 1024}; ` : "";
   const wrapper = shell ? ["sh", "-c", `${limit}exec "$@" 3>&1 1>&2`, "sh"] : [];
   const [program, ...args] = [...wrapper, ...command];
-  return { program: program!, args, environment: childEnvironment() };
+  return { program: program!, args, variables: inheritedVariables() };
 }

@@ -2,14 +2,15 @@
  * A child process that exchanges frames with the server: frames go in on its standard input, and come out where its
  * command sends them. One write is under way at a time, and what gathers meanwhile leaves together.
  */
+import type { Environment } from "../environment.ts";
 import { errorMessage } from "../errors.ts";
 import { FrameDecoder, joinFrames } from "./frames.ts";
 
 export interface ProcessCommand {
   readonly program: string;
   readonly args: readonly string[];
-  /** The whole environment of the process; nothing of the server's own is passed on. */
-  readonly environment: Readonly<Record<string, string>>;
+  /** All environment variables of the process; nothing of the server's own is passed on. */
+  readonly variables: Readonly<Record<string, string>>;
 }
 
 export interface ProcessListener {
@@ -19,7 +20,7 @@ export interface ProcessListener {
 }
 
 /** What programs need to find their own files. */
-const inheritedVariables = [
+const inherited = [
   "PATH",
   "HOME",
   "DENO_DIR",
@@ -29,15 +30,15 @@ const inheritedVariables = [
 ];
 
 /**
- * The environment of a child: the few variables it needs to run, and time zone UTC wherever the server runs
- * (semantics 1). The server's other variables may be secrets and stay here.
+ * The environment variables of a child: the few it needs to run, and time zone UTC wherever the server runs. The
+ * server's others may be secrets and stay here.
  */
-export function childEnvironment(): Record<string, string> {
-  const inherited = inheritedVariables.flatMap((name) => {
+export function inheritedVariables(): Record<string, string> {
+  const entries = inherited.flatMap((name) => {
     const value = Deno.env.get(name);
     return value === undefined ? [] : [[name, value]];
   });
-  return { ...Object.fromEntries(inherited), TZ: "UTC", NO_COLOR: "1" };
+  return { ...Object.fromEntries(entries), TZ: "UTC", NO_COLOR: "1" };
 }
 
 /** How much of what a process prints on standard error is kept, in characters. */
@@ -45,6 +46,7 @@ const lastWordsMax = 2000;
 
 export class ExecutorProcess {
   readonly pid: number;
+  readonly #environment: Environment;
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #ended: Promise<void>;
@@ -53,11 +55,12 @@ export class ExecutorProcess {
   #lastWords = "";
 
   /** @throws Deno.errors.NotFound when the program does not exist. */
-  constructor(command: ProcessCommand, listener: ProcessListener) {
+  constructor(command: ProcessCommand, environment: Environment, listener: ProcessListener) {
+    this.#environment = environment;
     this.#child = new Deno.Command(command.program, {
       args: [...command.args],
       clearEnv: true,
-      env: { ...command.environment },
+      env: { ...command.variables },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -83,10 +86,10 @@ export class ExecutorProcess {
 
   /** Asks the process to end by closing its input; kills it when it has not within `graceMs`. */
   async close(graceMs = 1000): Promise<void> {
-    const timer = setTimeout(() => this.kill(), graceMs);
+    const cancelTimer = this.#environment.setTimer(graceMs, () => this.kill());
     this.#input.close().catch(ignoreBrokenPipe);
     await this.#ended;
-    clearTimeout(timer);
+    cancelTimer();
   }
 
   async #write(): Promise<void> {

@@ -19,9 +19,10 @@ export async function analyzeNodeModules(
   deployment: DeploymentManifest,
   options: NodeAnalysisOptions,
 ): Promise<AnalysisResult> {
-  const { config, executorPath } = options;
+  const { config, environment, executorPath } = options;
   let answer: (result: AnalysisResult | string) => void = () => {};
-  const process = new NodeProcess(executorPath, deployment, config.nodeMemoryMiB, {
+  const memoryMiB = config.nodeMemoryMiB;
+  const process = new NodeProcess({ executorPath, deployment, memoryMiB, environment }, {
     message(message) {
       if (message.type === "analyzed") answer(message.result);
     },
@@ -30,7 +31,7 @@ export async function analyzeNodeModules(
   const analyze = (module: ModuleEntry, callId: number) =>
     new Promise<AnalysisResult | string>((resolve) => {
       const { analysisTimeoutMs } = config;
-      const cancelTimer = options.environment.setTimer(
+      const cancelTimer = environment.setTimer(
         analysisTimeoutMs + startMs,
         () => resolve(timeoutMessage(analysisTimeoutMs / 1000)),
       );

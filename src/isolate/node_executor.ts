@@ -7,11 +7,12 @@
  */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
+import { log } from "../logger.ts";
 import { answerOperation } from "./action_operations.ts";
 import type { ActionHost, CallResult } from "./isolates.ts";
 import { analyzeNodeModules } from "./node_analysis.ts";
 import { findNode, NodeProcess } from "./node_process.ts";
-import { NodeProgram, nodeVersionMin } from "./node_program.ts";
+import { type LaidOutModules, NodeProgram, nodeVersionMin } from "./node_program.ts";
 import {
   failedCall,
   lostActionMessage,
@@ -44,6 +45,7 @@ interface Running {
 interface Worker {
   readonly deployment: string;
   readonly process: NodeProcess;
+  readonly modules: LaidOutModules;
   readonly running: Map<number, Running>;
   /** Gets no more actions, and ends with its last one. */
   retired: boolean;
@@ -64,6 +66,8 @@ export class NodeExecutor {
   #waiting: (() => void)[] = [];
   #nextCallId = 1;
   #nodeIsUsable = false;
+  /** Ends when the files of all processes that have ended are gone. */
+  #cleanUp: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(options: NodeExecutorOptions) {
@@ -104,11 +108,16 @@ export class NodeExecutor {
     if (problem !== null) {
       return { kind: "failure", module: first.path, message: `${first.path} ${problem}` };
     }
-    return await analyzeNodeModules(await this.#program.layOut(deployment), {
-      config: this.#config,
-      environment: this.#environment,
-      executorPath: await this.#program.executorPath(),
-    });
+    const modules = await this.#program.layOut(deployment);
+    try {
+      return await analyzeNodeModules(modules.deployment, {
+        config: this.#config,
+        environment: this.#environment,
+        executorPath: await this.#program.executorPath(),
+      });
+    } finally {
+      await modules.remove();
+    }
   }
 
   retire(deployment: string): void {
@@ -119,6 +128,7 @@ export class NodeExecutor {
     this.#closed = true;
     for (const proceed of this.#waiting.splice(0)) proceed();
     await Promise.all([...this.#alive].map(({ process }) => process.close()));
+    await this.#cleanUp;
   }
 
   /** Waits until fewer actions run than may. */
@@ -166,14 +176,21 @@ export class NodeExecutor {
 
   async #spawn(deployment: DeploymentManifest): Promise<Worker> {
     const executorPath = await this.#program.executorPath();
-    const laidOut = await this.#program.layOut(deployment);
-    const process = new NodeProcess(executorPath, laidOut, this.#config.nodeMemoryMiB, {
+    const modules = await this.#program.layOut(deployment);
+    const { nodeMemoryMiB } = this.#config;
+    const process = new NodeProcess({
+      executorPath,
+      deployment: modules.deployment,
+      memoryMiB: nodeMemoryMiB,
+      environment: this.#environment,
+    }, {
       message: (message, body) => this.#receive(worker, message, body),
       exited: (detail) => this.#exited(worker, detail),
     });
     const worker: Worker = {
       deployment: deployment.id,
       process,
+      modules,
       running: new Map(),
       retired: false,
       cancelIdleTimer: () => {},
@@ -265,6 +282,9 @@ export class NodeExecutor {
       ? memoryMessage(this.#config.nodeMemoryMiB)
       : lostActionMessage;
     for (const callId of worker.running.keys()) this.#fail(worker, callId, message);
+    this.#cleanUp = this.#cleanUp.then(() => worker.modules.remove()).catch((error) => {
+      log("warn", "The files of a Node process stay behind", { error });
+    });
   }
 }
 

@@ -1,13 +1,11 @@
 /**
- * One Node.js process, serving one deployment: any number of actions at the same time. Its environment variables are the
- * deployment's, so another deployment needs another process.
- *
- * An action over its time is given up at once, but the process can only be ended as a whole: it gets no more
- * calls, and is killed when the last of the others has ended.
+ * One Node.js process, serving one deployment: any number of actions at the same time. Its environment variables are
+ * the deployment's.
  */
+import type { Environment } from "../environment.ts";
 import { errorMessage } from "../errors.ts";
 import { log } from "../logger.ts";
-import { childEnvironment, ExecutorProcess } from "./executor_process.ts";
+import { ExecutorProcess, inheritedVariables } from "./executor_process.ts";
 import { decodeFrame, encodeFrame } from "./frames.ts";
 import { parseFromIsolate } from "./parse_message.ts";
 import type { DeploymentManifest, FromIsolate, ToIsolate } from "./protocol.ts";
@@ -18,16 +16,20 @@ export interface NodeProcessListener {
   exited(detail: string): void;
 }
 
+export interface NodeProcessOptions {
+  /** Both from NodeProgram. */
+  readonly executorPath: string;
+  readonly deployment: DeploymentManifest;
+  /** Of the JavaScript heap. */
+  readonly memoryMiB: number;
+  readonly environment: Environment;
+}
+
 export class NodeProcess {
   readonly #process: ExecutorProcess;
 
-  /** `deployment` as laid out by NodeProgram. */
-  constructor(
-    executorPath: string,
-    deployment: DeploymentManifest,
-    memoryMiB: number,
-    listener: NodeProcessListener,
-  ) {
+  constructor(options: NodeProcessOptions, listener: NodeProcessListener) {
+    const { executorPath, deployment, memoryMiB, environment } = options;
     // As for executors: what user code prints goes to standard error, frames go to a descriptor of their own.
     const shell = Deno.build.os !== "windows";
     const wrapper = shell ? ["sh", "-c", 'exec "$@" 3>&1 1>&2', "sh"] : [];
@@ -36,8 +38,8 @@ export class NodeProcess {
       ...["node", `--max-old-space-size=${memoryMiB}`, "--stack-trace-limit=50", executorPath],
       shell ? "3" : "1",
     ];
-    const environment = { ...childEnvironment(), ...deployment.environmentVariables };
-    this.#process = new ExecutorProcess({ program: program!, args, environment }, {
+    const variables = { ...inheritedVariables(), ...deployment.environmentVariables };
+    this.#process = new ExecutorProcess({ program: program!, args, variables }, environment, {
       frame: (frame) => this.#receive(frame, listener),
       exited: (detail) => listener.exited(detail),
     });

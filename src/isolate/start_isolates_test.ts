@@ -276,22 +276,10 @@ Deno.test("analyze() merges what modules export and names the one that hangs", a
 });
 
 Deno.test("executors end when the server is gone", async () => {
-  const script = `
-    import { defaultConfig } from ${JSON.stringify(new URL("../config.ts", import.meta.url))};
-    import { systemEnvironment as environment } from ${
-    JSON.stringify(new URL("../environment.ts", import.meta.url))
-  };
-    import { startIsolates } from ${
-    JSON.stringify(new URL("./start_isolates.ts", import.meta.url))
-  };
-    const folder = Deno.args[0];
-    const isolates = await startIsolates({ config: defaultConfig, environment, databasePath: folder + "/x",
-      dataFolder: folder, isolateModule: Deno.args[1] });
-    console.log(isolates.processes()[0].pid);`;
   const folder = await Deno.makeTempDir();
-  await Deno.writeTextFile(`${folder}/server.ts`, script);
+  const script = new URL("../../tests/support/isolates_alone.ts", import.meta.url).href;
   const server = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", `${folder}/server.ts`, folder, isolateModule],
+    args: ["run", "-A", "--no-check", script, folder, isolateModule],
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
