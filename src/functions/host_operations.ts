@@ -9,7 +9,7 @@
  *   storageDelete, storageGetUrl, storageGetMetadata      `storageId`
  *   storageGenerateUploadUrl           nothing
  *
- * An address is `name` (`dir/mod:fn`) or `functionHandle`. Arguments are JSON text of one object or of an
+ * An address is `name` (`dir/mod:fn`), `functionHandle` or `reference`. Arguments are JSON text of one object or of an
  * array. Answers are JSON text unless said otherwise.
  */
 import { DeveloperError, FunctionError } from "../errors.ts";
@@ -135,7 +135,7 @@ function valueOf(result: FunctionResult): string {
   throw new FunctionError(calleeFailure(result.failure));
 }
 
-/** The path of the function that is meant. A handle ends with it: `function://ID#PATH`. */
+/** The path of the function that is meant: handles and references of the app's own functions end with it. */
 function addressOf(fields: Fields): string {
   const { name, functionHandle, reference } = fields;
   if (typeof name === "string") return name;
@@ -145,6 +145,8 @@ function addressOf(fields: Fields): string {
     throw new DeveloperError("FunctionHandleNotFound", "Function handle not found");
   }
   if (typeof reference === "string") {
+    const path = /^_reference\/function\/(.+)$/.exec(reference)?.[1];
+    if (path !== undefined) return decodeURIComponent(path);
     throw new DeveloperError("InvalidReference", `Couldn't resolve ${reference}`);
   }
   throw new DeveloperError("InvalidArgument", "Missing required argument 'name'");

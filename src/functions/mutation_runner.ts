@@ -166,18 +166,14 @@ export class MutationRunner {
   ): Promise<Attempt> {
     const { isolates, committer } = this.#parts;
     assert(answer.outcome.kind === "success", "only successes are committed");
-    const { commit: writes, snapshot } = answer.outcome;
-    assert(
-      writes !== undefined && snapshot !== undefined,
-      "a mutation says what it read and wrote",
-    );
+    const { commit: writes } = answer.outcome;
+    assert(writes !== undefined, "a mutation says what it read and wrote");
 
     const result = functionResult(answer);
     assert(result.ok, "a success has a value");
     if (writes.dependsOn.length > 0) this.#lanes.wasUseful(target);
     const outcome = await this.#decide({
       ...writes,
-      source: fullPath({ module: target.module, name: target.export }),
       ...(mutation.session === undefined ? {} : {
         session: {
           ...mutation.session,

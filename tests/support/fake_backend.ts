@@ -236,7 +236,7 @@ export class FakeBackend implements Isolates, CommitterClient {
       const value = await target.handler(run);
       const outcome = {
         kind: "success" as const,
-        ...run.observations(),
+        ...(call.kind === "query" ? run.observations() : {}),
         ...(call.kind === "mutation" ? { commit: run.commit(++this.#sequence) } : {}),
         ...(call.kind === "httpAction" ? { response: { status: 200, headers: [] } } : {}),
       };
@@ -347,6 +347,7 @@ class FakeRun implements FakeContext {
         tables: [],
       },
       origin: { isolate: 1, sequence },
+      source: `${this.call.module}:${this.call.export}`,
       dependsOn: [],
     };
   }
