@@ -5,7 +5,7 @@ import { HostFailure } from "../failure.ts";
 import { SourceMap } from "../source_map.ts";
 import { StackTraces } from "../stack_traces.ts";
 
-/** How src/isolate/node_program.ts ends a module that has a source map. */
+/** How src/deploy/module_store.ts ends a module that has a source map. */
 const inlineMap = /\n\/\/# sourceMappingURL=data:application\/json;base64,([A-Za-z0-9+/=]+)\s*$/;
 
 export class UserModules {

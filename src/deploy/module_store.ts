@@ -2,6 +2,7 @@
  * The files of pushed modules, in `<data>/modules/`. Names come from content, so a file never changes: a
  * push that fails leaves nothing behind but files that nobody refers to, and those are collected.
  */
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
@@ -33,7 +34,7 @@ export class ModuleStore {
     const file = isNode ? `${key}.mjs` : `${key}.factory${factoryVersion}.json`;
     await Deno.mkdir(this.#folder, { recursive: true });
     await this.#writeOnce(sourceFile, () => JSON.stringify(withoutPath(module)));
-    await this.#writeOnce(file, () => isNode ? module.source : buildModuleFactory(module));
+    await this.#writeOnce(file, () => isNode ? withInlineMap(module) : buildModuleFactory(module));
     return { path, environment, hash, file, sourceFile };
   }
 
@@ -64,6 +65,14 @@ export class ModuleStore {
     }
     await Deno.rename(unfinished, path);
   }
+}
+
+/** A Node module carries its source map with it, for the stacks of its errors. */
+function withInlineMap({ source, sourceMap }: BundledModule): string {
+  if (sourceMap === undefined) return source;
+  const code = source.replace(/\n\/\/# sourceMappingURL=[^\n]*\s*$/, "");
+  const encoded = Buffer.from(sourceMap).toString("base64");
+  return `${code}\n//# sourceMappingURL=data:application/json;base64,${encoded}\n`;
 }
 
 function withoutPath({ source, sourceMap }: BundledModule) {

@@ -49,10 +49,19 @@ Deno.test("ModuleStore save() writes a module once", () =>
     assert.equal(mtime?.getTime(), longAgo.getTime());
   }));
 
-Deno.test("ModuleStore save() keeps the bundle of a Node module as it is", () =>
+Deno.test("ModuleStore save() keeps the bundle of a Node module, with its source map inside", () =>
   withStore(async (store, folder) => {
-    const { file } = await store.save(nodeModule);
-    assert.equal(await Deno.readTextFile(join(folder, file)), nodeModule.source);
+    const plain = await store.save(nodeModule);
+    assert.equal(await Deno.readTextFile(join(folder, plain.file)), nodeModule.source);
+    const mapped = await store.save({
+      ...nodeModule,
+      source: `${nodeModule.source}\n//# sourceMappingURL=n.js.map\n`,
+      sourceMap: "{}",
+    });
+    assert.equal(
+      await Deno.readTextFile(join(folder, mapped.file)),
+      `${nodeModule.source}\n//# sourceMappingURL=data:application/json;base64,e30=\n`,
+    );
   }));
 
 Deno.test("ModuleStore collect() deletes what nobody needs", () =>
