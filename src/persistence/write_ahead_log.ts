@@ -30,12 +30,16 @@ export class WriteAheadLog {
   #nextCheckpointPages = checkpointPages;
   #warned = false;
 
-  /** `database` must have run a transaction, or there is no log yet. */
+  /**
+   * Everything that the log holds is on disk afterwards; a predecessor may have been killed before it had
+   * flushed. `database` must have run a transaction, or there is no log yet.
+   */
   constructor(database: Database) {
     this.#database = database;
     this.#path = `${database.path}-wal`;
     try {
       this.#file = Deno.openSync(this.#path, { read: true, write: true });
+      this.#file.syncDataSync();
       syncFolder(dirname(this.#path));
     } catch (error) {
       throw persistenceError("open", this.#path, error);
