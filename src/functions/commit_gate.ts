@@ -2,16 +2,17 @@
  * Holds commits back for a moment, so that a reader who needs several results of one timestamp gets them
  * even while writers are faster than its queries.
  *
- *     open ──────── closed: commits wait ──────── open at least as long ──────── closed …
+ *     open ──────── closed: commits wait ──────── open `openFactor` times as long ──────── closed …
  *                   (at most `closedMsMax`)
  *
  * Who asks while it is closed shares that closure; who asks too early after one waits for the next. So
- * readers, however many, take at most half of the writers' time.
+ * readers, however many, take at most a fifth of the writers' time.
  */
 import type { Environment } from "../environment.ts";
 
 /** An upper bound on what one closure costs a writer, in milliseconds. */
 const closedMsMax = 200;
+const openFactor = 4;
 
 interface Closure {
   readonly closedAtMs: number;
@@ -74,7 +75,7 @@ export class CommitGate {
     this.#closure = null;
     closure.cancelTimer();
     const now = this.#environment.monotonicMs();
-    this.#mayCloseAtMs = now + (now - closure.closedAtMs);
+    this.#mayCloseAtMs = now + openFactor * (now - closure.closedAtMs);
     closure.open();
   }
 }

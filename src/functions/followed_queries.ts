@@ -14,7 +14,7 @@ import type { CallContext, FollowableFunctions, QueryResult } from "./functions.
 /** Queries of one follower that run at the same time (sync-protocol 53). */
 const parallelMax = 20;
 /** Rounds before writers are asked to wait, and rounds while they do. */
-const freeRoundsMax = 3;
+const freeRoundsMax = 5;
 const heldRoundsMax = 7;
 
 /** A query that somebody follows: what is asked, the newest result and the watch on it. */

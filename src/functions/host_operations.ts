@@ -9,8 +9,8 @@
  *   storageDelete, storageGetUrl, storageGetMetadata      `storageId`
  *   storageGenerateUploadUrl           nothing
  *
- * An address is `name` (`dir/mod:fn`), `functionHandle` or `reference`. Arguments are JSON text of one object or of an
- * array. Answers are JSON text unless said otherwise.
+ * An address is `name` (`dir/mod:fn`), `functionHandle` or `reference`. Arguments are JSON text of one
+ * object or of an array. Answers are JSON text unless said otherwise.
  */
 import { DeveloperError, FunctionError } from "../errors.ts";
 import type { Timestamp } from "../database/timestamp.ts";

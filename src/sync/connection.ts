@@ -296,7 +296,7 @@ export class SyncConnection {
   }
 
   #respond(text: string): void {
-    this.#outbox.send(text);
+    this.#outbox.sendResponse(text);
     this.#owesTransition = true;
     this.#advance();
   }

@@ -481,3 +481,16 @@ Deno.test("84: everything in flight settles on the next socket", async () => {
   assert.equal(values.at(-1), 1);
   assert.deepEqual(backend.calls.filter((path) => path === "m:set"), ["m:set"]);
 });
+
+Deno.test("a client that sends requests and reads no answers is let go", async () => {
+  const { open } = startSync(functions);
+  const socket = open();
+  socket.bufferedAmount = 64 * 1024 * 1024;
+  socket.call("Mutation", 0, "m:me");
+  await settle();
+  assert.equal(socket.closed, undefined);
+  socket.bufferedAmount++;
+  socket.call("Mutation", 1, "m:me");
+  await settle();
+  assert.deepEqual(socket.closed, { code: 1000, reason: "ClientDisconnected" });
+});

@@ -16,6 +16,9 @@ import { FollowedQuery } from "../functions/followed_queries.ts";
 import type { FunctionResult } from "../functions/functions.ts";
 import type { AddQuery, ModifyQuerySet, RemoveQuery, StateVersion } from "./protocol.ts";
 
+/** Queries of one socket; each costs memory and runs of its own. */
+const queriesMax = 10_000;
+
 /** A query of the client's set. */
 export class LiveQuery extends FollowedQuery {
   /** What the client was told last, and whether its details were hidden. */
@@ -83,6 +86,9 @@ export class ConnectionState {
       );
     }
     if (newVersion <= baseVersion) throw violation("a query set version that does not grow");
+    if (this.#queries.size + this.#pending.length + modifications.length > 2 * queriesMax) {
+      throw tooManyQueries();
+    }
     this.#received.querySet = newVersion;
     for (const modification of modifications) this.#pending.push(modification);
   }
@@ -101,7 +107,7 @@ export class ConnectionState {
 
   /**
    * Takes in what the client asked for until now.
-   * @throws RequestError when a query is added twice, or one is removed that is not there.
+   * @throws RequestError when a query is added twice, one is removed that is not there, or there are too many.
    */
   begin(): Computation {
     const removed = this.#applyPending();
@@ -146,8 +152,17 @@ export class ConnectionState {
         removed.delete(queryId);
       }
     }
+    if (this.#queries.size > queriesMax) throw tooManyQueries();
     return [...removed];
   }
+}
+
+function tooManyQueries(): RequestError {
+  return new RequestError(
+    "rateLimited",
+    "TooManyQueries",
+    `Only up to ${queriesMax} queries allowed on a single websocket.`,
+  );
 }
 
 /** A client that breaks the protocol in a way that reconnecting may cure (sync-protocol 15: 1011). */

@@ -88,6 +88,19 @@ Deno.test("40: adding what is there and removing what is not are violations", ()
   }
 });
 
+Deno.test("a socket has a bounded number of queries, and of modifications that wait", () => {
+  const many = Array.from({ length: 10_000 }, (_, i) => add(i));
+  const full = new ConnectionState();
+  modify(full, 0, ...many);
+  full.begin();
+  modify(full, 1, add(10_000));
+  assert.throws(() => full.begin(), { kind: "rateLimited", code: "TooManyQueries" });
+  const waiting = new ConnectionState();
+  modify(waiting, 0, ...many);
+  modify(waiting, 1, ...many);
+  assert.throws(() => modify(waiting, 2, add(1)), { kind: "rateLimited", code: "TooManyQueries" });
+});
+
 Deno.test("26, 41: what is removed and added anew is reported once, with its new result", () => {
   const state = new ConnectionState();
   modify(state, 0, add(1));

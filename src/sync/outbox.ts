@@ -1,5 +1,6 @@
 /** What leaves through one socket: order, pieces of large transitions, and when there is room for more. */
 import type { Environment } from "../environment.ts";
+import { RequestError } from "../errors.ts";
 import { encodeTransitionChunk } from "./protocol.ts";
 
 /** The part of a WebSocket that a connection uses. */
@@ -16,6 +17,11 @@ const chunkBytesMax = 5_000_000;
 const bytesPerCharacterMax = 3;
 /** Transitions that wait for the network; further ones are not computed (sync-protocol 110). */
 const unwrittenTransitionsMax = 2;
+/**
+ * Other messages wait for the network without being counted; a client that lets so many bytes of them pile
+ * up does not read at all.
+ */
+const bufferedBytesMax = 64 * 1024 * 1024;
 /** How often a socket without room is looked at again, in milliseconds: nothing tells when it was written. */
 const roomPollMs = 20;
 
@@ -46,6 +52,14 @@ export class Outbox {
     if (this.#socket.bufferedAmount > 0) return false;
     this.#unwrittenTransitions = 0;
     return true;
+  }
+
+  /** @throws RequestError when the client does not read what it is sent. */
+  sendResponse(text: string): void {
+    if (this.#socket.bufferedAmount > bufferedBytesMax) {
+      throw new RequestError("clientDisconnect", "ClientDisconnected", "The client does not read");
+    }
+    this.send(text);
   }
 
   send(text: string): void {
