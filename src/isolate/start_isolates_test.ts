@@ -160,6 +160,18 @@ Deno.test("a killed executor loses no call and is replaced", async () => {
   });
 });
 
+Deno.test("an executor that has grown too large is replaced without losing a call", async () => {
+  await withIsolates({ executorMemoryMiB: 600 }, async (isolates) => {
+    const before = transactionProcess(isolates);
+    await isolates.runTransaction(call("hoard:320"), "");
+    for (let answered = 0; isolates.processes()[0]?.pid === before; answered++) {
+      assert.equal(text(await isolates.runTransaction(call("wait:10"), "")).length > 0, true);
+      assert.ok(answered < 2000);
+    }
+    assert.equal(text(await isolates.runTransaction(call("echo"), "1")), "1");
+  });
+});
+
 Deno.test("a call whose isolate is lost every time is given up", async () => {
   await withIsolates({}, async (isolates) => {
     await assert.rejects(

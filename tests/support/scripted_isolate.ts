@@ -20,6 +20,8 @@ const revoked = new Set<number>();
 const aborted: number[] = [];
 const queue: { message: ToIsolate & { type: "call" }; body: Uint8Array }[] = [];
 const operations = new Map<number, (body: Uint8Array) => void>();
+/** Memory that outlives calls. */
+const hoard: Uint8Array[] = [];
 let sequence = 0;
 let busy = false;
 
@@ -120,6 +122,9 @@ async function perform(
       return process.exit(3);
     case "fillMemory":
       for (const buffers: Uint8Array[] = [];;) buffers.push(new Uint8Array(2 ** 24).fill(1));
+    case "hoard":
+      hoard.push(new Uint8Array(Number(argument) * 2 ** 20).fill(1));
+      return "hoarded";
     case "crashProcess":
       Deno.kill(Deno.pid, "SIGKILL");
       return null;
