@@ -148,7 +148,7 @@ export class IndexScan {
       const document = this.#peekStored();
       if (document === undefined) return undefined;
       const id = document._id as string;
-      if (!layers.some((layer) => layer.get(id) !== undefined)) return document;
+      if (!this.#view.hides(id, layers)) return document;
       this.#peeked = undefined;
     }
   }

@@ -13,6 +13,7 @@ import type { LayerWrite, Revision, WriteLayer } from "./write_layer.ts";
 
 export class LayeredSnapshot {
   readonly #layers: readonly WriteLayer[];
+  readonly #hiding = new Set<WriteLayer>();
 
   /** `layers` from the oldest to the newest; they may change while they are read. */
   constructor(readonly snapshot: Snapshot, layers: readonly WriteLayer[]) {
@@ -72,6 +73,23 @@ export class LayeredSnapshot {
   /** The layers that hold anything of a table, newest first. */
   layersOf(table: TableNumber): readonly WriteLayer[] {
     return this.#layers.filter((layer) => layer.touches(table));
+  }
+
+  /** Whether one of the layers, newest first, knows a document of the snapshot better. */
+  hides(id: string, layers: readonly WriteLayer[]): boolean {
+    const layer = layers.find((layer) => layer.get(id) !== undefined);
+    if (layer === undefined) return false;
+    this.#hiding.add(layer);
+    return true;
+  }
+
+  /**
+   * Whether a scan missed a document because of the layer. Then it depends on the layer, even where the layer
+   * has no key in what was scanned: the snapshot may be newer than what the layer was built on and hold the
+   * document at another place. Such a layer will not commit.
+   */
+  hasHidden(layer: WriteLayer): boolean {
+    return this.#hiding.has(layer);
   }
 
   /** Number of documents in a table. */

@@ -285,7 +285,7 @@ export class TransactionState {
     const { user, server } = this.#reads;
     const wasRead = ([index, key]: IndexPoint) => user.has(index, key) || server.has(index, key);
     const dependsOn = (this.#options.pending ?? [])
-      .filter(({ points }) => points.some(wasRead))
+      .filter(({ layer, points }) => this.view.hasHidden(layer) || points.some(wasRead))
       .map(({ sequence }) => sequence);
     const { usage } = this.usage;
     user.addAll(server);

@@ -7,18 +7,19 @@ import assert from "node:assert/strict";
 import type { Timestamp } from "../../src/database/timestamp.ts";
 
 export interface Item {
-  readonly _id: string;
+  readonly name: string;
   readonly group: number;
   readonly value: number;
 }
 
-/** By id. */
+/** By name. */
 export type Items = ReadonlyMap<string, Item>;
 
-/** What a transaction was shown: one item or its absence, or all of a group. */
+/** What a transaction was shown. Undefined: that there is none. */
 export type Observation =
-  | { readonly kind: "item"; readonly id: string; readonly item: Item | undefined }
-  | { readonly kind: "group"; readonly group: number; readonly items: readonly Item[] };
+  | { readonly kind: "item"; readonly name: string; readonly item: Item | undefined }
+  | { readonly kind: "group"; readonly group: number; readonly items: readonly Item[] }
+  | { readonly kind: "largest"; readonly group: number; readonly value: number | undefined };
 
 export interface TransactionRecord {
   /** Client and request: no two commits may have the same. */
@@ -72,9 +73,9 @@ export class History {
     for (const commit of this.#committed) {
       if (commit.timestamp > timestamp) break;
       for (const observation of commit.observations) verify(commit, observation, items);
-      for (const [id, item] of commit.changes) {
-        if (item === undefined) items.delete(id);
-        else items.set(id, item);
+      for (const [name, item] of commit.changes) {
+        if (item === undefined) items.delete(name);
+        else items.set(name, item);
       }
     }
     return items;
@@ -90,14 +91,23 @@ export class History {
 
 function verify({ timestamp, request }: Committed, observation: Observation, items: Items): void {
   const what = `${request} at ${timestamp} saw the newest ${observation.kind}`;
-  if (observation.kind === "item") {
-    assert.deepEqual(observation.item, items.get(observation.id), what);
-  } else {
-    const expected = [...items.values()].filter(({ group }) => group === observation.group);
-    assert.deepEqual(sorted(observation.items), sorted(expected), what);
+  switch (observation.kind) {
+    case "item":
+      return assert.deepEqual(observation.item, items.get(observation.name), what);
+    case "group":
+      return assert.deepEqual(sorted(observation.items), groupOf(items, observation.group), what);
+    case "largest": {
+      const values = groupOf(items, observation.group).map(({ value }) => value);
+      const largest = values.length === 0 ? undefined : Math.max(...values);
+      return assert.equal(observation.value, largest, what);
+    }
   }
 }
 
+function groupOf(items: Items, group: number): Item[] {
+  return sorted([...items.values()].filter((item) => item.group === group));
+}
+
 export function sorted(items: Iterable<Item>): Item[] {
-  return [...items].sort((a, b) => a._id < b._id ? -1 : 1);
+  return [...items].sort((a, b) => a.name < b.name ? -1 : 1);
 }

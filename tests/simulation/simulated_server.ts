@@ -42,7 +42,7 @@ export class SimulatedServer {
     const service: CommitterService = new CommitterService(writer, time, toClient);
     this.isolates = Array.from(
       { length: isolates },
-      (_, i) => new SimulatedIsolate(i + 1, persistence.openReader()),
+      (_, i) => new SimulatedIsolate(i + 1, persistence.openReader(), time),
     );
   }
 
