@@ -90,16 +90,20 @@ export class ThreadCommitterClient implements CommitterClient {
     return this.#request<CommitOutcome>((id) => ({ type: "commit", id, request }));
   }
 
-  async changeCatalog(change: CatalogChange): Promise<CatalogChanged> {
-    return await this.#durableChange((id) => ({ type: "changeCatalog", id, change }));
+  async changeCatalog(change: CatalogChange, onVisible?: () => void): Promise<CatalogChanged> {
+    return await this.#durableChange((id) => ({ type: "changeCatalog", id, change }), onVisible);
   }
 
   async backfill(index: IndexId): Promise<void> {
     await this.#durableChange((id) => ({ type: "backfill", id, index }));
   }
 
-  async #durableChange(message: (id: number) => ToCommitter): Promise<CatalogChanged> {
+  async #durableChange(
+    message: (id: number) => ToCommitter,
+    onVisible?: () => void,
+  ): Promise<CatalogChanged> {
     const changed = await this.#request<CatalogChanged>(message);
+    onVisible?.();
     await this.durable(changed.timestamp);
     return changed;
   }

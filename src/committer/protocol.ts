@@ -60,8 +60,11 @@ export interface CommitterClient {
   commit(request: CommitRequest): Promise<CommitOutcome>;
   /** Resolves when everything up to `timestamp` is on disk. */
   durable(timestamp: Timestamp): Promise<void>;
-  /** Applies a catalog change; resolves when it is durable. */
-  changeCatalog(change: CatalogChange): Promise<{ timestamp: Timestamp; catalog: CatalogData }>;
+  /** Applies a catalog change; resolves when it is durable. `onVisible` is called before, as soon as snapshots see it. */
+  changeCatalog(
+    change: CatalogChange,
+    onVisible?: () => void,
+  ): Promise<{ timestamp: Timestamp; catalog: CatalogData }>;
   /** Fills an index in bounded steps between commits; resolves when its state is `backfilled`. */
   backfill(index: IndexId): Promise<void>;
   /** Called for each group of commits in order, in the same turn in which `appliedTimestamp` advances. */

@@ -141,11 +141,12 @@ export class PushService {
         throw raceDetected("Environment variables have changed during push");
       }
       checkVariables(push.analysis.definition, live.variables);
-      await committer.changeCatalog({
+      const change = {
         ...this.#schemas.finish(push.schema),
         records: [{ key: recordKeys.deployment, json: JSON.stringify(push.record) }],
-      });
-      live.activate(push.record);
+      };
+      // At once: the code before may need an index that is gone. What new code answers waits until all this is durable.
+      await committer.changeCatalog(change, () => live.activate(push.record));
       this.#schemas.finished();
       this.#open.clear();
       this.#collectFilesLater();

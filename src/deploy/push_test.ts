@@ -61,7 +61,7 @@ class TestServer {
       reader: this.#reader,
       isolates: { analyze: (manifest) => this.#analyze(manifest) } as Partial<Isolates> as Isolates,
       committer: {
-        changeCatalog: (change) => this.#changeCatalog(change),
+        changeCatalog: (change, onVisible) => this.#changeCatalog(change, onVisible),
         backfill: (index) => this.#backfill(index),
       } as Partial<CommitterClient> as CommitterClient,
     });
@@ -126,9 +126,11 @@ class TestServer {
     return { kind: "success", modules };
   }
 
-  async #changeCatalog(change: CatalogChange) {
+  async #changeCatalog(change: CatalogChange, onVisible?: () => void) {
     const timestamp = ++this.#timestamp as Timestamp;
-    return { timestamp, catalog: this.#writer.applyCatalogChange(change, timestamp) };
+    const catalog = this.#writer.applyCatalogChange(change, timestamp);
+    onVisible?.();
+    return { timestamp, catalog };
   }
 
   async #backfill(id: IndexDefinition["id"]) {
