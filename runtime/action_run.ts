@@ -1,0 +1,173 @@
+/** One action or HTTP action: real time, the network, and the server for everything else (function-abi 2.4, 2.5). */
+import type { FunctionCall } from "../src/isolate/protocol.ts";
+import { formatBytes } from "../src/values/limits.ts";
+import { checkArguments, checkReturns, type TableNames } from "../src/values/validator.ts";
+import { encodeValue, parseValue, type Value } from "../src/values/value.ts";
+import { ActionSyscalls } from "./action_syscalls.ts";
+import { actionCtx } from "./ctx/action_ctx.ts";
+import type { ActionHost } from "./ctx/action_host.ts";
+import { Execution } from "./execution.ts";
+import { HostFailure, toUserError } from "./failure.ts";
+import { debugName, displayName, type FunctionPath } from "./function_address.ts";
+import { HostOperations, type OperationRequest } from "./host_operations.ts";
+import { type FinishedResponse, HttpExchange } from "./http_exchange.ts";
+import type { Log } from "./log.ts";
+import { type Exports, ModuleInstances, type ModuleLoader } from "./module_loader.ts";
+import {
+  findFunction,
+  handlerOf,
+  type RegisteredFunction,
+  visibilityOf,
+} from "./registered_function.ts";
+import { settleAction } from "./settle.ts";
+
+const resultBytesMax = 16 * 1024 * 1024;
+
+export interface ActionOptions {
+  readonly call: FunctionCall;
+  readonly loader: ModuleLoader;
+  readonly log: Log;
+  readonly send: (request: OperationRequest) => void;
+  /** Which tables exist now. */
+  readonly tables: () => TableNames;
+}
+
+/** The router of `http.js`, as far as it is used. */
+interface Router {
+  readonly isRouter?: unknown;
+  lookup(path: string, method: string): readonly [unknown, string, string] | null;
+  runRequest(request: string, routedPath: string): Promise<string>;
+}
+
+export class ActionRun implements ActionHost {
+  readonly call: FunctionCall;
+  readonly execution: Execution;
+  readonly operations: HostOperations;
+  readonly name: string;
+  visibility: "public" | "internal" | null = null;
+  readonly #options: ActionOptions;
+  readonly #path: FunctionPath;
+  readonly #instances: ModuleInstances;
+
+  constructor(options: ActionOptions) {
+    const { call, loader, log, send } = options;
+    const { importSeed, importTimeMs, environmentVariables } = loader.manifest;
+    const { kind, nowMs, seed } = call;
+    this.call = call;
+    this.#options = options;
+    this.#path = { module: call.module, export: call.export };
+    this.name = displayName(this.#path);
+    this.execution = new Execution({
+      ...{ kind, nowMs, seed, importSeed, importTimeMs, environmentVariables, log },
+    });
+    this.#instances = new ModuleInstances(loader, true);
+    this.operations = new HostOperations(send, () => this.#instances.convexError);
+  }
+
+  /** Runs an action and resolves with the canonical JSON of its result. @throws what it fails with. */
+  async run(args: Value[]): Promise<string> {
+    const found = findFunction(this.#import(), this.#path, "action");
+    this.visibility = visibilityOf(found);
+    this.#checkArguments(args);
+    this.execution.beginRun(new ActionSyscalls(this, null));
+    const result = await this.#settle(this.#invoke(found, args));
+    this.#warnOfPending();
+    return this.#encodeResult(result);
+  }
+
+  /** Routes a request and resolves with the response. @throws what its action fails with. */
+  async runHttp(body: Uint8Array, bodyBytesMax: number): Promise<FinishedResponse> {
+    const router = findRouter(this.#import());
+    const exchange = new HttpExchange(this.call.request!, body);
+    this.execution.beginRun(new ActionSyscalls(this, exchange));
+    const route = router.lookup(exchange.pathname, exchange.method);
+    if (route === null) return notFound("No matching routes found");
+    const handled = async () => {
+      await router.runRequest(exchange.requestText(), route[2]);
+      return await exchange.finish(bodyBytesMax, this.execution.log);
+    };
+    const response = await this.#settle(handled());
+    this.#warnOfPending();
+    return response as FinishedResponse;
+  }
+
+  #import(): Exports {
+    return this.#instances.import(this.#path.module);
+  }
+
+  /** The handler is called at once; whatever it does is in the promise. */
+  async #invoke(found: RegisteredFunction, args: Value[]): Promise<unknown> {
+    const handler = handlerOf(found);
+    if (handler !== null) return await handler(actionCtx(this), ...args);
+    return parseValue(await found.invokeAction!("", encodeValue(args).json));
+  }
+
+  #settle(promise: Promise<unknown>): Promise<unknown> {
+    const { execution, operations } = this;
+    const isBusy = () =>
+      execution.usedNetwork || execution.pendingOperations > 0 || operations.pending.length > 0;
+    return settleAction(promise, execution, isBusy);
+  }
+
+  #checkArguments(args: Value[]): void {
+    const { loader, tables } = this.#options;
+    if (this.call.args === null) return;
+    const problem = checkArguments(loader.validator(this.call.args), args, tables());
+    if (problem !== null) throw new HostFailure(problem);
+  }
+
+  #encodeResult(result: unknown): string {
+    const { json, bytes } = this.#encode(result === undefined ? null : result);
+    if (bytes > resultBytesMax) {
+      throw new HostFailure(
+        `Function ${debugName(this.#path)} return value is too large (actual: ${
+          formatBytes(bytes)
+        }, limit: ${formatBytes(resultBytesMax)})`,
+      );
+    }
+    if (this.call.returns !== null) {
+      const { loader, tables } = this.#options;
+      const problem = checkReturns(loader.validator(this.call.returns), parseValue(json), tables());
+      if (problem !== null) throw new HostFailure(problem);
+    }
+    return json;
+  }
+
+  #encode(result: unknown) {
+    try {
+      return encodeValue(result);
+    } catch (error) {
+      throw toUserError(error, null);
+    }
+  }
+
+  #warnOfPending(): void {
+    const { pending } = this.operations;
+    if (pending.length === 0) return;
+    this.execution.log.add("WARN", [
+      `${pending.length} unawaited operation${pending.length === 1 ? "" : "s"}: [${
+        pending.join(", ")
+      }]. Async operations should be awaited or they might not run. See ` +
+      "https://docs.convex.dev/functions/actions#dangling-promises for more information.",
+    ]);
+  }
+}
+
+function findRouter(exports: Exports): Router {
+  const router = exports.default as Router | undefined;
+  if (router === undefined) {
+    throw new HostFailure('Couldn\'t find default export in module "http.js".');
+  }
+  if (router.isRouter !== true) {
+    throw new HostFailure("The default export of `convex/http.js` is not a Router.");
+  }
+  return router;
+}
+
+function notFound(text: string): FinishedResponse {
+  return {
+    status: 404,
+    headers: [["content-type", "text/plain;charset=UTF-8"]],
+    body: new TextEncoder().encode(text),
+  };
+}

@@ -1,0 +1,257 @@
+/** What a push learns about its modules (function-abi 21): evaluates each and looks at what it exports. */
+import type {
+  AnalysisResult,
+  AnalyzedFunction,
+  AnalyzedModule,
+  LogLine,
+} from "../src/isolate/protocol.ts";
+import { Execution } from "./execution.ts";
+import { describeFailure, HostFailure } from "./failure.ts";
+import { FunctionPositions } from "./function_positions.ts";
+import type { IsolateServices } from "./isolate_services.ts";
+import { Log } from "./log.ts";
+import { type Exports, ModuleInstances, type ModuleLoader } from "./module_loader.ts";
+import type { RegisteredFunction } from "./registered_function.ts";
+
+/** Lines printed while a module was evaluated that its error shows. */
+const logLinesMax = 100;
+
+type Analyze = (exports: Exports, path: string, positions: FunctionPositions) => AnalyzedModule;
+
+const special: Readonly<Record<string, Analyze>> = {
+  "schema.js": analyzeSchema,
+  "auth.config.js": analyzeAuthConfig,
+  "convex.config.js": analyzeDefinition,
+};
+
+/** Stops at the first module that is not in order. */
+export function analyzeModules(
+  services: IsolateServices,
+  loader: ModuleLoader,
+  callId: number,
+): AnalysisResult {
+  const modules: Record<string, AnalyzedModule> = {};
+  for (const { path, environment } of loader.manifest.modules) {
+    if (environment !== "isolate" || path.startsWith("_deps/")) continue;
+    const log = new Log();
+    try {
+      modules[path] = inRealm(services, loader, callId, path, log);
+    } catch (error) {
+      return { kind: "failure", module: path, message: failureText(error, log.take()) };
+    }
+  }
+  return { kind: "success", modules };
+}
+
+function inRealm(
+  { realm, heartbeat, limits }: IsolateServices,
+  loader: ModuleLoader,
+  callId: number,
+  path: string,
+  log: Log,
+): AnalyzedModule {
+  const { importSeed, importTimeMs, environmentVariables } = loader.manifest;
+  heartbeat.begin(callId, limits.analysisTimeoutMs, Infinity);
+  realm.enter(
+    new Execution({
+      kind: "analysis",
+      nowMs: importTimeMs,
+      seed: importSeed,
+      importSeed,
+      importTimeMs,
+      environmentVariables: variablesFor(path, environmentVariables),
+      log,
+    }),
+  );
+  try {
+    const exports = new ModuleInstances(loader, false).import(path);
+    const positions = new FunctionPositions(loader.load(path));
+    return (special[path] ?? analyzeFunctions)(exports, path, positions);
+  } finally {
+    realm.leave();
+    heartbeat.end();
+  }
+}
+
+/** Settings must not depend on what can change without a push. */
+function variablesFor(
+  path: string,
+  variables: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const refusing = (message: (name: string) => string) =>
+    new Proxy(variables, {
+      getOwnPropertyDescriptor: () => ({ configurable: true }),
+      get(_target, name) {
+        const value = variables[String(name)];
+        if (path === "schema.js" || value === undefined) {
+          throw new HostFailure(message(String(name)));
+        }
+        return value;
+      },
+    });
+  switch (path) {
+    case "schema.js":
+      return refusing(() => "Environment variables unsupported when evaluating schema");
+    case "auth.config.js":
+      return refusing((name) =>
+        `Environment variable ${name} is used in auth config file but its value was not set`
+      );
+    default:
+      return variables;
+  }
+}
+
+function analyzeFunctions(
+  exports: Exports,
+  path: string,
+  positions: FunctionPositions,
+): AnalyzedModule {
+  const functions = Object.keys(exports).flatMap((name) => {
+    const analyzed = analyzeExport(exports[name], path, name, positions);
+    return analyzed === null ? [] : [analyzed];
+  });
+  functions.sort((a, b) =>
+    (a.position?.line ?? Infinity) - (b.position?.line ?? Infinity) ||
+    (a.position?.column ?? 0) - (b.position?.column ?? 0) || 0
+  );
+  return {
+    functions,
+    httpRoutes: path === "http.js" ? analyzeRouter(exports.default) : null,
+    crons: path === "crons.js" ? analyzeCrons(exports.default) : null,
+    exported: null,
+  };
+}
+
+/** Null for an export that is no function of the app. */
+function analyzeExport(
+  value: unknown,
+  path: string,
+  name: string,
+  positions: FunctionPositions,
+): AnalyzedFunction | null {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return null;
+  const types = [["isQuery", "Query"], ["isMutation", "Mutation"], ["isAction", "Action"]] as const;
+  const found = types.filter(([flag]) => flag in value);
+  const isBoth = "isPublic" in value && "isInternal" in value;
+  if (found.length !== 1 || isBoth) return null;
+  const registered = value as RegisteredFunction;
+  if (registered._handler !== undefined && typeof registered._handler !== "function") {
+    throw new HostFailure(`${path}:${name}.handler is not a function.`);
+  }
+  return {
+    name,
+    udfType: found[0]![1],
+    visibility: "isPublic" in value ? "public" : "isInternal" in value ? "internal" : null,
+    args: analyzeArgs(registered, path, name),
+    returns: exported(registered, "exportReturns", path, name),
+    position: positions.find(registered._handler ?? value),
+  };
+}
+
+function analyzeArgs(registered: RegisteredFunction, path: string, name: string): string | null {
+  const json = exported(registered, "exportArgs", path, name);
+  const type = json === null ? "any" : JSON.parse(json)?.type;
+  if (type !== "object" && type !== "any") {
+    throw new HostFailure("Args validator must be an object or any");
+  }
+  return json;
+}
+
+/** Validator JSON, or null when the function exports none. */
+function exported(
+  registered: RegisteredFunction,
+  method: "exportArgs" | "exportReturns",
+  path: string,
+  name: string,
+): string | null {
+  const exporter = registered[method];
+  if (exporter === undefined) return null;
+  const place = `${path}:${name}.${method}`;
+  if (typeof exporter !== "function") {
+    throw new HostFailure(`${place} is not a function or \`undefined\`.`);
+  }
+  const json = exporter.call(registered);
+  if (typeof json !== "string") {
+    throw new HostFailure(
+      `Invalid ${method} return value: ${place}() didn't return a string.`,
+    );
+  }
+  try {
+    return JSON.parse(json) === null ? null : json;
+  } catch (error) {
+    throw new HostFailure(`Invalid JSON returned from ${place}(): ${error}`);
+  }
+}
+
+function analyzeRouter(router: unknown): AnalyzedModule["httpRoutes"] {
+  if (router === undefined) {
+    throw new HostFailure('Couldn\'t find default export in module "http.js".');
+  }
+  const { isRouter, getRoutes } = Object(router) as {
+    isRouter?: unknown;
+    getRoutes?: () => [string, string, unknown][];
+  };
+  if (isRouter !== true || typeof getRoutes !== "function") {
+    throw new HostFailure("The default export of `convex/http.js` is not a Router.");
+  }
+  return getRoutes.call(router).map(([path, method]) => ({ path, method }));
+}
+
+function analyzeCrons(crons: unknown): string {
+  const { isCrons, export: exportCrons } = Object(crons) as {
+    isCrons?: unknown;
+    export?: () => string;
+  };
+  if (isCrons !== true || typeof exportCrons !== "function") {
+    throw new HostFailure("The default export of `convex/crons.js` is not a Crons object.");
+  }
+  return exportCrons.call(crons);
+}
+
+function analyzeSchema(exports: Exports): AnalyzedModule {
+  if (exports.default === undefined) {
+    throw new HostFailure(
+      "Schema file missing default export. To learn more, see the schema documentation at https://docs.convex.dev/database/schemas.",
+    );
+  }
+  return settings(
+    exportOf(
+      exports.default,
+      "Default export from schema file isn't a Convex schema. To learn more, see the schema documentation at https://docs.convex.dev/database/schemas.",
+    ),
+  );
+}
+
+function analyzeDefinition(exports: Exports): AnalyzedModule {
+  const definition = exportOf(
+    exports.default,
+    "The default export of `convex/convex.config.js` is not a component definition.",
+  );
+  return settings(JSON.stringify(definition));
+}
+
+function analyzeAuthConfig(exports: Exports): AnalyzedModule {
+  if (exports.default === undefined) {
+    throw new HostFailure("auth config file is missing default export");
+  }
+  return settings(JSON.stringify(exports.default));
+}
+
+function exportOf(value: unknown, problem: string): unknown {
+  const { export: exportValue } = Object(value) as { export?: () => unknown };
+  if (typeof exportValue !== "function") throw new HostFailure(problem);
+  return exportValue.call(value);
+}
+
+function settings(exported: unknown): AnalyzedModule {
+  return { functions: [], httpRoutes: null, crons: null, exported: String(exported) };
+}
+
+function failureText(error: unknown, logLines: readonly LogLine[]): string {
+  const { message, frames } = describeFailure(error);
+  const text = [message, ...frames].join("\n");
+  if (logLines.length === 0) return text;
+  const printed = logLines.slice(-logLinesMax)
+    .map(({ level, messages }) => `[${level}] ${messages.join(" ")}`);
+  return `${text}\n\n${printed.join("\n")}`;
+}

@@ -1,0 +1,13 @@
+/** What `ctx` and the syscalls need of the action that they serve. */
+import type { FunctionCall } from "../../src/isolate/protocol.ts";
+import type { Execution } from "../execution.ts";
+import type { HostOperations } from "../host_operations.ts";
+
+export interface ActionHost {
+  readonly call: FunctionCall;
+  readonly execution: Execution;
+  readonly operations: HostOperations;
+  /** The action that runs: `dir/mod:fn`. */
+  readonly name: string;
+  readonly visibility: "public" | "internal" | null;
+}

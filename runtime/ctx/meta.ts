@@ -1,0 +1,45 @@
+/** `ctx.meta`: what a function may know about itself and its transaction (function-abi 15). */
+import type { TransactionHost } from "./transaction_host.ts";
+
+export function queryMeta(host: TransactionHost) {
+  return {
+    getFunctionMetadata: async () => ({
+      ...functionMetadata(host),
+      type: host.kind,
+      visibility: host.visibility,
+    }),
+    getTransactionMetrics: async () => transactionMetrics(host),
+    getDeploymentMetadata: async () => deploymentMetadata(),
+    getSnapshotTs: () => snapshotTimestamp(host),
+  };
+}
+
+export function mutationMeta(host: TransactionHost) {
+  return { ...queryMeta(host), getRequestMetadata: async () => requestMetadata(host) };
+}
+
+export function functionMetadata(host: TransactionHost) {
+  return { name: host.name, componentPath: "" };
+}
+
+export function transactionMetrics(host: TransactionHost) {
+  return host.metrics();
+}
+
+/** A deployment of Hull has no region; its class is the smallest one. */
+export function deploymentMetadata() {
+  return { name: "hull", region: null, class: "s16" };
+}
+
+export function snapshotTimestamp(host: TransactionHost): bigint {
+  host.execution.observedTime = true;
+  // Timestamps are microseconds here and nanoseconds for functions.
+  return host.perform((transaction) => BigInt(transaction.options.snapshot.timestamp) * 1000n);
+}
+
+export function requestMetadata(host: TransactionHost) {
+  if (host.kind === "query") throw new Error("Cannot get request metadata in a Query");
+  host.execution.observedIdentity = true;
+  const { requestId, scheduledFunctionId = null } = host.call;
+  return { ip: null, userAgent: null, requestId, scheduledFunctionId, authToken: null };
+}

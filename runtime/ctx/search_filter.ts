@@ -1,0 +1,47 @@
+/** `q` in `withSearchIndex(name, (q) => …)`. */
+import type { Value } from "../../src/values/value.ts";
+import { requireArgument } from "./arguments.ts";
+import { checkedValue } from "./checked_value.ts";
+
+type SearchFilter =
+  | { readonly type: "Search"; readonly fieldPath: string; readonly value: string }
+  | { readonly type: "Eq"; readonly fieldPath: string; readonly value: Value | undefined };
+
+export class SearchFilterBuilder {
+  readonly #filters: readonly SearchFilter[];
+  #isUsed = false;
+
+  constructor(filters: readonly SearchFilter[] = []) {
+    this.#filters = filters;
+  }
+
+  search(fieldPath: string, value: string): SearchFilterBuilder {
+    requireArgument(fieldPath, 1, "search", "fieldName");
+    requireArgument(value, 2, "search", "query");
+    return this.#with({ type: "Search", fieldPath, value });
+  }
+
+  eq(fieldPath: string, ...[value]: [unknown?]): SearchFilterBuilder {
+    requireArgument(fieldPath, 1, "eq", "fieldName");
+    return this.#with({ type: "Eq", fieldPath, value: checkedValue(value) });
+  }
+
+  export(): readonly SearchFilter[] {
+    this.#use();
+    return this.#filters;
+  }
+
+  #with(filter: SearchFilter): SearchFilterBuilder {
+    this.#use();
+    return new SearchFilterBuilder([...this.#filters, filter]);
+  }
+
+  #use(): void {
+    if (this.#isUsed) {
+      throw new Error(
+        "SearchFilterBuilder has already been used! Chain your method calls like `q => q.search(...).eq(...)`.",
+      );
+    }
+    this.#isUsed = true;
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * What the globals of the realm ask about the function that is running: its phase, clock, randomness,
+ * environment variables and log. One object for each execution, nested ones included.
+ */
+import type { FunctionKind } from "../src/isolate/protocol.ts";
+import { SeededRandom } from "./globals/random.ts";
+import type { Log } from "./log.ts";
+import type { Syscalls } from "./syscalls.ts";
+
+export interface ExecutionOptions {
+  readonly kind: FunctionKind | "analysis";
+  /** Milliseconds: frozen for queries and mutations. */
+  readonly nowMs: number;
+  /** 64 hex digits, like `importSeed`. */
+  readonly seed: string;
+  readonly importTimeMs: number;
+  readonly importSeed: string;
+  readonly environmentVariables: Readonly<Record<string, string>>;
+  readonly log: Log;
+}
+
+const realNow = Date.now; // kept: user code sees another Date and performance
+const monotonicNow = performance.now.bind(performance);
+
+export class Execution {
+  readonly options: ExecutionOptions;
+  readonly kind: ExecutionOptions["kind"];
+  /** Modules are evaluated in the first, the function runs in the second (semantics 1.1). */
+  phase: "import" | "run" = "import";
+  observedTime = false;
+  observedIdentity = false;
+  /** Called when `failure` is set for the first time. */
+  onFailure: () => void = () => {};
+  /** Null while modules are imported. */
+  syscalls: Syscalls | null = null;
+  /** Work outside of the realm that user code may wait for, such as cryptography. */
+  pendingOperations = 0;
+  /** Somebody far away may keep a promise of user code waiting, and nothing here would show it. */
+  usedNetwork = false;
+  readonly #startedAt = monotonicNow();
+  readonly #endings: (() => void)[] = [];
+  #random: SeededRandom | null = null;
+  #failure: { readonly reason: unknown } | null = null;
+
+  constructor(options: ExecutionOptions) {
+    this.options = options;
+    this.kind = options.kind;
+  }
+
+  /** What ends the function whatever its promise says; null: nothing. */
+  get failure(): { readonly reason: unknown } | null {
+    return this.#failure;
+  }
+
+  /** Ends the function even if user code catches `reason`, or nobody handled the rejection with it. */
+  fail(reason: unknown): void {
+    if (this.#failure !== null) return;
+    this.#failure = { reason };
+    this.onFailure();
+  }
+
+  get log(): Log {
+    return this.options.log;
+  }
+
+  /** Queries and mutations must be repeatable; modules must be, whatever they are imported for. */
+  get isDeterministic(): boolean {
+    return this.phase === "import" || this.kind === "query" || this.kind === "mutation";
+  }
+
+  /** What `Date` shows. */
+  now(): number {
+    if (this.phase === "import") return this.options.importTimeMs;
+    this.observedTime = true;
+    return this.isDeterministic ? this.options.nowMs : realNow();
+  }
+
+  get timeOrigin(): number {
+    return this.options.importTimeMs;
+  }
+
+  /** What `performance.now` shows: milliseconds since `timeOrigin`, in steps of 0.1. */
+  performanceNow(): number {
+    if (this.phase === "import") return 0;
+    this.observedTime = true;
+    const elapsed = this.kind === "query" ? 0 : monotonicNow() - this.#startedAt;
+    return Math.floor((this.options.nowMs - this.timeOrigin + elapsed) * 10) / 10;
+  }
+
+  get random(): SeededRandom {
+    return this.#random ??= new SeededRandom(
+      this.phase === "import" ? this.options.importSeed : this.options.seed,
+    );
+  }
+
+  /** From here the function itself runs. `syscalls` is what the function library may ask for. */
+  beginRun(syscalls: Syscalls): void {
+    this.phase = "run";
+    this.syscalls = syscalls;
+    this.#random = null;
+  }
+
+  /** Calls `stop` when the execution is over: nothing of it may run on into the next one. */
+  onEnd(stop: () => void): void {
+    this.#endings.push(stop);
+  }
+
+  end(): void {
+    for (const stop of this.#endings) stop();
+  }
+}

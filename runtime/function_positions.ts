@@ -1,0 +1,54 @@
+/** Where the author wrote a function. The language does not tell, but its text can be found in the module's script. */
+import type { LoadedModule } from "./module_loader.ts";
+
+export interface Position {
+  /** Of the module, as in the deployment. */
+  readonly path: string;
+  /** One-based, like `column`. */
+  readonly line: number;
+  readonly column: number;
+}
+
+export class FunctionPositions {
+  readonly #module: LoadedModule;
+  /** Functions with equal texts are told apart by the order in which they are asked for. */
+  readonly #found = new Set<string>();
+
+  constructor(module: LoadedModule) {
+    this.#module = module;
+  }
+
+  /** Null for a function that comes from another of the author's files. */
+  find(value: unknown): Position | null {
+    if (typeof value !== "function") return null;
+    return this.#findIn(this.#module, String(value), new Set());
+  }
+
+  /** A bundler may have put the module's code into a chunk that it imports. */
+  #findIn(module: LoadedModule, text: string, visited: Set<LoadedModule>): Position | null {
+    visited.add(module);
+    const { script } = module.factory;
+    for (let start = script.indexOf(text); start !== -1; start = script.indexOf(text, start + 1)) {
+      const key = `${module.path}:${start}`;
+      const position = this.#found.has(key) ? null : this.#originOf(module, start);
+      if (position === null) continue;
+      this.#found.add(key);
+      return position;
+    }
+    for (const each of module.imports) {
+      const position = visited.has(each) ? null : this.#findIn(each, text, visited);
+      if (position !== null) return position;
+    }
+    return null;
+  }
+
+  #originOf({ factory: { script }, sourceMap }: LoadedModule, start: number): Position | null {
+    const before = script.slice(0, start).split("\n");
+    const origin = sourceMap?.lookUp(before.length, before.at(-1)!.length + 1);
+    if (origin === undefined) return null;
+    const { path } = this.#module;
+    const withoutExtension = (file: string) => file.replace(/\.[^./]+$/, "");
+    const isSame = `/${withoutExtension(origin.source)}`.endsWith(`/${withoutExtension(path)}`);
+    return isSame ? { path, line: origin.line, column: origin.column } : null;
+  }
+}

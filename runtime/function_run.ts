@@ -1,0 +1,280 @@
+/**
+ * One query or mutation inside a transaction: the one that was called, or one that it calls with
+ * `ctx.runQuery` and `ctx.runMutation`. All of them work on the same transaction, one at a time; each has
+ * instances of its modules, an execution and a journal of its own (function-abi 11).
+ */
+import { QueryJournal, Transaction } from "../src/database/transaction.ts";
+import type { FunctionCall } from "../src/isolate/protocol.ts";
+import { formatBytes } from "../src/values/limits.ts";
+import { checkArguments, checkReturns } from "../src/values/validator.ts";
+import { encodeValue, parseValue, type Value } from "../src/values/value.ts";
+import { Query, QueryInitializer } from "./ctx/query.ts";
+import { mutationCtx, queryCtx } from "./ctx/transaction_ctx.ts";
+import type { NestedCall, TransactionHost } from "./ctx/transaction_host.ts";
+import { Execution, type ExecutionOptions } from "./execution.ts";
+import {
+  describeFailure,
+  HostFailure,
+  makeUserError,
+  renderFailure,
+  SystemFailure,
+  toUserError,
+} from "./failure.ts";
+import { debugName, displayName, type FunctionPath, parseAddress } from "./function_address.ts";
+import type { IsolateServices } from "./isolate_services.ts";
+import { ModuleInstances, type ModuleLoader } from "./module_loader.ts";
+import {
+  exportedValidator,
+  findFunction,
+  handlerOf,
+  type RegisteredFunction,
+  visibilityOf,
+} from "./registered_function.ts";
+import { settle, turn } from "./settle.ts";
+import { type TransactionBudgets, transactionLimits } from "./transaction_budgets.ts";
+import { TransactionSyscalls } from "./transaction_syscalls.ts";
+import { TurnQueue } from "./turn_queue.ts";
+
+const depthMax = 8;
+const resultBytesMax = 16 * 1024 * 1024;
+
+/** What all functions in one transaction have in common. */
+export interface TransactionScope {
+  readonly services: IsolateServices;
+  readonly loader: ModuleLoader;
+  readonly call: FunctionCall;
+  readonly budgets: TransactionBudgets;
+}
+
+export interface RunOptions {
+  readonly kind: "query" | "mutation";
+  readonly path: FunctionPath;
+  readonly transaction: Transaction;
+  readonly execution: ExecutionOptions;
+  /** Journal of an earlier run that this one must repeat. */
+  readonly journal: string | null;
+  /** Calls around this one. */
+  readonly depth: number;
+}
+
+/** Validator JSON texts; undefined: as the function itself says. */
+export interface Validators {
+  readonly args: string | null;
+  readonly returns: string | null;
+}
+
+export class FunctionRun implements TransactionHost {
+  readonly kind: "query" | "mutation";
+  readonly execution: Execution;
+  readonly journal: QueryJournal;
+  readonly name: string;
+  visibility: "public" | "internal" | null = null;
+  readonly instances: ModuleInstances;
+  readonly #scope: TransactionScope;
+  readonly #options: RunOptions;
+  readonly #transaction: Transaction;
+  /** Nested calls, and what was asked for after them. */
+  readonly #queue = new TurnQueue();
+
+  constructor(scope: TransactionScope, options: RunOptions) {
+    this.kind = options.kind;
+    this.execution = new Execution(options.execution);
+    this.journal = new QueryJournal(options.journal);
+    this.name = displayName(options.path);
+    this.instances = new ModuleInstances(scope.loader, false);
+    this.#scope = scope;
+    this.#options = options;
+    this.#transaction = options.transaction;
+  }
+
+  get call(): FunctionCall {
+    return this.#scope.call;
+  }
+
+  get loader(): ModuleLoader {
+    return this.#scope.loader;
+  }
+
+  /**
+   * Imports the module, runs the function and resolves with the canonical JSON of its result.
+   * @throws what it fails with; see `describeFailure`.
+   */
+  async run(args: Value, validators?: Validators): Promise<string> {
+    const { path } = this.#options;
+    const found = findFunction(this.instances.import(path.module), path, this.kind);
+    this.visibility = visibilityOf(found);
+    const { args: argsValidator, returns } = validators ?? {
+      args: exportedValidator(found, "exportArgs"),
+      returns: exportedValidator(found, "exportReturns"),
+    };
+    this.#checkArguments(argsValidator, args);
+    this.execution.beginRun(new TransactionSyscalls(this));
+    const result = await settle(this.#invoke(found, args as Value[]), this.execution, this.#queue);
+    return this.#encodeResult(result, returns);
+  }
+
+  /** The handler is called at once; whatever it does is in the promise. */
+  async #invoke(found: RegisteredFunction, args: Value[]): Promise<unknown> {
+    const handler = handlerOf(found);
+    if (handler === null) return await this.#invokeWrapper(found, args);
+    const ctx = this.kind === "query" ? queryCtx(this) : mutationCtx(this);
+    const result = await handler(ctx, ...args);
+    if (result instanceof Query || result instanceof QueryInitializer) {
+      throw new Error(
+        "Return value is a Query. Results must be retrieved with `.collect()`, `.take(n), `.unique()`, or `.first()`.",
+      );
+    }
+    return result;
+  }
+
+  /** The function library makes its own `ctx` of the syscalls. */
+  async #invokeWrapper(found: RegisteredFunction, args: Value[]): Promise<Value> {
+    const text = encodeValue(args).json;
+    const result = this.kind === "query"
+      ? await found.invokeQuery!(text)
+      : await found.invokeMutation!(text);
+    return parseValue(result);
+  }
+
+  #checkArguments(validator: string | null, args: Value): void {
+    const parsed = validator === null ? null : this.#scope.loader.validator(validator);
+    const problem = checkArguments(parsed, args as Value[], this.#transaction.tableName);
+    if (problem !== null) throw new HostFailure(problem);
+  }
+
+  #encodeResult(result: unknown, validator: string | null): string {
+    const name = debugName(this.#options.path);
+    let encoded;
+    try {
+      encoded = encodeValue(result === undefined ? null : result);
+    } catch (error) {
+      throw toUserError(error, this.instances.convexError);
+    }
+    if (encoded.bytes > resultBytesMax) {
+      throw new HostFailure(
+        `Function ${name} return value is too large (actual: ${
+          formatBytes(encoded.bytes)
+        }, limit: ${formatBytes(resultBytesMax)})`,
+      );
+    }
+    const parsed = validator === null ? null : this.#scope.loader.validator(validator);
+    if (parsed !== null) {
+      const problem = checkReturns(parsed, parseValue(encoded.json), this.#transaction.tableName);
+      if (problem !== null) throw new HostFailure(problem);
+    }
+    return encoded.json;
+  }
+
+  perform<T>(action: (transaction: Transaction) => T): T {
+    const { heartbeat } = this.#scope.services;
+    heartbeat.pauseUser();
+    try {
+      return action(this.#transaction);
+    } catch (error) {
+      throw this.#toUserError(error);
+    } finally {
+      heartbeat.resumeUser();
+    }
+  }
+
+  async operation<T>(action: (transaction: Transaction) => T): Promise<T> {
+    if (this.#queue.isEmpty) return this.perform(action);
+    return await this.#queue.add(() => this.perform(action));
+  }
+
+  #toUserError(error: unknown): Error {
+    const userError = toUserError(error, this.instances.convexError);
+    // Nobody may go on as if nothing had happened, callers of this function included.
+    if (userError instanceof SystemFailure) this.execution.fail(userError);
+    return userError;
+  }
+
+  async callFunction(call: NestedCall): Promise<Value> {
+    const { path, kind } = this.#checkCall(call);
+    return await this.#queue.add(async () => {
+      // By then nothing of this function can run before the call returns.
+      await turn();
+      return await this.#callNested(call, kind, path);
+    });
+  }
+
+  #checkCall({ udfType, address }: NestedCall) {
+    const kind = udfType === "mutation" ? "mutation" as const : "query" as const;
+    if (this.kind === "query" && udfType !== "query") {
+      throw new Error(`Cannot call a ${udfType} function from a query function`);
+    }
+    const path = parseAddress(address);
+    if (this.#options.depth >= depthMax) {
+      throw new Error(
+        "Cross component call depth limit exceeded. Do you have an infinite loop in your app?",
+      );
+    }
+    return { kind, path };
+  }
+
+  async #callNested(
+    call: NestedCall,
+    kind: "query" | "mutation",
+    path: FunctionPath,
+  ): Promise<Value> {
+    const nested = this.#nestedRun(call, kind, path);
+    const { budgets } = this.#scope;
+    const isOwnState = call.udfType === "snapshotQuery";
+    const boundary = isOwnState ? null : this.#transaction.nest(transactionLimits(call.limits));
+    const endBudgets = budgets.nest(call.limits);
+    const leave = this.#scope.services.realm.enterNested(nested.execution);
+    try {
+      const result = parseValue(await nested.run([call.args]));
+      boundary?.commit();
+      return result;
+    } catch (error) {
+      boundary?.rollback();
+      throw this.#nestedError(error, nested);
+    } finally {
+      leave();
+      endBudgets();
+      this.execution.observedTime ||= nested.execution.observedTime;
+      this.execution.observedIdentity ||= nested.execution.observedIdentity;
+    }
+  }
+
+  #nestedRun({ udfType }: NestedCall, kind: "query" | "mutation", path: FunctionPath): FunctionRun {
+    const { options } = this.execution;
+    return new FunctionRun(this.#scope, {
+      kind,
+      path,
+      transaction: udfType === "snapshotQuery" ? this.#snapshotTransaction() : this.#transaction,
+      execution: {
+        ...options,
+        kind,
+        seed: this.execution.random.seed(),
+        log: options.log.nested(debugName(path)),
+      },
+      journal: null,
+      depth: this.#options.depth + 1,
+    });
+  }
+
+  /** Reads what was committed before this transaction; nobody depends on what it reads. */
+  #snapshotTransaction(): Transaction {
+    return new Transaction({ ...this.#transaction.options, kind: "query", pending: [] });
+  }
+
+  #nestedError(error: unknown, nested: FunctionRun): Error {
+    if (error instanceof SystemFailure) {
+      this.execution.fail(error);
+      return error;
+    }
+    const failure = describeFailure(error);
+    const data = failure.data === undefined ? undefined : parseValue(failure.data);
+    return makeUserError(renderFailure(failure), data, nested.instances.convexError);
+  }
+
+  metrics(): Record<string, { used: number; remaining: number }> {
+    return this.#scope.budgets.metrics(this.#transaction.usage);
+  }
+
+  countScheduled(argumentBytes: number): void {
+    this.#scope.budgets.countScheduled(argumentBytes);
+  }
+}

@@ -1,0 +1,335 @@
+/**
+ * Keeps what a function did to the realm from the next one (ARCHITECTURE 5a): module state is made anew for
+ * every call, but the global object and the built-in objects are the same. There are three kinds of them:
+ *
+ * - open: libraries add to them and change them for a while, so all of their properties are checked;
+ * - sealed: nothing can be added or removed. They must stay assignable all the same: libraries assign methods
+ *   to objects that inherit from them, which a constant property would forbid. So their values are checked;
+ * - frozen: everything else, above all the built-in functions. Nothing to check.
+ *
+ * Some ways to change an object lead through a function such as `Object.defineProperty`. These are replaced
+ * by versions that note when they are used on an open object. What is left is assignment and `delete`, which
+ * show: a new property is enumerable, a changed one has another value. So the check after each call looks at
+ * keys and values only; the comparison of all descriptors runs when there is something to repair.
+ *
+ * 1. `new RealmGuard()` when all globals are installed.
+ * 2. `clean()` after every execution.
+ */
+import { defineHidden } from "./properties.ts";
+
+interface OpenObject {
+  readonly object: object;
+  readonly prototype: object | null;
+  readonly descriptors: Descriptors;
+  readonly enumerableCount: number;
+  readonly symbolCount: number;
+}
+
+type Descriptors = Readonly<Record<PropertyKey, PropertyDescriptor>>;
+
+/** How an execution had left the realm: properties to set, and to remove, for it to be so again. */
+export type Changes = readonly Change[];
+
+interface Change {
+  readonly object: object;
+  readonly name: PropertyKey;
+  /** Undefined: the property was gone. */
+  readonly descriptor: PropertyDescriptor | undefined;
+}
+
+/** The realm cannot be made as new again; another isolate has to take over. */
+export class RealmBroken extends Error {
+  override name = "RealmBroken";
+}
+
+const { getOwnPropertyDescriptor, getOwnPropertySymbols, getPrototypeOf, keys, isExtensible } =
+  Object;
+const { defineProperty, deleteProperty, ownKeys, setPrototypeOf } = Reflect;
+
+export class RealmGuard {
+  readonly #open: readonly OpenObject[];
+  readonly #openSet = new WeakSet<object>();
+  /** Every property that assignment could change, side by side for a tight loop. */
+  readonly #owners: Record<PropertyKey, unknown>[] = [];
+  readonly #names: PropertyKey[] = [];
+  readonly #values: unknown[] = [];
+  readonly #builtIn: ReadonlySet<object>;
+  #touched = false;
+
+  constructor() {
+    this.#watchDefinitions();
+    const { open, sealed, frozen } = sortObjects();
+    this.#builtIn = new Set([...open, ...sealed]);
+    for (const object of frozen) Object.freeze(object);
+    for (const object of sealed) {
+      Object.seal(object);
+      this.#guardValues(object);
+    }
+    this.#open = [...open].map((object) => this.#guard(object));
+  }
+
+  isBuiltIn(object: object): boolean {
+    return this.#builtIn.has(object);
+  }
+
+  /**
+   * Undoes every change since the last call and returns them; null if there were none.
+   * @throws RealmBroken when one cannot be undone.
+   */
+  clean(): Changes | null {
+    // The last match of any regular expression shows in RegExp.$1 and the like.
+    /(?:)/.exec("");
+    if (!this.#touched && this.#isClean()) return null;
+    const changes = this.#open.flatMap(undoChanges);
+    changes.push(...this.#undoAssignments());
+    this.#touched = false;
+    return changes;
+  }
+
+  /** Makes changes again that `clean` undid. */
+  redo(changes: Changes): void {
+    for (const { object, name, descriptor } of changes) {
+      if (descriptor === undefined) deleteProperty(object, name);
+      else defineProperty(object, name, descriptor);
+    }
+    this.#touched = true;
+  }
+
+  #isClean(): boolean {
+    const owners = this.#owners;
+    const names = this.#names;
+    const values = this.#values;
+    for (let i = 0; i < owners.length; i++) {
+      if (owners[i]![names[i]!] !== values[i]) return false;
+    }
+    for (const { object, enumerableCount, symbolCount } of this.#open) {
+      if (keys(object).length !== enumerableCount) return false;
+      if (getOwnPropertySymbols(object).length !== symbolCount) return false;
+    }
+    return true;
+  }
+
+  #guard(object: object): OpenObject {
+    fixUnassignable(object);
+    this.#guardValues(object);
+    this.#openSet.add(object);
+    return {
+      object,
+      prototype: getPrototypeOf(object),
+      descriptors: descriptorsOf(object),
+      enumerableCount: keys(object).length,
+      symbolCount: getOwnPropertySymbols(object).length,
+    };
+  }
+
+  #guardValues(object: object): void {
+    const descriptors = descriptorsOf(object);
+    for (const name of ownKeys(descriptors)) {
+      const { value, writable } = descriptors[name]!;
+      if (writable !== true) continue;
+      this.#owners.push(object as Record<PropertyKey, unknown>);
+      this.#names.push(name);
+      this.#values.push(value);
+    }
+  }
+
+  /** What is left after the open objects: values of sealed ones. */
+  #undoAssignments(): Change[] {
+    const changes: Change[] = [];
+    for (const [index, object] of this.#owners.entries()) {
+      const name = this.#names[index]!;
+      if (object[name] === this.#values[index]) continue;
+      changes.push({ object, name, descriptor: getOwnPropertyDescriptor(object, name) });
+      object[name] = this.#values[index];
+    }
+    return changes;
+  }
+
+  #watchDefinitions(): void {
+    this.#watchArguments(Object, [
+      "defineProperty",
+      "defineProperties",
+      "freeze",
+      "preventExtensions",
+      "seal",
+      "setPrototypeOf",
+    ]);
+    this.#watchArguments(Reflect, ["defineProperty", "preventExtensions", "setPrototypeOf"]);
+    this.#watchReceivers(["__defineGetter__", "__defineSetter__"]);
+    this.#watchPrototypeSetter();
+    this.#watchProxies();
+  }
+
+  #watchArguments(owner: object, names: readonly string[]): void {
+    const note = (target: object) => this.#note(target);
+    for (const name of names) {
+      const native = Reflect.get(owner, name) as (...args: unknown[]) => unknown;
+      const { [name]: watched } = {
+        [name](target: object, second: unknown, third: unknown) {
+          note(target);
+          return native(target, second, third);
+        },
+      };
+      defineHidden(owner, { [name]: watched });
+    }
+  }
+
+  #watchReceivers(names: readonly string[]): void {
+    const note = (target: object) => this.#note(target);
+    for (const name of names) {
+      const native = Reflect.get(Object.prototype, name) as (...args: unknown[]) => unknown;
+      const { [name]: watched } = {
+        [name](this: object, property: unknown, accessor: unknown) {
+          note(this);
+          return native.call(this, property, accessor);
+        },
+      };
+      defineHidden(Object.prototype, { [name]: watched });
+    }
+  }
+
+  #watchPrototypeSetter(): void {
+    const note = (target: object) => this.#note(target);
+    const native = getOwnPropertyDescriptor(Object.prototype, "__proto__")!;
+    Object.defineProperty(Object.prototype, "__proto__", {
+      ...native,
+      set(this: object, prototype: unknown) {
+        note(this);
+        native.set!.call(this, prototype);
+      },
+    });
+  }
+
+  /** A proxy of an open object is another way to it. */
+  #watchProxies(): void {
+    const openSet = this.#openSet;
+    const NativeProxy = Proxy;
+    const { revocable } = Proxy;
+    defineHidden(NativeProxy, {
+      revocable(target: object, handler: ProxyHandler<object>) {
+        const made = revocable(target, handler);
+        if (openSet.has(target)) openSet.add(made.proxy);
+        return made;
+      },
+    });
+    const WatchedProxy = new NativeProxy(NativeProxy, {
+      construct(_target, [target, handler]) {
+        const proxy = new NativeProxy(target, handler);
+        if (openSet.has(target)) openSet.add(proxy);
+        return proxy;
+      },
+    });
+    defineHidden(globalThis, { Proxy: WatchedProxy });
+  }
+
+  #note(target: unknown): void {
+    if (this.#openSet.has(target as object)) this.#touched = true;
+  }
+}
+
+function descriptorsOf(object: object): Descriptors {
+  return Object.getOwnPropertyDescriptors(object) as Descriptors;
+}
+
+/** Getters and constants cannot be assigned to; nor shall they be deleted, which no check would notice. */
+function fixUnassignable(object: object): void {
+  const descriptors = descriptorsOf(object);
+  for (const name of ownKeys(descriptors)) {
+    if (descriptors[name]!.writable !== true) defineProperty(object, name, { configurable: false });
+  }
+}
+
+function undoChanges({ object, prototype, descriptors }: OpenObject): Change[] {
+  const changes: Change[] = [];
+  let undone = isExtensible(object);
+  if (getPrototypeOf(object) !== prototype) undone &&= setPrototypeOf(object, prototype);
+  const current = descriptorsOf(object);
+  const names = new Set([...ownKeys(current), ...ownKeys(descriptors)]);
+  for (const name of names) {
+    const descriptor = current[name];
+    const wanted = descriptors[name];
+    if (isSameProperty(descriptor, wanted)) continue;
+    changes.push({ object, name, descriptor });
+    undone &&= wanted === undefined
+      ? deleteProperty(object, name)
+      : defineProperty(object, name, wanted);
+  }
+  if (!undone) throw new RealmBroken("a built-in object was changed for good");
+  return changes;
+}
+
+function isSameProperty(
+  a: PropertyDescriptor | undefined,
+  b: PropertyDescriptor | undefined,
+): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.value === b.value && a.get === b.get && a.set === b.set &&
+    a.writable === b.writable && a.enumerable === b.enumerable && a.configurable === b.configurable;
+}
+
+const openGlobals = [
+  ...["Object", "Function", "Array", "Number", "String", "Symbol", "BigInt", "Date", "Promise"],
+  ...["RegExp", "Error", "Map", "Set", "JSON", "Math", "Reflect", "Intl", "Convex", "console"],
+  ...["process", "crypto", "performance", "URL", "Headers", "Request", "Response"],
+];
+
+const sealedGlobals = [
+  ...["AggregateError", "EvalError", "RangeError", "ReferenceError", "SuppressedError"],
+  ...["SyntaxError", "TypeError", "URIError", "Boolean", "WeakMap", "WeakSet", "Iterator"],
+  ...["ArrayBuffer", "SharedArrayBuffer", "DataView", "Float16Array", "Float32Array"],
+  ...["Float64Array", "BigInt64Array", "BigUint64Array", "Int16Array", "Int32Array", "Int8Array"],
+  ...["Uint16Array", "Uint32Array", "Uint8Array", "Uint8ClampedArray", "URLSearchParams", "Blob"],
+  ...["File", "FormData", "AbortController", "AbortSignal", "Event", "EventTarget", "TextEncoder"],
+  ...["TextDecoder", "Crypto", "SubtleCrypto"],
+];
+
+/** All objects that user code can reach without making them. */
+function sortObjects(): { open: Set<object>; sealed: Set<object>; frozen: Set<object> } {
+  const open = new Set([globalThis, ...openGlobals.flatMap(withPrototype)]);
+  const typedArray = getPrototypeOf(Uint8Array);
+  const sealed = new Set([...sealedGlobals.flatMap(withPrototype), typedArray, typedArray.prototype]);
+  const frozen = reachableFrom([globalThis, ...hiddenIntrinsics()]).difference(open)
+    .difference(sealed);
+  return { open, sealed, frozen };
+}
+
+function withPrototype(name: string): object[] {
+  const value = Reflect.get(globalThis, name);
+  return typeof value === "function" ? [value, value.prototype] : [value];
+}
+
+function reachableFrom(roots: readonly object[]): Set<object> {
+  const reached = new Set<object>();
+  const visit = (value: unknown) => {
+    if ((typeof value !== "object" || value === null) && typeof value !== "function") return;
+    if (reached.has(value)) return;
+    reached.add(value);
+    // Methods lead nowhere, and most objects are methods.
+    if (typeof value === "function" && !Object.hasOwn(value, "prototype")) return;
+    visit(getPrototypeOf(value));
+    const descriptors = descriptorsOf(value);
+    for (const name of ownKeys(descriptors)) {
+      const { value: member, get, set } = descriptors[name]!;
+      [member, get, set].forEach(visit);
+    }
+  };
+  roots.forEach(visit);
+  return reached;
+}
+
+/** Objects of the language that no global leads to. */
+function hiddenIntrinsics(): object[] {
+  const generator = function* () {};
+  const asyncGenerator = async function* () {};
+  const iterators = [
+    [].values(),
+    new Map().values(),
+    new Set().values(),
+    "".matchAll(/./g),
+    ""[Symbol.iterator](),
+    Iterator.from({ next: () => ({ done: true, value: undefined }) }),
+    [].values().map(String),
+  ];
+  return [async () => {}, generator, asyncGenerator, asyncGenerator.prototype, ...iterators]
+    .map((object) => getPrototypeOf(object));
+}

@@ -1,0 +1,148 @@
+/**
+ * An isolate: a thread that runs functions of the deployments it is told of, one call at a time.
+ *
+ * 1. The realm is made what functions may see of it, then the isolate says `ready`.
+ * 2. Messages are taken as they arrive; calls wait in a queue, from which a revoked call is dropped.
+ * 3. A call whose changes to the realm cannot be undone is the last one: the thread ends, another one
+ *    takes its place.
+ */
+import { exit } from "node:process";
+import { workerData } from "node:worker_threads";
+import { decodeFrame, encodeFrame } from "../src/isolate/frames.ts";
+import { Heartbeat } from "../src/isolate/heartbeat.ts";
+import type { IsolateData } from "../src/isolate/isolate_data.ts";
+import type { FromIsolate, FunctionCall, ToIsolate } from "../src/isolate/protocol.ts";
+import type { SnapshotReader } from "../src/persistence/persistence.ts";
+import { openSnapshotReader } from "../src/persistence/snapshot_reader.ts";
+import type { TableNames } from "../src/values/validator.ts";
+import { ActionCalls } from "./action_calls.ts";
+import { analyzeModules } from "./analysis.ts";
+import { installGlobals } from "./globals/prelude.ts";
+import { watchHeap } from "./heap_watch.ts";
+import type { IsolateServices } from "./isolate_services.ts";
+import { ModuleLoader } from "./module_loader.ts";
+import { Realm } from "./realm.ts";
+import { StackTraces } from "./stack_traces.ts";
+import { TransactionCalls } from "./transaction_calls.ts";
+import { TurnQueue } from "./turn_queue.ts";
+
+type CallMessage = ToIsolate & { type: "call" };
+
+const decoder = new TextDecoder();
+
+class Isolate {
+  readonly #data: IsolateData;
+  readonly #services: IsolateServices;
+  readonly #stackTraces = new StackTraces();
+  readonly #loaders = new Map<string, ModuleLoader>();
+  readonly #transactions: TransactionCalls | null;
+  readonly #actions: ActionCalls;
+  readonly #queue = new TurnQueue();
+  readonly #revoked = new Set<number>();
+  #reader: SnapshotReader | null = null;
+
+  constructor(data: IsolateData) {
+    this.#data = data;
+    const { isolate, limits, kind } = data;
+    const { error } = console; // kept: user code sees another
+    this.#services = {
+      realm: new Realm(),
+      heartbeat: new Heartbeat(data.heartbeat),
+      isolate,
+      limits,
+      reportFault: (fault) => error("A function failed through a fault of Hull", fault),
+    };
+    this.#transactions = kind === "transaction"
+      ? new TransactionCalls(this.#services, this.#openReader())
+      : null;
+    this.#actions = new ActionCalls(
+      this.#services,
+      (message, body) => this.#send(message, body),
+      () => this.#tableNames(),
+    );
+  }
+
+  start(): void {
+    watchHeap(this.#services.heartbeat);
+    this.#data.port.on("message", (frame: Uint8Array) => this.#receive(frame));
+    installGlobals(this.#services.realm);
+    this.#stackTraces.install();
+    this.#services.realm.protect();
+    this.#send({ type: "ready" });
+  }
+
+  #receive(frame: Uint8Array): void {
+    const { header, body } = decodeFrame(frame);
+    const message = header as ToIsolate; // the server's word is taken
+    switch (message.type) {
+      case "load": {
+        const { deployment } = message;
+        const { realm } = this.#services;
+        this.#loaders.set(deployment.id, new ModuleLoader(deployment, realm, this.#stackTraces));
+        return;
+      }
+      case "unload":
+        this.#loaders.get(message.deployment)?.close();
+        this.#loaders.delete(message.deployment);
+        return;
+      case "call":
+        this.#queue.add(() => this.#call(message, body));
+        return;
+      case "revoke":
+        for (const callId of message.callIds) this.#revoked.add(callId);
+        return;
+      case "aborted":
+        return this.#transactions?.aborted(message.sequence);
+      case "operationResult":
+        return this.#actions.receive(message, body);
+      case "analyze":
+        this.#queue.add(() => this.#analyze(message));
+    }
+  }
+
+  async #call({ callId, call }: CallMessage, body: Uint8Array): Promise<void> {
+    if (this.#revoked.delete(callId)) return;
+    const loader = this.#loaders.get(call.deployment)!;
+    const { outcome, body: answer, logLines, usage } = await this.#run(callId, call, loader, body);
+    this.#send({ type: "result", callId, outcome, logLines, usage }, answer);
+    this.#endIfBroken();
+  }
+
+  #run(callId: number, call: FunctionCall, loader: ModuleLoader, body: Uint8Array) {
+    if (call.kind === "action" || call.kind === "httpAction") {
+      return this.#actions.run(callId, call, loader, body);
+    }
+    return this.#transactions!.run(callId, call, loader, decoder.decode(body));
+  }
+
+  #analyze({ callId, deployment }: ToIsolate & { type: "analyze" }): void {
+    const loader = new ModuleLoader(deployment, this.#services.realm, this.#stackTraces);
+    const result = analyzeModules(this.#services, loader, callId);
+    loader.close();
+    this.#send({ type: "analyzed", callId, result });
+    this.#endIfBroken();
+  }
+
+  #endIfBroken(): void {
+    if (this.#services.realm.isBroken) exit();
+  }
+
+  #send(message: FromIsolate, body?: string | Uint8Array): void {
+    const frame = encodeFrame(this.#data.isolate, message, body);
+    this.#data.port.postMessage(frame, [frame.buffer]);
+  }
+
+  #openReader(): SnapshotReader {
+    return this.#reader ??= openSnapshotReader(this.#data.databasePath);
+  }
+
+  /** For validators of actions, which have no snapshot of their own. */
+  #tableNames(): TableNames {
+    const snapshot = this.#openReader().open();
+    const { catalog } = snapshot;
+    snapshot.close();
+    return (tableNumber) => catalog.tableNumbered(tableNumber as never)?.name;
+  }
+}
+
+new Isolate(workerData as IsolateData).start();

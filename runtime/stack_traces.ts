@@ -1,0 +1,87 @@
+/**
+ * Stacks as the author knows the code (semantics 12, A2): positions in the original files, only frames that
+ * have one, none of the function library at either end, no line with the error's name and message.
+ */
+import type { SourceMap } from "./source_map.ts";
+
+interface Frame {
+  readonly text: string;
+  readonly isLibrary: boolean;
+}
+
+export class StackTraces {
+  /** By the file name that a script was compiled under. */
+  readonly #maps = new Map<string, SourceMap>();
+
+  /** Makes `error.stack` read so. */
+  install(): void {
+    Error.prepareStackTrace = (_error, callSites) => this.render(callSites as CallSite[]);
+  }
+
+  add(fileName: string, map: SourceMap): void {
+    this.#maps.set(fileName, map);
+  }
+
+  remove(fileName: string): void {
+    this.#maps.delete(fileName);
+  }
+
+  render(callSites: readonly CallSite[]): string {
+    const frames = callSites.map((site) => this.#frame(site)).filter((frame) => frame !== null);
+    const first = frames.findIndex(({ isLibrary }) => !isLibrary);
+    const last = frames.findLastIndex(({ isLibrary }) => !isLibrary);
+    if (first === -1) return "";
+    return frames.slice(first, last + 1).map(({ text }) => text).join("\n");
+  }
+
+  #frame(site: CallSite): Frame | null {
+    if (site.isPromiseAll()) {
+      return {
+        text: `    at async Promise.all (index ${site.getPromiseIndex()})`,
+        isLibrary: false,
+      };
+    }
+    const map = this.#maps.get(site.getFileName() ?? "");
+    const position = map?.lookUp(site.getLineNumber() ?? 0, site.getColumnNumber() ?? 0);
+    if (position === undefined) return null;
+    const { source, line, column } = position;
+    const location = `${source}:${line}:${column}`;
+    const caller = callerText(site);
+    return {
+      text: caller === "" ? `    at ${location}` : `    at ${caller} (${location})`,
+      isLibrary: /(^|\/)convex\/src\/server\/impl\//.test(source),
+    };
+  }
+}
+
+/** Who runs in a frame, in the words of V8. */
+function callerText(site: CallSite): string {
+  const functionName = site.getFunctionName();
+  const prefix = site.isAsync() ? "async " : "";
+  if (site.isConstructor()) return `${prefix}new ${functionName ?? "<anonymous>"}`;
+  const isMethod = !site.isToplevel() && site.getTypeName() !== null;
+  if (!isMethod) return functionName ? prefix + functionName : prefix.trim();
+  const typeName = site.getTypeName()!;
+  const methodName = site.getMethodName();
+  if (!functionName) return `${prefix}${typeName}.${methodName ?? "<anonymous>"}`;
+  const qualified = functionName.startsWith(typeName)
+    ? functionName
+    : `${typeName}.${functionName}`;
+  const isAlias = methodName !== null && !qualified.endsWith(methodName);
+  return `${prefix}${qualified}${isAlias ? ` [as ${methodName}]` : ""}`;
+}
+
+/** V8's description of one frame. */
+interface CallSite {
+  getTypeName(): string | null;
+  getFunctionName(): string | null;
+  getMethodName(): string | null;
+  getFileName(): string | null | undefined;
+  getLineNumber(): number | null;
+  getColumnNumber(): number | null;
+  isToplevel(): boolean;
+  isConstructor(): boolean;
+  isAsync(): boolean;
+  isPromiseAll(): boolean;
+  getPromiseIndex(): number | null;
+}
