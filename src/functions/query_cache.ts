@@ -13,8 +13,8 @@
  * asked has had the chance to watch.
  *
  * Keys: a query has one table from keys to entries. The arguments alone are the key of the common case,
- * which is one look-up. Identity and arguments are JSON texts and contain no NUL, and the journal, which a
- * client could forge, comes last: no two keys can be mistaken for each other.
+ * which is one look-up. Identity and arguments are JSON texts, which are not empty and contain no NUL, and
+ * the journal, which a client could forge, comes last: no two keys can be mistaken for each other.
  */
 import { assert } from "../assert.ts";
 import type { AppliedCommit } from "../committer/protocol.ts";
@@ -301,7 +301,8 @@ export class QueryCache {
 
 function keyOf({ args, journal }: CacheRequest, identity: string | null): string {
   if (identity === null && journal === null) return args;
-  return `${identity ?? ""}\0${args}\0${journal ?? ""}`;
+  const rest = journal === null ? args : `${args}\0${journal}`;
+  return `${identity ?? ""}\0${rest}`;
 }
 
 const identityKeys = new WeakMap<UserIdentity, string>();

@@ -28,7 +28,7 @@ import type {
 import { hostFailure } from "../functions/host_failures.ts";
 import { type RequestIds, sessionRequestId } from "../functions/request_id.ts";
 import { log } from "../logger.ts";
-import { type Computation, ConnectionState, isSameResult } from "./connection_state.ts";
+import { type Computation, ConnectionState } from "./connection_state.ts";
 import { endingFor, internalEnding } from "./ending.ts";
 import { MutationQueue } from "./mutation_queue.ts";
 import { Outbox, type SyncSocket } from "./outbox.ts";
@@ -38,8 +38,6 @@ import {
   type Connect,
   encodeActionResponse,
   encodeMutationResponse,
-  encodeQueryModification,
-  encodeQueryRemoved,
   encodeTransition,
   encodeVersion,
   type FunctionMessage,
@@ -353,7 +351,9 @@ export class SyncConnection {
   }
 
   #sendTransition(computation: Computation, timestamp: Timestamp, caller: Caller): void {
-    const modifications = this.#modifications(computation, this.#visibilityFor(caller));
+    const { encodings, environment } = this.#services;
+    const visibility = this.#visibilityFor(caller);
+    const modifications = encodings.news(this.#state.queries, computation.removed, visibility);
     this.#state.finish(computation, timestamp);
     const start = this.#currentVersion;
     this.#currentVersion = encodeVersion(this.#state.current);
@@ -364,26 +364,8 @@ export class SyncConnection {
       end: this.#currentVersion,
       modifications,
       clientClockSkewMs: this.#clientClockSkewMs,
-      serverTimeMs: this.#services.environment.nowMs(),
+      serverTimeMs: environment.nowMs(),
     }));
-  }
-
-  /** What the client does not know yet, by query id. */
-  #modifications({ removed }: Computation, visibility: Visibility): string[] {
-    const encoded: [queryId: number, text: string][] = [];
-    for (const [queryId, query] of this.#state.queries) {
-      const result = query.result!;
-      const isKnown = query.sentRedacted === visibility.redact &&
-        isSameResult(query.sent, result.result);
-      // The newer of two equal results is kept, so that the older one can be let go of.
-      query.sent = result.result;
-      query.sentRedacted = visibility.redact;
-      if (isKnown) continue;
-      const outcome = this.#services.encodings.of(result, visibility);
-      encoded.push([queryId, encodeQueryModification(queryId, outcome)]);
-    }
-    for (const queryId of removed) encoded.push([queryId, encodeQueryRemoved(queryId)]);
-    return encoded.sort(([a], [b]) => a - b).map(([, text]) => text);
   }
 
   readonly #onInvalidated = (): void => {
@@ -421,9 +403,8 @@ export class SyncConnection {
 
   #afterRevalidation(step: () => void): Promise<void> | undefined {
     const wait = this.#identity.revalidate(this.#state.identityVersion);
-    if (wait !== undefined) return wait.then(step);
-    step();
-    return undefined;
+    if (wait === undefined) step();
+    return wait?.then(() => this.#isEnded ? undefined : step());
   }
 
   async #pause(delayMs: number): Promise<void> {
