@@ -69,11 +69,8 @@ export class HttpActions implements AppHandler {
     }, { caller: principal, requestId, origin: "HttpEndpoint" });
     if (result.ok) return actionResponse(result.response, result.body);
     if ("failure" in result) return failureResponse(result, requestId, this.#options.redact);
-    const page = await this.#options.fallback?.(request, target);
-    if (page !== undefined) return page;
-    return method === "GET" && target === "/"
-      ? plainText(greeting)
-      : plainText(result.notFound, 404);
+    return await this.#options.fallback?.(request, target) ??
+      (method === "GET" && target === "/" ? plainText(greeting) : plainText(result.notFound, 404));
   }
 
   /** A bad credential does not stop the action; it shows when the action asks who called (http-api 63). */

@@ -6,7 +6,7 @@ import type {
   HttpRequestData,
   HttpResult,
 } from "../functions/functions.ts";
-import { HttpActions } from "./http_actions.ts";
+import { type Fallback, HttpActions } from "./http_actions.ts";
 import { listen } from "./listener.ts";
 import { appOnly } from "./request_handler.ts";
 
@@ -25,7 +25,7 @@ interface Seen extends HttpRequestData {
 async function serving(
   respond: (request: HttpRequestData) => HttpResult,
   test: (server: { url: string; port: number; seen: Seen[] }) => Promise<void>,
-  options: { readonly redact?: boolean; readonly bytesMax?: number } = {},
+  options: { readonly redact?: boolean; readonly fallback?: Fallback } = {},
 ): Promise<void> {
   const seen: Seen[] = [];
   const functions = {
@@ -34,8 +34,11 @@ async function serving(
       return respond(request);
     },
   } as Functions;
-  const services = requestServices({ httpActionBodyBytesMax: options.bytesMax ?? 1000 });
-  const app = new HttpActions(functions, { ...services, redact: options.redact ?? false });
+  const app = new HttpActions(functions, {
+    ...requestServices({ httpActionBodyBytesMax: 1000 }),
+    redact: options.redact ?? false,
+    ...options.fallback && { fallback: options.fallback },
+  });
   const listener = listen("127.0.0.1", 0, appOnly(app));
   try {
     await test({ url: listener.url, port: listener.port, seen });
@@ -146,6 +149,21 @@ Deno.test("http-api 68: the texts of 404, and a greeting where the app has nothi
     const options = await fetch(url, { method: "OPTIONS" });
     assert.deepEqual([options.status, await options.text()], [404, "No matching routes found"]);
   }));
+
+Deno.test("a fallback answers what the app has no route for, unless it declines", () =>
+  serving(
+    ({ url }) => url.endsWith("/own") ? answer("own") : { ok: false, notFound: "none" },
+    async ({ url }) => {
+      const get = async (path: string) => await (await fetch(url + path)).text();
+      assert.equal(await get("/own"), "own");
+      assert.equal(await get("/page?x"), "file /page?x");
+      assert.equal(await get("/declined"), "none");
+    },
+    {
+      fallback: async (_request, target) =>
+        target === "/declined" ? undefined : new Response(`file ${target}`),
+    },
+  ));
 
 Deno.test("http-api 71: a failure is answered with 500, code, trace and data", () =>
   serving(() => failure, async ({ url }) => {

@@ -9,7 +9,7 @@ export interface Listener {
   readonly url: string;
   /** Accepts nothing new and resolves when the requests in flight are answered. */
   drain(): Promise<void>;
-  /** Breaks what is still open. */
+  /** Breaks what is still open, if anything. */
   abort(): void;
 }
 
@@ -31,12 +31,17 @@ export function listen(hostname: string, port: number, handler: RequestHandler):
   } catch (cause) {
     throw listenError(hostname, port, cause);
   }
+  let isOver = false;
+  server.finished.then(() => isOver = true);
   const reachable = hostname === "0.0.0.0" || hostname === "::" ? "127.0.0.1" : hostname;
   return {
     port: server.addr.port,
     url: `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${server.addr.port}`,
     drain: () => server.shutdown(),
-    abort: () => abortion.abort(),
+    // The runtime throws at a signal for a server that has ended.
+    abort() {
+      if (!isOver) abortion.abort();
+    },
   };
 }
 
