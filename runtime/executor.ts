@@ -65,10 +65,10 @@ class Executor {
       : Deno.openSync(options.output, { write: true });
     this.#host = startHost(
       options,
-      (isolate, reason, detail) => this.#died(isolate, reason, null, detail),
+      (isolate, reason, detail) => this.#died(isolate, reason, detail),
     );
     this.#watch = new Watch(options.memoryMiB, {
-      expired: (isolate, expiry) => this.#expire(isolate, expiry),
+      expired: (isolate, reason) => this.#expire(isolate, reason),
       memory: (residentBytes) => this.#report({ type: "memory", residentBytes }),
       busiest: (isolates) => this.#host.busiest(isolates),
     });
@@ -95,7 +95,7 @@ class Executor {
 
   #obey(message: ToExecutor): void {
     if (message.type === "spawn") this.#spawn(message.isolate);
-    else if (this.#end(message.isolate)) this.#died(message.isolate, "terminated", null);
+    else if (this.#end(message.isolate)) this.#died(message.isolate, "terminated");
   }
 
   #spawn(isolate: number): void {
@@ -116,14 +116,14 @@ class Executor {
       checkFrame(frame);
     } catch (error) {
       this.#end(isolate);
-      return this.#died(isolate, "exit", null, errorMessage(error));
+      return this.#died(isolate, "exit", errorMessage(error));
     }
     stampFrame(frame, isolate);
     this.#send(frame);
   }
 
-  #expire(isolate: number, expiry: Expiry): void {
-    if (this.#end(isolate)) this.#died(isolate, expiry.reason, expiry.callId);
+  #expire(isolate: number, reason: Expiry["reason"]): void {
+    if (this.#end(isolate)) this.#died(isolate, reason);
   }
 
   /** False if it had ended already. */
@@ -133,15 +133,11 @@ class Executor {
     return true;
   }
 
-  #died(
-    isolate: number,
-    reason: (FromExecutor & { type: "died" })["reason"],
-    callId: number | null,
-    detail = "",
-  ): void {
+  #died(isolate: number, reason: (FromExecutor & { type: "died" })["reason"], detail = ""): void {
+    const callId = this.#watch.running(isolate);
+    this.#watch.remove(isolate);
     this.#ports.get(isolate)?.close();
     this.#ports.delete(isolate);
-    this.#watch.remove(isolate);
     this.#report({ type: "died", isolate, reason, callId, detail });
   }
 

@@ -17,8 +17,8 @@ const reportPeriod = 50;
 const alarmShare = 0.8;
 
 export interface WatchEvents {
-  /** The call must be ended, and its isolate with it. */
-  expired(isolate: number, expiry: Expiry): void;
+  /** The call that the isolate is running must be ended, and the isolate with it. */
+  expired(isolate: number, reason: Expiry["reason"]): void;
   /** Resident memory of the process, now and then while something runs. */
   memory(residentBytes: number): void;
   /** Which of these isolates is filling the memory. */
@@ -48,6 +48,11 @@ export class Watch {
     this.#heartbeats.delete(isolate);
   }
 
+  /** The call that an isolate is running; null if none. */
+  running(isolate: number): number | null {
+    return this.#heartbeats.get(isolate)?.running ?? null;
+  }
+
   /** To be called for each message to an isolate. */
   wake(): void {
     this.#until = Date.now() + vigilanceMs;
@@ -60,7 +65,7 @@ export class Watch {
     for (const [isolate, heartbeat] of this.#heartbeats) {
       if (heartbeat.running !== null) running.push(isolate);
       const expiry = heartbeat.expired(now);
-      if (expiry !== null) this.#events.expired(isolate, expiry);
+      if (expiry !== null) this.#events.expired(isolate, expiry.reason);
     }
     this.#checkMemory(running);
     if (running.length > 0) this.#until = Math.max(this.#until, now + periodMs);
@@ -77,8 +82,7 @@ export class Watch {
     this.#alarmed = true;
     this.#events.busiest(running).then((isolate) => {
       this.#alarmed = false;
-      const callId = this.#heartbeats.get(isolate)?.running ?? null;
-      if (callId !== null) this.#events.expired(isolate, { callId, reason: "heap" });
+      if (this.running(isolate) !== null) this.#events.expired(isolate, "heap");
     });
   }
 }

@@ -140,7 +140,7 @@ export class Executor {
     this.#events.exited(this);
     const isolates = [...this.#isolates.values()];
     this.#isolates.clear();
-    for (const isolate of isolates) isolate.end({ reason: "exit", callId: null, detail });
+    for (const isolate of isolates) isolate.end({ reason: "exit", callId: undefined, detail });
   }
 }
 

@@ -4,7 +4,10 @@ import { decodeFrame, encodeFrame } from "./frames.ts";
 import { parseFromIsolate } from "./parse_message.ts";
 import type { DeploymentManifest, FromExecutor, FromIsolate, ToIsolate } from "./protocol.ts";
 
-export type Death = Pick<FromExecutor & { type: "died" }, "reason" | "callId" | "detail">;
+export interface Death extends Pick<FromExecutor & { type: "died" }, "reason" | "detail"> {
+  /** What it was running: null for nothing, undefined when nobody can say any more. */
+  readonly callId: number | null | undefined;
+}
 
 export interface IsolateListener {
   /** What the isolate says, checked in shape only. `ready` comes once and first. */
@@ -63,7 +66,7 @@ export class Isolate {
       body = decoded.body;
     } catch (error) {
       this.#link.terminate(this.number);
-      return this.end({ reason: "exit", callId: null, detail: errorMessage(error) });
+      return this.end({ reason: "exit", callId: undefined, detail: errorMessage(error) });
     }
     this.#listener.message(message, body);
   }

@@ -30,8 +30,9 @@ import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.t
 const slowMs = 10;
 /** How often running and waiting calls are looked at, in milliseconds. */
 const tickMs = 5;
-/** How often a call is run again because its isolate was lost. */
+/** How often a call is run again after its isolate was lost while it ran, and how often it is moved at all. */
 const lossesMax = 3;
+const movesMax = 30;
 /** What the executor's own watch needs at most to end a call that is over its time, in milliseconds. */
 const watchSlackMs = 5000;
 
@@ -50,8 +51,9 @@ interface Task {
   readonly args: string;
   readonly lane: string | undefined;
   readonly queuedAtMs: number;
-  /** How often it was running when its isolate was lost. */
+  /** How often it was running when its isolate was lost, and how often it was on one that was lost. */
   losses: number;
+  moves: number;
   resolve(result: CallResult): void;
   reject(error: Error): void;
 }
@@ -130,7 +132,7 @@ export class TransactionPool {
     if (this.#closed) return Promise.reject(shuttingDown());
     return new Promise((resolve, reject) => {
       const queuedAtMs = this.#environment.monotonicMs();
-      this.#wait({ manifest, call, args, lane, queuedAtMs, losses: 0, resolve, reject });
+      this.#wait({ manifest, call, args, lane, queuedAtMs, losses: 0, moves: 0, resolve, reject });
       this.#dispatch();
     });
   }
@@ -346,9 +348,8 @@ export class TransactionPool {
     const running = runningCall(slot.queue, death);
     const again: Task[] = [];
     for (const handed of slot.queue) {
-      if (handed !== running || this.#mayRunAgain(handed.task, slot, death)) {
-        again.push(handed.task);
-      } else this.#leaveLane(handed.task);
+      if (this.#mayRunAgain(handed.task, handed === running, slot, death)) again.push(handed.task);
+      else this.#leaveLane(handed.task);
     }
     slot.queue = [];
     this.#requeue(slot, again);
@@ -356,16 +357,17 @@ export class TransactionPool {
     this.#dispatch();
   }
 
-  /** Settles the call that was running when its isolate died, unless it is to be run again. */
-  #mayRunAgain(task: Task, slot: Slot, { reason }: Death): boolean {
-    const message = deathMessage(reason, false, this.#config);
+  /** Settles a call whose isolate died, unless it is to be run again. */
+  #mayRunAgain(task: Task, wasRunning: boolean, slot: Slot, { reason }: Death): boolean {
+    const message = wasRunning ? deathMessage(reason, false, this.#config) : null;
     if (message !== null) {
       task.resolve(failedCall(message, this.#environment.monotonicMs() - slot.headSinceMs));
-    } else if (++task.losses > lossesMax) {
-      task.reject(lostTooOften());
-    } else {
-      return true;
+      return false;
     }
+    task.losses += wasRunning ? 1 : 0;
+    task.moves++;
+    if (task.losses <= lossesMax && task.moves <= movesMax) return true;
+    task.reject(lostTooOften());
     return false;
   }
 
@@ -435,10 +437,10 @@ function isSlow(slot: Slot, nowMs: number): boolean {
 }
 
 /**
- * Which of the handed calls was running. The isolate may have been busy with one that was revoked; then it is none of
- * these.
+ * Which of the handed calls was running; none if the isolate was idle, or busy with one that had been revoked. When
+ * nobody knows, the first one is held to have been.
  */
 function runningCall(handed: readonly Handed[], { callId }: Death): Handed | undefined {
-  if (callId === null) return handed[0];
+  if (callId === undefined) return handed[0];
   return handed.find((other) => other.callId === callId);
 }

@@ -243,7 +243,7 @@ Deno.test("pool takes the spare isolate for one that died, and starts another", 
   isolates[0]!.ready();
   isolates[1]!.ready();
   const call = run("a");
-  isolates[0]!.die({ reason: "exit", callId: null });
+  isolates[0]!.die({ reason: "exit", callId: undefined });
   assert.equal(isolates.length, 3);
   isolates[1]!.answer();
   assert.equal(await call, "a");
@@ -255,12 +255,24 @@ Deno.test("pool gives up a call that loses its isolate every time", async () => 
   call.catch(() => {});
   for (let loss = 0; loss < 4; loss++) {
     isolates[loss]!.ready();
-    isolates[loss]!.die({ reason: "exit", callId: null });
+    isolates[loss]!.die({ reason: "exit", callId: undefined });
   }
   await assert.rejects(
     call,
     (error) => error instanceof RequestError && error.code === "InternalServerError",
   );
+});
+
+Deno.test("pool does not hold it against a call when idle isolates end before its turn", async () => {
+  const { isolates, run } = createPool({ transactionIsolates: 1 });
+  const call = run("a");
+  for (let loss = 0; loss < 10; loss++) {
+    isolates[loss]!.ready();
+    isolates[loss]!.die({ reason: "exit", callId: null });
+  }
+  isolates[10]!.ready();
+  isolates[10]!.answer();
+  assert.equal(await call, "a");
 });
 
 Deno.test("pool refuses calls that waited too long, in a lane's backlog as well", async () => {
@@ -323,6 +335,7 @@ Deno.test("pool answers every call exactly once, whatever isolates do", async ()
       kind: fc.constant("die" as const),
       isolate: fc.nat(3),
       reason: fc.constantFrom("exit" as const, "timeout" as const),
+      callId: fc.constantFrom(null, undefined),
     }),
     fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(15) }),
     fc.record({ kind: fc.constant("renew" as const) }),
@@ -346,7 +359,7 @@ Deno.test("pool answers every call exactly once, whatever isolates do", async ()
           if (isolate === undefined) continue;
           if (step.kind === "ready") isolate.ready();
           else if (step.kind === "skip") isolate.skipRevoked();
-          else if (step.kind === "die") isolate.die({ reason: step.reason, callId: null });
+          else if (step.kind === "die") isolate.die({ reason: step.reason, callId: step.callId });
           else if (isolate.calls.length > 0) isolate.answer("mutation");
         }
       }

@@ -197,7 +197,7 @@ export type ToExecutor =
 /** From the executor itself. */
 export type FromExecutor =
   | { readonly type: "ready" }
-  /** An isolate ended by itself or was ended by the watch; `callId` is what it was running. */
+  /** An isolate ended by itself or was ended by the watch; `callId` is what it was running, if anything. */
   | {
     readonly type: "died";
     readonly isolate: number;
