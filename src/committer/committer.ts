@@ -6,7 +6,7 @@
  * of the same group included, and what passes is applied as one batch. Checking, choosing a timestamp and
  * applying are one stretch without `await`, so what was checked still holds when it is used.
  */
-import { Catalog, type CatalogData, type IndexId } from "../database/catalog.ts";
+import type { CatalogData, IndexId } from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { type Conflict, WriteLog, writtenPoints } from "../database/write_log.ts";
 import type { TableCreation } from "../database/write_set.ts";
@@ -90,16 +90,24 @@ export class Committer {
     } catch (error) {
       this.#log.removeAfter(before);
       if (!leftNoTrace(error)) throw error;
-      if (requests.length === 1) return { outcomes: [refusal(error)], commits: [] };
-      // One of them may be to blame; the others shall not suffer for it.
-      const results = requests.map((request) => this.commit([request]));
-      return {
-        outcomes: results.flatMap(({ outcomes }) => outcomes),
-        commits: results.flatMap(({ commits }) => commits),
-      };
+      return this.#failed(requests, error);
     }
     this.#log.prune();
     return { outcomes, commits: group.transactions.map(appliedCommit) };
+  }
+
+  /** What becomes of a group whose transaction was rolled back. */
+  #failed(requests: readonly CommitRequest[], error: unknown): GroupResult {
+    const meetsAll = error instanceof PersistenceError && error.code !== "Constraint";
+    if (meetsAll || requests.length === 1) {
+      return { outcomes: requests.map(() => refusal(error)), commits: [] };
+    }
+    // One of them is to blame, and the others shall not suffer for it.
+    const results = requests.map((request) => this.commit([request]));
+    return {
+      outcomes: results.flatMap(({ outcomes }) => outcomes),
+      commits: results.flatMap(({ commits }) => commits),
+    };
   }
 
   #decide(request: CommitRequest, group: Group): CommitOutcome {
@@ -129,23 +137,26 @@ export class Committer {
   }
 
   #findConflict(request: CommitRequest, group: Group): Conflict | undefined {
-    const { tables, structureVersion } = this.#persistence.catalog;
-    if (request.structureVersion !== structureVersion) return {};
+    if (request.structureVersion !== this.#persistence.catalog.structureVersion) return {};
     const { snapshot, reads, dependsOn, origin } = request;
     const isolate = origin && { isolate: origin.isolate };
-    const conflict = this.#log.findConflict({ snapshot, reads, dependsOn, ...isolate });
-    if (conflict !== undefined) return conflict;
-    // Two isolates that create tables at the same time choose the same number.
-    const existing = [...tables, ...group.tables];
-    return request.writes.tables.some((created) =>
-        existing.some(({ name, number }) => name === created.name || number === created.number)
-      )
-      ? {}
-      : undefined;
+    return this.#log.findConflict({ snapshot, reads, dependsOn, ...isolate }) ??
+      this.#tableConflict(request.writes.tables, group);
   }
 
+  /** Two isolates that create tables at the same time choose the same number. */
+  #tableConflict(created: readonly TableCreation[], group: Group): Conflict | undefined {
+    if (created.length === 0) return undefined;
+    const existing = [...this.#persistence.catalog.tables, ...group.tables];
+    const isTaken = created.some((table) =>
+      existing.some(({ name, number }) => name === table.name || number === table.number)
+    );
+    return isTaken ? {} : undefined;
+  }
+
+  /** System tables are not named to clients (semantics 11.2). */
   #conflictOutcome({ table, id, source }: Conflict): CommitOutcome {
-    const name = table && new Catalog(this.#persistence.catalog).tableNumbered(table)?.name;
+    const name = this.#persistence.catalog.tables.find(({ number }) => number === table)?.name;
     return {
       kind: "conflict",
       ...(name !== undefined && { table: name }),
@@ -164,10 +175,8 @@ export class Committer {
    * @throws RequestError when it would activate a schema that a document contradicts by now.
    */
   changeCatalog(change: CatalogChange): CatalogChanged {
-    const violation = this.#persistence.getRecord(pendingSchemaViolationKey);
-    if (change.activeSchema && violation !== undefined) {
-      throw new RequestError("conflict", "SchemaViolated", JSON.parse(violation));
-    }
+    const violation = change.activeSchema && this.#persistence.getRecord(pendingSchemaViolationKey);
+    if (violation) throw new RequestError("conflict", "SchemaViolated", JSON.parse(violation));
     const tables = missingTables(this.#persistence.catalog, change);
     const timestamp = this.#timestampAfter(this.lastTimestamp);
     const catalog = this.#persistence.applyCatalogChange(change, timestamp);

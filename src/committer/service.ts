@@ -10,10 +10,10 @@
  *
  * Filling indexes and house-keeping are cut into steps, and take turns with messages.
  */
+import { unreachable } from "../assert.ts";
 import type { IndexId } from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
-import { unreachable } from "../assert.ts";
 import { log } from "../logger.ts";
 import type { PersistenceWriter } from "../persistence/persistence.ts";
 import { leftNoTrace } from "../persistence/persistence_error.ts";

@@ -66,6 +66,8 @@ export class Database {
     }
     // NORMAL never syncs at a commit. `SqliteWriter.sync` does, for many commits at once.
     this.exec("PRAGMA synchronous = NORMAL");
+    // On macOS an ordinary flush stops at the drive's cache. What `sync` uses does not.
+    this.exec("PRAGMA checkpoint_fullfsync = ON");
     // `SqliteWriter.maintain` decides when to copy the log into the database.
     this.exec("PRAGMA wal_autocheckpoint = 0");
     // After a long reader made the log grow, its next reset cuts it back to this size.
