@@ -1,0 +1,127 @@
+/** The unmodified command line of the npm package `convex` against Hull, as a self-hosted deployment. */
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { copyApp, writeAppFile } from "../support/apps.ts";
+import { type CommandResult, ServerProcess } from "../support/server_process.ts";
+import { within } from "../support/waiting.ts";
+
+const cliModule = fileURLToPath(
+  new URL("../../node_modules/convex/bin/main.js", import.meta.url),
+);
+
+/** The chat example and an empty server for it. */
+class Deployment implements AsyncDisposable {
+  private constructor(readonly app: string, readonly server: ServerProcess) {}
+
+  static async start(): Promise<Deployment> {
+    const app = await copyApp("examples/chat", { packages: ["convex"] });
+    return new Deployment(app, await ServerProcess.start());
+  }
+
+  /** Runs the official command line to its end. */
+  async convex(args: readonly string[], key = this.server.adminKey): Promise<CommandResult> {
+    const decoder = new TextDecoder();
+    const command = new Deno.Command("node", {
+      args: [cliModule, ...args],
+      cwd: this.app,
+      env: {
+        CONVEX_SELF_HOSTED_URL: this.server.url,
+        CONVEX_SELF_HOSTED_ADMIN_KEY: key,
+        // Reports nothing to its maker, and asks nothing.
+        CI: "1",
+        NO_COLOR: "1",
+      },
+      stdin: "null",
+    });
+    const { code, stdout, stderr } = await within(command.output(), 90_000, args.join(" "));
+    const text = decoder.decode(stdout);
+    return { code, stdout: text, output: text + decoder.decode(stderr) };
+  }
+
+  async mustConvex(...args: string[]): Promise<CommandResult> {
+    const result = await this.convex(args);
+    assert.equal(result.code, 0, `convex ${args.join(" ")}:\n${result.output}\n${this.server.log}`);
+    return result;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server.stop();
+    await Deno.remove(this.app, { recursive: true });
+  }
+}
+
+const dev = ["dev", "--once", "--tail-logs", "disable", "--typecheck", "disable"];
+const deploy = ["deploy", "--typecheck", "disable"];
+
+Deno.test("deploy-protocol 7, 8, 9: the official dev command pushes, pushes again, and pushes a change", async () => {
+  await using deployment = await Deployment.start();
+  const first = await deployment.mustConvex(...dev);
+  assert.match(first.output, /\[\+\] messages\.by_author/);
+  assert.match(first.output, /Convex functions ready/);
+  const message = JSON.stringify({ author: "User 123", body: "Hello world" });
+  await deployment.mustConvex("run", "messages:send", message);
+  await deployment.mustConvex(...dev);
+  const listed = await deployment.mustConvex("run", "messages:list");
+  assert.match(listed.stdout, /Hello world/);
+
+  await writeAppFile(
+    deployment.app,
+    "convex/more.ts",
+    `import { query } from "./_generated/server"; export const one = query({ handler: () => 1 });`,
+  );
+  await deployment.mustConvex(...dev);
+  assert.equal((await deployment.mustConvex("run", "more:one")).stdout.trim(), "1");
+  await Deno.remove(`${deployment.app}/convex/more.ts`);
+  await deployment.mustConvex(...dev);
+  const gone = await deployment.convex(["run", "more:one"]);
+  assert.notEqual(gone.code, 0);
+});
+
+Deno.test("deploy-protocol 18, 26: the official deploy command deploys; a dry run and codegen do not", async () => {
+  await using deployment = await Deployment.start();
+  await deployment.mustConvex("codegen", "--typecheck", "disable");
+  await deployment.mustConvex(...deploy, "--dry-run");
+  assert.notEqual((await deployment.convex(["run", "messages:list"])).code, 0);
+  const { output } = await deployment.mustConvex(...deploy);
+  assert.match(output, /Deployed Convex functions/);
+  assert.equal((await deployment.mustConvex("run", "messages:list")).stdout.trim(), "[]");
+  await deployment.mustConvex("env", "set", "GREETING", "hello");
+  const { code } = await deployment.server.command("env", "get", "GREETING");
+  assert.equal(code, 0);
+});
+
+Deno.test("deploy-protocol 2, 11: the official commands say what is wrong and exit with status 1", async () => {
+  await using deployment = await Deployment.start();
+  const wrongKey = await deployment.convex(deploy, "hull|wrong");
+  assert.equal(wrongKey.code, 1);
+  assert.match(wrongKey.output, /admin key was invalid/);
+
+  await deployment.mustConvex(...dev);
+  await writeAppFile(
+    deployment.app,
+    "convex/broken.ts",
+    `export {};\nthrow new Error("thrown while loading");`,
+  );
+  const thrown = await deployment.convex(dev);
+  assert.equal(thrown.code, 1);
+  assert.match(
+    thrown.output,
+    /InvalidModules: Loading the pushed modules[^]*Failed to analyze broken\.js: Uncaught Error: thrown while loading/,
+  );
+  await Deno.remove(`${deployment.app}/convex/broken.ts`);
+});
+
+Deno.test("deploy-protocol 13: a schema that the data contradicts fails the official push", async () => {
+  await using deployment = await Deployment.start();
+  await deployment.mustConvex(...dev);
+  const message = JSON.stringify({ author: "User 123", body: "Hello world" });
+  await deployment.mustConvex("run", "messages:send", message);
+  const schema = `${deployment.app}/convex/schema.ts`;
+  const text = await Deno.readTextFile(schema);
+  await Deno.writeTextFile(schema, text.replace("body: v.string()", "body: v.number()"));
+  const refused = await deployment.convex(deploy);
+  assert.equal(refused.code, 1);
+  assert.match(refused.output, /Schema validation failed/);
+  assert.match(refused.output, /Document with ID "[a-z0-9]+" in table "messages" does not match/);
+  await deployment.mustConvex("run", "messages:send", message);
+});
