@@ -21,6 +21,9 @@ import { type CatalogChanged, Committer } from "./committer.ts";
 import { encodeError, type FromCommitter, type ToCommitter } from "./messages.ts";
 import type { AppliedCommit } from "./protocol.ts";
 
+/** House-keeping after a commit waits this long, so that many commits share it; in milliseconds. */
+const houseKeepingDelayMs = 10;
+
 type Post = (messages: readonly FromCommitter[]) => void;
 type CommitMessage = ToCommitter & { readonly type: "commit" };
 
@@ -153,7 +156,8 @@ export class CommitterService {
   }
 
   #scheduleWork(): void {
-    this.#cancelWork ??= this.#environment.setTimer(0, () => {
+    const delayMs = this.#backfills.size > 0 ? 0 : houseKeepingDelayMs;
+    this.#cancelWork ??= this.#environment.setTimer(delayMs, () => {
       this.#cancelWork = undefined;
       this.#turn(() => this.#work());
     });
