@@ -3,13 +3,16 @@
  * between (ARCHITECTURE 3). A mutation also sees what earlier ones of this isolate wrote and nobody has
  * decided on yet, so that mutations of one lane need not wait for each other's commits.
  */
-import type { CommitRequest } from "../src/committer/protocol.ts";
 import {
   beginScheduledMutation,
   completeScheduledMutation,
 } from "../src/database/scheduled_jobs.ts";
 import type { Snapshot } from "../src/database/snapshot.ts";
-import { type PendingLayer, Transaction } from "../src/database/transaction.ts";
+import {
+  type FinishedTransaction,
+  type PendingLayer,
+  Transaction,
+} from "../src/database/transaction.ts";
 import type { CallOutcome, FunctionCall } from "../src/isolate/protocol.ts";
 import type { SnapshotReader } from "../src/persistence/persistence.ts";
 import { parseArguments } from "./call_arguments.ts";
@@ -119,22 +122,26 @@ export class TransactionCalls {
 
   #success(call: FunctionCall, transaction: Transaction, run: FunctionRun): CallOutcome {
     if (call.kind === "query") return { kind: "success", ...observations(transaction, run) };
-    const { snapshot } = transaction.options;
-    const { reads, writes, dependsOn } = transaction.finish();
-    const sequence = ++this.#lastSequence;
-    if (writes.documents.length > 0) {
-      this.#pending = [...this.#pending, transaction.toLayer(sequence)];
+    const finished = transaction.finish();
+    const commit = this.#commitOf(call, transaction, finished);
+    if (finished.writes.documents.length > 0) {
+      this.#pending = [...this.#pending, transaction.toLayer(commit.origin.sequence)];
     }
-    const commit: Omit<CommitRequest, "session"> = {
+    return { kind: "success", commit };
+  }
+
+  #commitOf(call: FunctionCall, transaction: Transaction, finished: FinishedTransaction) {
+    const { snapshot } = transaction.options;
+    const { reads, writes, dependsOn } = finished;
+    return {
       snapshot: snapshot.timestamp,
       structureVersion: snapshot.catalog.data.structureVersion,
       reads,
       writes,
-      origin: { isolate: this.#services.isolate, sequence },
+      origin: { isolate: this.#services.isolate, sequence: ++this.#lastSequence },
       source: debugName(pathOf(call)),
       dependsOn,
     };
-    return { kind: "success", commit };
   }
 
   #failure(
@@ -145,8 +152,16 @@ export class TransactionCalls {
   ): CallOutcome {
     if (error instanceof SystemFailure) this.#services.reportFault(error.cause);
     const failure = describeFailure(error);
-    if (call.kind !== "query") return { kind: "failure", failure };
-    return { kind: "failure", failure, ...observations(transaction, run) };
+    if (call.kind === "query") {
+      return { kind: "failure", failure, ...observations(transaction, run) };
+    }
+    const snapshot = transaction.options.snapshot.timestamp;
+    const finished = transaction.finish();
+    if (finished.dependsOn.length === 0) return { kind: "failure", failure, snapshot };
+    // What it failed on may never come about.
+    const nothing = { documents: [], tables: [] };
+    const commit = this.#commitOf(call, transaction, { ...finished, writes: nothing });
+    return { kind: "failure", failure, snapshot, commit };
   }
 }
 

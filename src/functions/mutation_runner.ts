@@ -2,14 +2,15 @@
  * Mutations: run, commit, and run again after a conflict (semantics 11).
  *
  *   1. A request that was already answered, or is being answered, gets that answer (sync-protocol 83).
- *   2. The function runs on a fresh snapshot; if it fails, that is the result and nothing is left of it.
+ *   2. The function runs on a fresh snapshot. If it fails, that is the result and nothing is left of it,
+ *      unless it failed on writes that were undecided and then did not commit: then it starts again.
  *   3. Its writes go to the committer. After a conflict it starts again at 2, on its lane (lanes.ts).
  *   4. When the commit is on disk, and not before, the result is returned.
  */
 import { assert } from "../assert.ts";
 import type { CommitOutcome, CommitRequest, CommitterClient } from "../committer/protocol.ts";
 import type { Config } from "../config.ts";
-import type { Timestamp } from "../database/timestamp.ts";
+import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
 import { errorMessage, FunctionError, RequestError } from "../errors.ts";
 import type { CallResult } from "../isolate/isolates.ts";
@@ -46,12 +47,6 @@ export interface MutationRunnerParts {
   readonly config: Config;
 }
 
-/** A session request on its way, and everybody who waits for it. */
-interface InFlight {
-  readonly result: Promise<MutationResult>;
-  readonly listeners: OnCommitted[];
-}
-
 interface Mutation {
   readonly path: string;
   readonly args: string;
@@ -63,6 +58,9 @@ interface Mutation {
 type Attempt =
   | { readonly kind: "done"; readonly result: MutationResult }
   | { readonly kind: "conflict"; readonly error: RequestError; readonly execution: Execution };
+
+type Conflict = CommitOutcome & { readonly kind: "conflict" };
+type Failure = CallResult["outcome"] & { readonly kind: "failure" };
 
 /** The back-off before the second retry; four times that before each further one, in milliseconds. */
 const backOffMs = 5;
@@ -90,23 +88,22 @@ export class MutationRunner {
       return this.#perform({ path, args, context, session, onCommitted });
     }
     const key = `${session.sessionId}|${session.requestId}`;
-    const other = this.#inFlight.get(key);
-    if (other !== undefined) {
-      other.listeners.push(onCommitted);
-      return other.result;
+    let inFlight = this.#inFlight.get(key);
+    if (inFlight === undefined) {
+      inFlight = new InFlight((onCommitted) =>
+        this.#performOnce({ path, args, context, session, onCommitted })
+          .finally(() => this.#inFlight.delete(key))
+      );
+      this.#inFlight.set(key, inFlight);
     }
-    const listeners = [onCommitted];
-    const tellAll = (timestamp: Timestamp) => listeners.forEach((listener) => listener(timestamp));
-    const result = this.#performOnce(
-      { path, args, context, session, onCommitted: tellAll },
-      session,
-    ).finally(() => this.#inFlight.delete(key));
-    this.#inFlight.set(key, { result, listeners });
-    return result;
+    inFlight.whenCommitted(onCommitted);
+    return inFlight.result;
   }
 
-  async #performOnce(mutation: Mutation, session: SessionRequest): Promise<MutationResult> {
-    const { sessionId, requestId } = session;
+  async #performOnce(
+    mutation: Mutation & { readonly session: SessionRequest },
+  ): Promise<MutationResult> {
+    const { sessionId, requestId } = mutation.session;
     const record = this.#parts.sessions.getSessionRecord(sessionId, requestId);
     return record === undefined
       ? await this.#perform(mutation)
@@ -147,15 +144,32 @@ export class MutationRunner {
         mutation.args,
         this.#lanes.laneOf(target),
       );
-      if (answer.outcome.kind === "failure") {
-        return { kind: "done", result: complete(execution, answer) };
-      }
-      return await this.#commit(target, mutation, answer, execution);
+      return answer.outcome.kind === "failure"
+        ? await this.#confirmFailure(target, answer.outcome, answer, execution)
+        : await this.#commit(target, mutation, answer, execution);
     } catch (error) {
       execution.fail(errorMessage(error));
       if (error instanceof FunctionError) return { kind: "done", result: failed(error.failure) };
       throw error;
     }
+  }
+
+  /** A failure tells what the function read, so it waits for that to be decided and on disk. */
+  async #confirmFailure(
+    target: DeployedFunction,
+    { commit, snapshot }: Failure,
+    answer: CallResult,
+    execution: Execution,
+  ): Promise<Attempt> {
+    let readThrough = snapshot ?? zeroTimestamp;
+    if (commit !== undefined) {
+      const outcome = await this.#decide(commit);
+      if (outcome.kind === "conflict") return this.#conflict(target, outcome, execution);
+      if (outcome.kind === "committed") readThrough = outcome.timestamp;
+    }
+    const result = complete(execution, answer);
+    await this.#parts.committer.durable(readThrough);
+    return { kind: "done", result };
   }
 
   async #commit(
@@ -195,11 +209,14 @@ export class MutationRunner {
       }
       case "replayed":
         return { kind: "done", result: await this.#replay(outcome.record, mutation.onCommitted) };
-      case "conflict": {
-        this.#lanes.conflicted(target, outcome.table);
-        return { kind: "conflict", error: conflictError(target, outcome), execution };
-      }
+      case "conflict":
+        return this.#conflict(target, outcome, execution);
     }
+  }
+
+  #conflict(target: DeployedFunction, outcome: Conflict, execution: Execution): Attempt {
+    this.#lanes.conflicted(target, outcome.table);
+    return { kind: "conflict", error: conflictError(target, outcome), execution };
   }
 
   /** A transaction that wrote nothing and leaves no record is right at its snapshot; nothing can conflict. */
@@ -229,6 +246,26 @@ export class MutationRunner {
   }
 }
 
+/** A session request on its way, and everybody who waits for it. */
+class InFlight {
+  readonly result: Promise<MutationResult>;
+  readonly #listeners: OnCommitted[] = [];
+  #committedAt: Timestamp | null = null;
+
+  constructor(perform: (onCommitted: OnCommitted) => Promise<MutationResult>) {
+    this.result = perform((timestamp) => {
+      this.#committedAt = timestamp;
+      for (const listener of this.#listeners) listener(timestamp);
+    });
+  }
+
+  /** Calls `listener` as soon as the commit is decided. */
+  whenCommitted(listener: OnCommitted): void {
+    if (this.#committedAt === null) this.#listeners.push(listener);
+    else listener(this.#committedAt);
+  }
+}
+
 function complete(execution: Execution, answer: CallResult): FunctionResult {
   const { logLines, usage } = answer;
   execution.complete({ logLines, usage, failure: failureOf(answer) });
@@ -244,8 +281,6 @@ function withCommitTimestamp(json: string, timestamp: Timestamp): string {
   if (!json.includes(placeholder)) return json;
   return json.replaceAll(placeholder, encodeValue(BigInt(timestamp) * 1000n).json);
 }
-
-type Conflict = CommitOutcome & { readonly kind: "conflict" };
 
 function conflictError(target: DeployedFunction, { table, id, writer }: Conflict): RequestError {
   const where = table === undefined ? "some table" : `the "${table}" table`;

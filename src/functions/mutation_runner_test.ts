@@ -166,6 +166,52 @@ Deno.test("sync-protocol 58: two copies in flight run once, and both hear of the
   assert.deepEqual(backend.calls, ["m:increment"]);
 });
 
+Deno.test("a copy that comes after the commit hears of it at once", async () => {
+  const { runner, backend } = startFunctions({ "m:increment": increment });
+  backend.isDiskStuck = true;
+  const first = runner.mutation("m:increment", "[{}]", context(), session);
+  await settle();
+  let committedAt: Timestamp | undefined;
+  const second = runner.mutation("m:increment", "[{}]", context(), session, (timestamp) => {
+    committedAt = timestamp;
+  });
+  assert.equal(committedAt, backend.appliedTimestamp);
+  backend.syncDisk();
+  assert.deepEqual(await second, await first);
+});
+
+Deno.test("a failure waits until what it read is on disk", async () => {
+  const { runner, backend } = startFunctions({
+    "m:bad": mutation(({ read }) => fail(`Uncaught Error: ${read("a")}`)),
+  });
+  backend.isDiskStuck = true;
+  backend.write({ a: "1" });
+  let isAnswered = false;
+  const answer = runner.mutation("m:bad", "[{}]", context()).finally(() => isAnswered = true);
+  await settle();
+  assert.equal(isAnswered, false);
+  backend.syncDisk();
+  assert.equal((await answer).ok, false);
+});
+
+Deno.test("a failure on undecided writes counts only if those commit", async () => {
+  const { runner, backend, environment } = startFunctions({
+    "m:bad": mutation((context) => {
+      const before = context.read("a");
+      context.dependOnUndecided();
+      // Whoever wrote what it depends on: the first time it does not come about.
+      if (before === "null") backend.write({ a: "1" });
+      return fail(`Uncaught Error: ${before}`);
+    }),
+  });
+  const answer = runner.mutation("m:bad", "[{}]", context());
+  await environment.advance(10);
+  const result = await answer;
+  assert.ok(!result.ok);
+  assert.equal(result.failure.message, "Uncaught Error: 1");
+  assert.equal(backend.calls.length, 2);
+});
+
 Deno.test("function-abi 2.3: the result names the commit's own timestamp, also when replayed", async () => {
   const { runner } = startFunctions({
     "m:now": mutation(() => '{"at":{"$commitTs":null},"text":"{\\"$commitTs\\":null}"}'),

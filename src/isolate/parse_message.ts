@@ -69,7 +69,7 @@ const outcome = anyOf(
     commit: optional(commit),
     response: optional(response),
   }),
-  record({ kind: oneOf("failure"), ...observations, failure }),
+  record({ kind: oneOf("failure"), ...observations, failure, commit: optional(commit) }),
 );
 
 const logLines = listOf(record({

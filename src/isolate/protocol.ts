@@ -125,11 +125,14 @@ export type CallOutcome =
   | {
     readonly kind: "failure";
     readonly failure: FunctionFailure;
-    /** Queries: what it read before it failed, so that a subscription sees it recover. */
+    /** Queries and mutations; absent when the isolate did not live to tell. */
     readonly snapshot?: Timestamp;
+    /** Queries: what it read before it failed, so that a subscription sees it recover. */
     readonly reads?: ReadSet;
     readonly journal?: string | null;
     readonly observed?: Observed;
+    /** Mutations that read undecided writes: without writes, to learn whether what it failed on came about. */
+    readonly commit?: Omit<CommitRequest, "session">;
   };
 
 /** Operations of actions that the server performs; names as in function-abi 13, 8, 9. */

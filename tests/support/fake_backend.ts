@@ -51,6 +51,8 @@ export interface FakeContext {
   /** Observes the time. */
   now(): number;
   print(text: string): void;
+  /** From now on a failure has to be confirmed, as if it followed from writes that are not decided. */
+  dependOnUndecided(): void;
   /** For queries that paginate: what they were given, and what they return. */
   journal: string | null;
   readonly call: FunctionCall;
@@ -252,8 +254,14 @@ export class FakeBackend implements Isolates, CommitterClient {
         };
       }
       if (!(error instanceof FunctionError)) throw error;
+      const confirmation = call.kind === "mutation" ? run.confirmation(++this.#sequence) : {};
       return {
-        outcome: { kind: "failure", failure: error.failure, ...run.observations() },
+        outcome: {
+          kind: "failure",
+          failure: error.failure,
+          ...run.observations(),
+          ...confirmation,
+        },
         body: new Uint8Array(0),
         logLines,
         usage: noUsage,
@@ -287,6 +295,7 @@ class FakeRun implements FakeContext {
   readonly #writes = new Map<string, string>();
   #sawTime = false;
   #sawIdentity = false;
+  #dependsOnUndecided = false;
 
   constructor(
     readonly call: FunctionCall,
@@ -327,6 +336,18 @@ class FakeRun implements FakeContext {
   readonly print = (text: string): void => {
     this.logLines.push({ level: "LOG", messages: [text], isTruncated: false, timestamp: 0 });
   };
+
+  readonly dependOnUndecided = (): void => {
+    this.#dependsOnUndecided = true;
+  };
+
+  /** What a failed mutation adds when it read undecided writes. */
+  confirmation(sequence: number): { commit?: Omit<CommitRequest, "session"> } {
+    if (!this.#dependsOnUndecided) return {};
+    return {
+      commit: { ...this.commit(sequence), writes: { documents: [], tables: [] }, dependsOn: [0] },
+    };
+  }
 
   observations() {
     return {
