@@ -41,18 +41,28 @@ export class Database {
     this.path = path;
     try {
       this.#connection = new DatabaseSync(path, { readOnly });
-      this.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
-      checkSqliteVersion(String(this.prepare("SELECT sqlite_version()").value()));
-      // Negative: in KiB. Memory-mapped reading is left off: after each commit by another connection
-      // SQLite unmaps the whole file, which made a read after a write take 77 µs instead of 32.
-      this.exec(`PRAGMA cache_size = -${cacheKiB}`);
-      this.exec("PRAGMA trusted_schema = OFF");
-      if (!readOnly) this.#enableWriteAheadLog();
     } catch (error) {
+      throw persistenceError("open", path, error);
+    }
+    try {
+      this.#configure(readOnly, cacheKiB);
+    } catch (error) {
+      this.close();
       throw persistenceError("open", path, error);
     }
     this.#begin = this.prepare(readOnly ? "BEGIN" : "BEGIN IMMEDIATE");
     this.#commit = this.prepare("COMMIT");
+  }
+
+  #configure(readOnly: boolean, cacheKiB: number): void {
+    // The constructor's `timeout` is ignored by read-only connections.
+    this.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    checkSqliteVersion(String(this.prepare("SELECT sqlite_version()").value()));
+    // Negative: in KiB. Memory-mapped reading is left off: after each commit by another connection
+    // SQLite unmaps the whole file, which made a read after a write take 77 µs instead of 32.
+    this.exec(`PRAGMA cache_size = -${cacheKiB}`);
+    this.exec("PRAGMA trusted_schema = OFF");
+    if (!readOnly) this.#enableWriteAheadLog();
   }
 
   #enableWriteAheadLog(): void {

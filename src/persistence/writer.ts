@@ -46,23 +46,16 @@ const purgedEntriesMax = 1000;
  */
 export function openWriter(dataFolder: string): PersistenceWriter {
   const lock = lockDataFolder(dataFolder);
+  let database: Database | undefined;
   try {
-    return new SqliteWriter(openDatabase(dataFolder), lock);
-  } catch (error) {
-    lock.close();
-    throw error;
-  }
-}
-
-function openDatabase(dataFolder: string): Database {
-  const database = new Database(databasePath(dataFolder), { readOnly: false, cacheKiB });
-  try {
+    database = new Database(databasePath(dataFolder), { readOnly: false, cacheKiB });
     migrate(database);
     // Isolates number their transactions from one again.
     database.exec("DELETE FROM decided");
-    return database;
+    return new SqliteWriter(database, lock);
   } catch (error) {
-    database.close();
+    database?.close();
+    lock.close();
     throw error;
   }
 }
