@@ -1,5 +1,4 @@
 /** `hull dev`: a server with one app that is pushed whenever it changes. */
-import { join } from "node:path";
 import { loadAppFolder } from "../src/deploy/app_folder.ts";
 import { systemEnvironment } from "../src/environment.ts";
 import { ApiClient } from "./api_client.ts";
@@ -14,14 +13,14 @@ export interface DevOptions extends ServeOptions {
 }
 
 export async function dev(options: DevOptions): Promise<number> {
-  const { path } = await loadAppFolder(options.app);
-  const mode = { redact: false, fallback: staticFiles(join(path, "public")) };
+  const app = await loadAppFolder(options.app);
+  const mode = { redact: false, fallback: staticFiles(app) };
   return await withServer(options, mode, async (server, signal) => {
     followLogs(server.logs, signal, print);
     const client = new ApiClient(server.url, server.adminKey);
     // The bundler and what else a push needs is loaded while the server is up already.
     const { DevLoop } = await import("./dev_loop.ts");
-    const loop = new DevLoop({ appPath: path, client, environment: systemEnvironment, print });
+    const loop = new DevLoop({ appPath: app.path, client, environment: systemEnvironment, print });
     if (options.once) return await loop.pushOnce() ? 0 : 1;
     await loop.run(signal);
     return 0;

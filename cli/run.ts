@@ -24,7 +24,7 @@ export async function run(client: ApiClient, path: string, args: string): Promis
     args: parsed,
     format: "json",
   }) as Answer;
-  for (const line of answer.logLines) console.error(line);
+  for (const line of answer.logLines ?? []) console.error(line);
   if (answer.status === "success") {
     console.log(JSON.stringify(answer.value, null, 2));
     return 0;

@@ -1,5 +1,6 @@
 /** Serves the page that an app may have beside its functions, in the folder `public/`, during development. */
 import { extname, join } from "node:path";
+import type { AppFolder } from "../src/deploy/app_folder.ts";
 
 const contentTypes: Readonly<Record<string, string>> = {
   ".css": "text/css; charset=utf-8",
@@ -19,24 +20,33 @@ const contentTypes: Readonly<Record<string, string>> = {
   ".woff2": "font/woff2",
 };
 
+/** The browser client of the npm package, as one script: pages work without a build of their own. */
+const clientPath = "/_hull/convex.js";
+
 /**
- * A handler of requests for files of `folder`; `/` is its index.html. Undefined answers mean that there is no
+ * A handler of requests for files of `public/`; `/` is its index.html. Undefined answers mean that there is no
  * such file. Files are read anew each time: somebody is writing them.
  */
 export function staticFiles(
-  folder: string,
+  { path: appPath, convexPackage }: Pick<AppFolder, "path" | "convexPackage">,
 ): (request: Request, target: string) => Promise<Response | undefined> {
   return async (request, target) => {
     if (request.method !== "GET" && request.method !== "HEAD") return undefined;
+    if (target === clientPath) {
+      return await fileResponse(join(convexPackage.folder, "dist/browser.bundle.js"));
+    }
     const path = filePath(target);
-    if (path === undefined) return undefined;
-    const bytes = await readIfFile(join(folder, path));
-    if (bytes === undefined) return undefined;
-    const contentType = contentTypes[extname(path).toLowerCase()] ?? "application/octet-stream";
-    return new Response(bytes, {
-      headers: { "content-type": contentType, "cache-control": "no-cache" },
-    });
+    return path === undefined ? undefined : await fileResponse(join(appPath, "public", path));
   };
+}
+
+async function fileResponse(path: string): Promise<Response | undefined> {
+  const bytes = await readIfFile(path);
+  if (bytes === undefined) return undefined;
+  const contentType = contentTypes[extname(path).toLowerCase()] ?? "application/octet-stream";
+  return new Response(bytes, {
+    headers: { "content-type": contentType, "cache-control": "no-cache" },
+  });
 }
 
 /** Relative to the folder; undefined for what could lead out of it, or to hidden files. */
@@ -45,7 +55,7 @@ function filePath(target: string): string | undefined {
   try {
     path = decodeURIComponent(target.replace(/\?.*$/, ""));
   } catch {
-    return undefined; // Not a path that a browser makes.
+    return undefined; // No path that a browser makes.
   }
   if (path.endsWith("/")) path += "index.html";
   const names = path.split("/").slice(1);

@@ -13,7 +13,10 @@ async function withFiles(
     await Deno.writeTextFile(join(folder, "dir/a b.js"), "code");
     await Deno.writeTextFile(join(folder, ".secret"), "secret");
     await Deno.writeTextFile(join(root, "secret"), "secret");
-    const serve = staticFiles(folder);
+    const convexPackage = { version: "1.0.0", folder: join(root, "package"), isEmbedded: false };
+    await Deno.mkdir(join(root, "package/dist"), { recursive: true });
+    await Deno.writeTextFile(join(root, "package/dist/browser.bundle.js"), "client");
+    const serve = staticFiles({ path: root, convexPackage });
     await test((target, method = "GET") =>
       serve(new Request("http://localhost/", { method }), target)
     );
@@ -29,6 +32,11 @@ Deno.test("staticFiles serves files with their type, and index.html for a folder
     assert.equal(home?.headers.get("content-type"), "text/html; charset=utf-8");
     const code = await get("/dir/a%20b.js", "HEAD");
     assert.equal(code?.headers.get("content-type"), "text/javascript; charset=utf-8");
+  }));
+
+Deno.test("staticFiles serves the browser client of the app's package", () =>
+  withFiles(async (get) => {
+    assert.equal(await (await get("/_hull/convex.js"))?.text(), "client");
   }));
 
 Deno.test("staticFiles answers nothing for what is no file, not public or not a GET", () =>

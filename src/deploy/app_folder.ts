@@ -1,6 +1,7 @@
 /** Where an app's functions lie and what its `convex.json` says. */
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { assert } from "../assert.ts";
 import { errorMessage } from "../errors.ts";
 
 export interface AppFolder {
@@ -19,8 +20,9 @@ export interface AppFolder {
 /** The `convex` npm package that user code is bundled with. */
 export interface ConvexPackage {
   readonly version: string;
-  /** Set when the app has no copy of its own: imports of `convex/…` are resolved from here. */
-  readonly embeddedAt: string | null;
+  readonly folder: string;
+  /** True when the app has no copy of its own and uses the one that comes with Hull. */
+  readonly isEmbedded: boolean;
 }
 
 /** The app at fault, not Hull; the message is for its developer. */
@@ -94,23 +96,29 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 async function findConvexPackage(functionsPath: string): Promise<ConvexPackage> {
   for (let folder = functionsPath;; folder = dirname(folder)) {
-    const manifest = await readTextIfExists(join(folder, "node_modules/convex/package.json"));
-    if (manifest !== undefined) return { version: packageVersion(manifest), embeddedAt: null };
+    const found = await readConvexPackage(join(folder, "node_modules/convex"), false);
+    if (found !== undefined) return found;
     if (folder === dirname(folder)) break;
   }
-  const embeddedAt = embeddedConvexFolder();
-  const manifest = await Deno.readTextFile(join(embeddedAt, "package.json"));
-  return { version: packageVersion(manifest), embeddedAt };
+  const embedded = await readConvexPackage(embeddedConvexFolder(), true);
+  assert(embedded !== undefined, "the program contains the package convex");
+  return embedded;
+}
+
+async function readConvexPackage(
+  folder: string,
+  isEmbedded: boolean,
+): Promise<ConvexPackage | undefined> {
+  const manifest = await readTextIfExists(join(folder, "package.json"));
+  if (manifest === undefined) return undefined;
+  const { version } = JSON.parse(manifest) as { version: string };
+  return { version, folder, isEmbedded };
 }
 
 function embeddedConvexFolder(): string {
   let folder = dirname(fileURLToPath(import.meta.resolve("convex/server")));
   while (basename(folder) !== "convex") folder = dirname(folder);
   return folder;
-}
-
-function packageVersion(manifest: string): string {
-  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 /** The text of `file`, or undefined if there is no such file. */

@@ -152,8 +152,8 @@ class Bundler {
     const platform = options.platform ?? "browser";
     const plugins = [serverOnlyStub, ...options.plugins ?? [], wasmAsModule];
     if (platform === "browser") plugins.unshift(asyncHooksShim);
-    const { embeddedAt } = this.app.convexPackage;
-    if (embeddedAt !== null) plugins.push(embeddedConvex(embeddedAt));
+    const { folder, isEmbedded } = this.app.convexPackage;
+    if (isEmbedded) plugins.push(embeddedConvex(folder));
     let result: BuildResult<{ write: false; metafile: true }>;
     try {
       result = await this.esbuild.build({

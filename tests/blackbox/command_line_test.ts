@@ -1,0 +1,116 @@
+/** The program's own commands: what they print, how they fail, and their exit status. */
+import assert from "node:assert/strict";
+import { copyApp, makeApp, writeAppFile } from "../support/apps.ts";
+import { runCommand, ServerProcess } from "../support/server_process.ts";
+
+/** Runs `test` with the chat example and a server that has it. */
+async function withChat(test: (server: ServerProcess, app: string) => Promise<void>) {
+  const app = await copyApp("examples/chat");
+  await using server = await ServerProcess.start();
+  await server.deploy(app);
+  await test(server, app);
+  await Deno.remove(app, { recursive: true });
+}
+
+Deno.test("run calls functions, and env keeps variables", () =>
+  withChat(async (server) => {
+    const sent = await server.command("run", "messages:send", '{"author": "A", "body": "hi"}');
+    assert.equal(sent.code, 0, sent.output);
+    const listed = await server.command("run", "messages:list");
+    assert.equal(JSON.parse(listed.stdout)[0].body, "hi");
+    const internal = await server.command("run", "messages:transcript");
+    assert.equal(internal.code, 0, internal.output);
+
+    const refused = await server.command("run", "messages:send", '{"author": "A", "body": ""}');
+    assert.equal(refused.code, 1);
+    assert.equal(refused.stdout, "");
+    assert.match(refused.output, /ConvexError/);
+    const missing = await server.command("run", "messages:nothing");
+    assert.equal(missing.code, 1);
+    assert.match(missing.output, /Could not find function for 'messages:nothing'/);
+    const noJson = await server.command("run", "messages:list", "{limit}");
+    assert.equal(noJson.code, 1);
+    assert.match(noJson.output, /are no JSON\. Give an object/);
+
+    assert.equal((await server.command("env", "set", "GREETING", "a\nb")).code, 0);
+    assert.equal((await server.command("env", "get", "GREETING")).stdout, "a\nb\n");
+    assert.match((await server.command("env", "list")).stdout, /^GREETING=a/);
+    assert.equal((await server.command("env", "remove", "GREETING")).code, 0);
+    assert.equal((await server.command("env", "get", "GREETING")).code, 1);
+    assert.equal((await server.command("env", "set", "GREETING")).code, 1);
+  }));
+
+Deno.test("deploy says what is wrong, changes nothing then, and exits with status 1", () =>
+  withChat(async (server, app) => {
+    await writeAppFile(app, "convex/broken.ts", "export const a = ;");
+    const syntax = await server.command("deploy", "--app", app);
+    assert.equal(syntax.code, 1);
+    assert.match(syntax.output, /convex\/broken\.ts:1:17:\n\s+1 │ export const a = ;/);
+
+    await writeAppFile(app, "convex/broken.ts", 'export {};\nthrow new Error("while loading");');
+    const thrown = await server.command("deploy", "--app", app);
+    assert.equal(thrown.code, 1);
+    assert.match(thrown.output, /✖ Push failed\. Nothing has changed on the server\./);
+    assert.match(thrown.output, /while loading/);
+    assert.match(thrown.output, /convex\/broken\.ts:2:\d+:\n\s+2 │ throw new Error/);
+    assert.equal((await server.command("run", "messages:list")).code, 0);
+
+    const elsewhere = ["--url", "http://127.0.0.1:9", "--admin-key", "k"];
+    const unreachable = await runCommand(["deploy", "--app", app, ...elsewhere]);
+    assert.equal(unreachable.code, 1);
+    const wrongKey = await runCommand([
+      ...["deploy", "--app", app],
+      ...["--url", server.url, "--admin-key", "hull|wrong"],
+    ]);
+    assert.equal(wrongKey.code, 1);
+    assert.match(wrongKey.output, /admin key was invalid[^]*Check --admin-key/);
+    const noApp = await server.command("deploy", "--app", `${app}/convex`);
+    assert.equal(noApp.code, 1);
+    assert.match(noApp.output, /There is no folder .*Create it/);
+  }));
+
+Deno.test("admin-key prints the key of the data folder", async () => {
+  await using server = await ServerProcess.start();
+  const shown = await runCommand(["admin-key", "--data", server.dataFolder]);
+  assert.equal(shown.stdout.trim(), server.adminKey);
+  const none = await runCommand(["admin-key", "--data", `${server.dataFolder}/none`]);
+  assert.equal(none.code, 1);
+  assert.match(none.output, /There is no server's data/);
+});
+
+Deno.test("serve does not start without its port, its data folder or sensible settings", async () => {
+  await using server = await ServerProcess.start();
+  const { port } = new URL(server.url);
+  const folder = await Deno.makeTempDir({ prefix: "hull-data-" });
+  const samePort = await runCommand(["serve", "--port", port, "--data", folder]);
+  assert.equal(samePort.code, 1);
+  assert.match(samePort.output, new RegExp(`Port ${port} is in use.*choose another port`));
+  const sameData = await runCommand(["serve", "--port", "0", "--data", server.dataFolder]);
+  assert.equal(sameData.code, 1);
+  assert.match(sameData.output, /in use by another Hull server/);
+  const noPort = await runCommand(["serve", "--port", "many"]);
+  assert.equal(noPort.code, 1);
+  assert.match(noPort.output, /Give a number from 0 to 65535/);
+  const noCommand = await runCommand(["unknown"]);
+  assert.equal(noCommand.code, 1);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("dev --once pushes, generates types and stops", async () => {
+  const app = await makeApp({
+    files: {
+      "convex/a.ts":
+        `import { query } from "./_generated/server"; export const one = query(() => 1);`,
+    },
+  });
+  const once = ["dev", "--once", "--app", app, "--port", "0", "--data", `${app}/data`];
+  const pushed = await runCommand(once);
+  assert.equal(pushed.code, 0, pushed.output);
+  assert.match(pushed.stdout, /^hull ready on http:\/\/127\.0\.0\.1:\d+$/m);
+  assert.match(await Deno.readTextFile(`${app}/convex/_generated/api.d.ts`), /"a": typeof import/);
+  await writeAppFile(app, "convex/a.ts", "export const a = ;");
+  const failed = await runCommand(once);
+  assert.equal(failed.code, 1);
+  assert.match(failed.output, /✖ Push failed/);
+  await Deno.remove(app, { recursive: true });
+});
