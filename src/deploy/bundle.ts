@@ -60,13 +60,14 @@ class Bundler {
         .map((entry) => join(this.app.functionsPath, entry.path))
     ) as [string[], string[]];
 
-    const definition = await this.#buildDefinition();
-    const schema = await this.#buildSingle("schema");
-    const functions = await this.#buildIsolateModules(isolatePaths, nodePaths);
-    const node = await this.#buildNodeModules(nodePaths);
-    const authConfig = await this.#buildSingle("auth.config");
-
-    const builds = [definition, schema, functions, node, authConfig];
+    const builds = await Promise.all([
+      this.#buildDefinition(),
+      this.#buildSingle("schema"),
+      this.#buildIsolateModules(isolatePaths, nodePaths),
+      this.#buildNodeModules(nodePaths),
+      this.#buildSingle("auth.config"),
+    ]);
+    const [definition, schema, functions, node, authConfig] = builds;
     return {
       modules: [functions, node, authConfig].flatMap((build) => build.modules),
       schema: schema.modules[0] ?? null,
@@ -76,9 +77,9 @@ class Bundler {
     };
   }
 
-  #buildDefinition(): Promise<Build> {
+  async #buildDefinition(): Promise<Build> {
     const file = this.#find("convex.config");
-    return this.#build({
+    return await this.#build({
       ...file === undefined ? this.#emptyDefinition() : { entryPoints: [file] },
       minify: true,
       plugins: [refuseComponents],
@@ -95,9 +96,9 @@ class Bundler {
     };
   }
 
-  #buildSingle(name: "schema" | "auth.config"): Promise<Build> {
+  async #buildSingle(name: "schema" | "auth.config"): Promise<Build> {
     const file = this.#find(name);
-    return this.#build({ entryPoints: file === undefined ? [] : [file] });
+    return await this.#build({ entryPoints: file === undefined ? [] : [file] });
   }
 
   async #buildIsolateModules(entryPoints: string[], nodePaths: string[]): Promise<Build> {
