@@ -1,7 +1,7 @@
 /** Starts a server for `dev` and `serve`, says where it listens, and ends it when it is told to. */
 import { readConfig } from "../src/config.ts";
 import { type RunningServer, startServer } from "../src/server.ts";
-import metadata from "../deno.json" with { type: "json" };
+import { version } from "./version.ts";
 import type { ServeOptions } from "./commands.ts";
 
 export interface ServerMode {
@@ -48,7 +48,7 @@ function serverOptions({ data, host, port, sitePort }: ServeOptions) {
     port,
     ...sitePort !== undefined && { sitePort },
     config: readConfig(variables),
-    version: metadata.version,
+    version,
     ...HULL_ADMIN_KEY && { adminKey: HULL_ADMIN_KEY },
     ...CONVEX_CLOUD_ORIGIN && { cloudOrigin: CONVEX_CLOUD_ORIGIN },
     ...CONVEX_SITE_ORIGIN && { siteOrigin: CONVEX_SITE_ORIGIN },
