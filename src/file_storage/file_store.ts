@@ -23,21 +23,28 @@ export class FileStore {
   readonly #folder: string;
   readonly #incoming: string;
   readonly #environment: Environment;
+  readonly #startedMs: number;
 
   constructor(dataFolder: string, environment: Environment) {
     this.#folder = join(dataFolder, "files");
     this.#incoming = join(this.#folder, "incoming");
     this.#environment = environment;
+    this.#startedMs = environment.nowMs();
   }
 
-  /** Removes what an earlier run of the server left unfinished, and every file that `isNeeded` does not claim. */
+  /**
+   * Removes what an earlier run of the server left unfinished, and every file of it that `isNeeded` does not
+   * claim. What this run has written stays: new files may be on their way.
+   */
   async recover(isNeeded: (key: string) => boolean): Promise<void> {
     await Deno.mkdir(this.#incoming, { recursive: true });
-    for await (const { name } of Deno.readDir(this.#incoming)) {
-      await Deno.remove(join(this.#incoming, name));
-    }
-    for await (const { name, isFile } of Deno.readDir(this.#folder)) {
-      if (isFile && !isNeeded(name)) await this.remove(name);
+    for (const folder of [this.#incoming, this.#folder]) {
+      for await (const { name, isFile } of Deno.readDir(folder)) {
+        if (!isFile || (folder === this.#folder && isNeeded(name))) continue;
+        const path = join(folder, name);
+        const { mtime } = await Deno.stat(path);
+        if (mtime !== null && mtime.getTime() < this.#startedMs) await Deno.remove(path);
+      }
     }
   }
 

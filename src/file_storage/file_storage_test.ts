@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { FakeEnvironment, settle } from "../../tests/support/fake_environment.ts";
+import { openMemoryDatabase } from "../../tests/support/memory_database.ts";
+import { fileKey } from "../database/storage_urls.ts";
+import { MemoryPersistence } from "../persistence/memory.ts";
+import { FileStorage } from "./file_storage.ts";
+import { FileStore } from "./file_store.ts";
+
+const secret = "ab".repeat(32);
+const plain = { contentType: null, sha256: null };
+const bytes = (text: string) => [Buffer.from(text)];
+
+class Setup {
+  readonly environment = new FakeEnvironment();
+  readonly files: FileStorage;
+  readonly transactions;
+
+  constructor(readonly folder: string, persistence: MemoryPersistence, startMs = 0) {
+    this.environment.epochMs = startMs;
+    const { committer, transactions } = openMemoryDatabase(this.environment, persistence);
+    this.transactions = transactions;
+    this.files = new FileStorage({
+      store: new FileStore(folder, this.environment),
+      transactions,
+      committer,
+      environment: this.environment,
+      secret,
+      origin: () => "http://x",
+    });
+  }
+
+  /** Names in the folder of the files, and of those that were not finished. */
+  onDisk(): string[] {
+    const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name);
+    const incoming = names(`${this.folder}/files/incoming`).map(() => "incoming");
+    return [...names(`${this.folder}/files`).filter((name) => name !== "incoming"), ...incoming];
+  }
+}
+
+async function withSetup(
+  test: (setup: Setup, persistence: MemoryPersistence) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const persistence = new MemoryPersistence();
+    await test(new Setup(folder, persistence), persistence);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("FileStorage add() keeps the bytes under the UUID of their URL", () =>
+  withSetup(async (setup) => {
+    const id = await setup.files.add(bytes("hello"), { ...plain, contentType: "text/plain" });
+    const file = setup.files.find(id)!;
+    assert.partialDeepStrictEqual(file, { size: 5, contentType: "text/plain" });
+    assert.equal(Buffer.from(await setup.files.read(file)).toString(), "hello");
+    assert.deepEqual(setup.onDisk(), [fileKey(secret, id)]);
+    assert.deepEqual(setup.files.findByKey(file.key), file);
+    assert.equal(setup.files.findByKey("x"), undefined);
+  }));
+
+Deno.test("FileStorage add() leaves nothing when the bytes break off or have another digest", () =>
+  withSetup(async (setup) => {
+    const brokenOff = (function* () {
+      yield Buffer.from("hel");
+      throw new Error("connection lost");
+    })();
+    await assert.rejects(setup.files.add(brokenOff, plain), /connection lost/);
+    const sha256 = Buffer.alloc(32).toString("base64");
+    await assert.rejects(setup.files.add(bytes("hello"), { ...plain, sha256 }), {
+      code: "Sha256Mismatch",
+    });
+    assert.deepEqual(setup.onDisk(), []);
+  }));
+
+Deno.test("FileStorage add(): the bytes are in place before the document is committed", () =>
+  withSetup(async (setup, persistence) => {
+    let onDiskAtCommit: string[] = [];
+    persistence.faults.transaction = () => onDiskAtCommit = setup.onDisk();
+    const id = await setup.files.add(bytes("hello"), plain);
+    assert.deepEqual(onDiskAtCommit, [fileKey(secret, id)]);
+  }));
+
+Deno.test("whoever deletes the document, the bytes are removed when that is durable", () =>
+  withSetup(async (setup, persistence) => {
+    const id = await setup.files.add(bytes("hello"), plain);
+    const { promise: disk, resolve: flush } = Promise.withResolvers<void>();
+    persistence.faults.sync = () => disk;
+    const deleted = setup.transactions.write(({ system }) => system.delete(id));
+    await settle();
+    assert.equal(setup.files.find(id), null);
+    assert.deepEqual(setup.onDisk(), [fileKey(secret, id)]);
+    flush();
+    await deleted;
+    while (setup.onDisk().length > 0) await settle();
+  }));
+
+Deno.test("recover() removes bytes that no document belongs to, and nothing else", () =>
+  withSetup(async (setup, persistence) => {
+    const id = await setup.files.add(bytes("kept"), plain);
+    const { folder } = setup;
+    await Deno.writeTextFile(`${folder}/files/${crypto.randomUUID()}`, "never committed");
+    await Deno.writeTextFile(`${folder}/files/incoming/1`, "unfinished");
+    const restarted = new Setup(folder, persistence, Date.now() + 1000);
+    await settle();
+    const added = await restarted.files.add(bytes("of this run"), plain);
+    await restarted.files.recover();
+    const expected = [fileKey(secret, id), fileKey(secret, added)];
+    assert.deepEqual(restarted.onDisk().sort(), expected.sort());
+  }));
