@@ -10,8 +10,10 @@
  *        ▲                                  │
  *        └──────── revoke, death ───────────┘
  *
- * Calls of one lane stay on one isolate, in order: those that do not fit into its queue wait in its backlog. The pool keeps
- * one isolate more than may run, so that the place of one that dies is taken at once.
+ * Calls of one lane stay on one isolate, in order: those that do not fit into its queue wait in its backlog.
+ *
+ * From the first time that an isolate dies, the pool keeps one more than may run, so that the place of the next one is
+ * taken at once. Most servers never see a death, and need not pay for it with memory.
  */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
@@ -90,6 +92,7 @@ export class TransactionPool {
   /** Isolates that run calls. Those that are retiring do not count towards the limit. */
   readonly #slots = new Set<Slot>();
   #spare: Slot | null = null;
+  #wantsSpare = false;
   #waiting: Task[] = [];
   readonly #lanes = new Map<string, Lane>();
   /** Newest deployment, loaded ahead of the first call. */
@@ -277,7 +280,7 @@ export class TransactionPool {
     for (const other of this.#slots) if (other.state === "retiring") this.#drain(other);
     for (const resolve of this.#onReady.splice(0)) resolve();
     const starting = [...this.#slots].some(({ state }) => state === "starting");
-    if (this.#spare === null && !starting) this.#spare = this.#spawn();
+    if (this.#wantsSpare && this.#spare === null && !starting) this.#spare = this.#spawn();
     this.#dispatch();
   }
 
@@ -378,6 +381,7 @@ export class TransactionPool {
     }
     this.#slots.delete(slot);
     if (slot.state === "retiring") return;
+    this.#wantsSpare = true;
     this.#slots.add(this.#spare ?? this.#spawn());
     this.#spare = this.#spare === null ? null : this.#spawn();
   }
