@@ -140,20 +140,26 @@ function isRightAt(result: QueryResult | undefined, timestamp: Timestamp): boole
 async function refresh(
   functions: FollowableFunctions,
   queries: readonly FollowedQuery[],
-  { notBefore, context, onInvalidated }: AgreeOptions,
+  options: AgreeOptions,
 ): Promise<void> {
+  // The common case by far: one commit has touched one query of each of many followers.
+  if (queries.length === 1) return await refreshOne(functions, queries[0]!, options);
   let next = 0;
-  const runSome = async () => {
-    while (next < queries.length) {
-      const query = queries[next++]!;
-      const { path, args, journal, componentPath } = query;
-      const request = { path, args, journal, context: { ...context(), componentPath } };
-      const result = await functions.query(request, notBefore);
-      query.adopt(result, functions, onInvalidated);
-    }
+  const refreshSome = async () => {
+    while (next < queries.length) await refreshOne(functions, queries[next++]!, options);
   };
-  const runs = Array.from({ length: Math.min(parallelMax, queries.length) }, runSome);
+  const runs = Array.from({ length: Math.min(parallelMax, queries.length) }, refreshSome);
   for (const run of await Promise.allSettled(runs)) {
     if (run.status === "rejected") throw run.reason;
   }
+}
+
+async function refreshOne(
+  functions: FollowableFunctions,
+  query: FollowedQuery,
+  { notBefore, context, onInvalidated }: AgreeOptions,
+): Promise<void> {
+  const { path, args, journal, componentPath } = query;
+  const request = { path, args, journal, context: { ...context(), componentPath } };
+  query.adopt(await functions.query(request, notBefore), functions, onInvalidated);
 }
