@@ -2,6 +2,7 @@
  * Ends isolates whose call overruns its time or fills the memory. It looks at the heartbeats often while something
  * runs and not at all otherwise.
  */
+import { idleIsolateMiB } from "../src/isolate/isolate_data.ts";
 import { type Expiry, Heartbeat } from "../src/isolate/heartbeat.ts";
 
 /** How much later than its deadline a call may end. */
@@ -27,7 +28,8 @@ export interface WatchEvents {
 
 export class Watch {
   readonly #heartbeats = new Map<number, Heartbeat>();
-  readonly #memoryBytes: number;
+  /** For everything that isolates hold beyond what an idle one takes. */
+  readonly #memoryMiB: number;
   readonly #events: WatchEvents;
   #timer: ReturnType<typeof setInterval> | undefined;
   #until = 0;
@@ -36,7 +38,7 @@ export class Watch {
   #alarmed = false;
 
   constructor(memoryMiB: number, events: WatchEvents) {
-    this.#memoryBytes = memoryMiB * 1024 * 1024;
+    this.#memoryMiB = memoryMiB;
     this.#events = events;
   }
 
@@ -78,7 +80,8 @@ export class Watch {
   #checkMemory(running: readonly number[]): void {
     const resident = Deno.memoryUsage().rss;
     if (this.#looks++ % reportPeriod === 0) this.#events.memory(resident);
-    if (resident < this.#memoryBytes * alarmShare || running.length === 0 || this.#alarmed) return;
+    const alarmMiB = this.#memoryMiB * alarmShare + this.#heartbeats.size * idleIsolateMiB;
+    if (resident < alarmMiB * 1024 * 1024 || running.length === 0 || this.#alarmed) return;
     this.#alarmed = true;
     this.#events.busiest(running).then((isolate) => {
       this.#alarmed = false;

@@ -18,6 +18,8 @@ import {
 import type { PooledIsolate } from "./pool.ts";
 import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.ts";
 
+/** Isolates that start at the same time: the processor is the limit, and meanwhile running ones may come free. */
+const startingMax = 4;
 /** How long an isolate beyond the first may be idle, in milliseconds. */
 const idleMs = 10_000;
 /** What the executor's own watch needs at most to end an action that is over its time, in milliseconds. */
@@ -136,9 +138,9 @@ export class ActionPool {
         this.#hand(slot, this.#waiting.shift()!);
       }
     }
-    while (starting < this.#waiting.length && this.#slots.size < this.#config.actionIsolatesMax) {
+    const wanted = Math.min(this.#waiting.length, startingMax);
+    for (; starting < wanted && this.#slots.size < this.#config.actionIsolatesMax; starting++) {
       this.#spawn();
-      starting++;
     }
   }
 

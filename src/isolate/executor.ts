@@ -14,7 +14,7 @@ import { log } from "../logger.ts";
 import { ExecutorProcess, inheritedVariables, type ProcessCommand } from "./executor_process.ts";
 import { decodeFrame, encodeFrame, frameIsolate } from "./frames.ts";
 import { Isolate, type IsolateLink, type IsolateListener } from "./isolate.ts";
-import type { IsolateKind } from "./isolate_data.ts";
+import { idleIsolateMiB, type IsolateKind } from "./isolate_data.ts";
 import { parseFromExecutor } from "./parse_message.ts";
 import type { ToExecutor } from "./protocol.ts";
 
@@ -63,6 +63,10 @@ export class Executor {
 
   get pid(): number | null {
     return this.#process?.pid ?? null;
+  }
+
+  get isolateCount(): number {
+    return this.#isolates.size;
   }
 
   /** Whether the process ever got as far as serving. */
@@ -146,8 +150,8 @@ export class Executor {
 
 /** glibc would give each thread memory of its own to allocate from, 3 MiB for an isolate; two for all are enough. */
 const allocatorVariables = { MALLOC_ARENA_MAX: "2" };
-/** Address space that V8 reserves for a process without ever using it; it counts against the limit. In MiB. */
-const reservedMiB = { process: 640, worker: 640, isolate: 96 };
+/** Address space that V8 reserves without ever using it; it counts against the limit. In MiB. */
+const reservedMiB = { process: 640, worker: 640, isolate: 88 };
 
 /**
  * The command of an executor. From source it is a process that can read two folders and nothing else; a compiled
@@ -177,7 +181,8 @@ export function executorCommand(settings: ExecutorSettings): ProcessCommand {
     options,
   ];
   const limitMiB = config.executorMemoryMiB + reservedMiB.process +
-    (Deno.build.standalone ? reservedMiB.worker : 0) + isolatesMax * reservedMiB.isolate;
+    (Deno.build.standalone ? reservedMiB.worker : 0) +
+    isolatesMax * (reservedMiB.isolate + idleIsolateMiB);
   // Only Linux enforces this limit. Descriptor 3 becomes the way out for frames, standard output the way for noise.
   const limit = Deno.build.os === "linux" ? `ulimit -d ${limitMiB * 1024}; ` : "";
   const wrapper = shell ? ["sh", "-c", `${limit}exec "$@" 3>&1 1>&2`, "sh"] : [];

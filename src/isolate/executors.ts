@@ -5,6 +5,7 @@
  */
 import type { Environment } from "../environment.ts";
 import { Executor, type ExecutorSettings } from "./executor.ts";
+import { idleIsolateMiB } from "./isolate_data.ts";
 import type { Isolate, IsolateListener } from "./isolate.ts";
 
 /** Share of an executor's memory at which it is replaced. */
@@ -61,8 +62,10 @@ export class Executors {
   }
 
   #checkMemory(executor: Executor, residentBytes: number): void {
-    const limit = this.#settings.config.executorMemoryMiB * 1024 * 1024 * recycleShare;
-    if (residentBytes < limit || executor !== this.#current || this.#closing) return;
+    const limitMiB = this.#settings.config.executorMemoryMiB * recycleShare +
+      executor.isolateCount * idleIsolateMiB;
+    if (residentBytes < limitMiB * 1024 * 1024) return;
+    if (executor !== this.#current || this.#closing) return;
     this.#current = null;
     executor.retire();
     this.#outgrown();

@@ -2,6 +2,9 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Config } from "../config.ts";
 
+/** What an isolate takes before it runs anything, in MiB, rounded up; limits on a process's memory grow by it. */
+export const idleIsolateMiB = 24;
+
 /** Transaction isolates have the database and no network, action isolates the reverse. */
 export type IsolateKind = "transaction" | "action";
 

@@ -163,7 +163,7 @@ Deno.test("a killed executor loses no call and is replaced", async () => {
 Deno.test("an executor that has grown too large is replaced without losing a call", async () => {
   await withIsolates({ executorMemoryMiB: 600, functionTimeoutMs: 30_000 }, async (isolates) => {
     const before = transactionProcess(isolates);
-    assert.equal(text(await isolates.runTransaction(call("hoard:320"), "")), "hoarded");
+    assert.equal(text(await isolates.runTransaction(call("hoard:400"), "")), "hoarded");
     for (let answered = 0; isolates.processes()[0]?.pid === before; answered++) {
       assert.equal(text(await isolates.runTransaction(call("wait:10"), "")).length > 0, true);
       assert.ok(answered < 2000);
