@@ -1,4 +1,5 @@
 /** The modules of the deployment that this process serves: importing them, and stacks that name their sources. */
+import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import type { DeploymentManifest } from "../../src/isolate/protocol.ts";
 import { HostFailure } from "../failure.ts";
@@ -23,6 +24,8 @@ export class UserModules {
 
   load({ modules }: DeploymentManifest): void {
     for (const { path, file } of modules) {
+      // A CommonJS package that was bundled into an ES module asks for Node's own modules through this global.
+      Object.assign(globalThis, { require: createRequire(file) });
       const url = pathToFileURL(file).href;
       this.#urls.set(path, url);
       this.#paths.set(url, file);
