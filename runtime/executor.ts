@@ -22,7 +22,7 @@ import {
   joinFrames,
   stampFrame,
 } from "../src/isolate/frames.ts";
-import { type Expiry, Heartbeat } from "../src/isolate/heartbeat.ts";
+import { type ExpiryReason, Heartbeat } from "../src/isolate/heartbeat.ts";
 import type { IsolateKind, IsolateLimits } from "../src/isolate/isolate_data.ts";
 import type { FromExecutor, ToExecutor } from "../src/isolate/protocol.ts";
 import { type Ended, type Host, ThreadHost } from "./host.ts";
@@ -122,7 +122,7 @@ class Executor {
     this.#send(frame);
   }
 
-  #expire(isolate: number, reason: Expiry["reason"]): void {
+  #expire(isolate: number, reason: ExpiryReason): void {
     if (this.#end(isolate)) this.#died(isolate, reason);
   }
 

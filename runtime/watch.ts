@@ -3,7 +3,7 @@
  * runs and not at all otherwise.
  */
 import { idleIsolateMiB } from "../src/isolate/isolate_data.ts";
-import { type Expiry, Heartbeat } from "../src/isolate/heartbeat.ts";
+import { type ExpiryReason, Heartbeat } from "../src/isolate/heartbeat.ts";
 
 /** How much later than its deadline a call may end. */
 const periodMs = 20;
@@ -19,7 +19,7 @@ const alarmShare = 0.8;
 
 export interface WatchEvents {
   /** The call that the isolate is running must be ended, and the isolate with it. */
-  expired(isolate: number, reason: Expiry["reason"]): void;
+  expired(isolate: number, reason: ExpiryReason): void;
   /** Resident memory of the process, now and then while something runs. */
   memory(residentBytes: number): void;
   /** Which of these isolates is filling the memory. */
@@ -66,8 +66,8 @@ export class Watch {
     const running: number[] = [];
     for (const [isolate, heartbeat] of this.#heartbeats) {
       if (heartbeat.running !== null) running.push(isolate);
-      const expiry = heartbeat.expired(now);
-      if (expiry !== null) this.#events.expired(isolate, expiry.reason);
+      const reason = heartbeat.expired(now);
+      if (reason !== null) this.#events.expired(isolate, reason);
     }
     this.#checkMemory(running);
     if (running.length > 0) this.#until = Math.max(this.#until, now + periodMs);

@@ -8,28 +8,26 @@
  *
  *     i32[0] version   grows with every change; a reader that sees it move discards what it read
  *     i32[1] phase     0 idle, 1 user code, 2 database, 3 out of memory
- *     i32[2] callId
+ *     f64[1] callId
  *     f64[2] when the running phase overruns
  *     f64[3] what is left for the other phase
  */
 const { add, load } = Atomics;
 const now = Date.now; // kept: user code later sees another Date
 
-const versionIndex = 0, phaseIndex = 1, callIdIndex = 2;
+const versionIndex = 0, phaseIndex = 1;
 const idle = 0, user = 1, database = 2, outOfMemory = 3;
-const deadlineIndex = 2, otherRemainingIndex = 3;
+const callIdIndex = 1, deadlineIndex = 2, otherRemainingIndex = 3;
+
+/** Why a call must be ended. */
+export type ExpiryReason = "timeout" | "databaseTimeout" | "heap";
 
 /** By phase. */
-const reasons: readonly (Expiry["reason"] | null)[] = [null, "timeout", "databaseTimeout", "heap"];
-
-export interface Expiry {
-  readonly callId: number;
-  readonly reason: "timeout" | "databaseTimeout" | "heap";
-}
+const reasons: readonly (ExpiryReason | null)[] = [null, "timeout", "databaseTimeout", "heap"];
 
 export class Heartbeat {
   readonly #integers: Int32Array;
-  readonly #times: Float64Array;
+  readonly #numbers: Float64Array;
 
   /** The memory for one isolate. */
   static allocate(): SharedArrayBuffer {
@@ -38,12 +36,12 @@ export class Heartbeat {
 
   constructor(memory: SharedArrayBuffer) {
     this.#integers = new Int32Array(memory);
-    this.#times = new Float64Array(memory);
+    this.#numbers = new Float64Array(memory);
   }
 
   /** Isolate: a call starts with user code. It may use `userMs` for that and `databaseMs` for the database. */
   begin(callId: number, userMs: number, databaseMs: number): void {
-    this.#integers[callIdIndex] = callId;
+    this.#numbers[callIdIndex] = callId;
     this.#change(user, now() + userMs, databaseMs);
   }
 
@@ -67,31 +65,30 @@ export class Heartbeat {
     if (this.#integers[phaseIndex] !== idle) this.#change(outOfMemory, -Infinity, 0);
   }
 
-  /** Watcher: the call that must be ended at `nowMs`, if any. */
-  expired(nowMs: number): Expiry | null {
+  /** Watcher: why the running call must be ended at `nowMs`; null if it need not be. */
+  expired(nowMs: number): ExpiryReason | null {
     const version = load(this.#integers, versionIndex);
-    const phase = this.#integers[phaseIndex];
-    const callId = this.#integers[callIdIndex]!;
-    const overrun = phase !== idle && nowMs > this.#times[deadlineIndex]!;
-    if (!overrun || load(this.#integers, versionIndex) !== version) return null;
-    return { callId, reason: reasons[phase!] ?? "timeout" };
+    const phase = this.#integers[phaseIndex]!;
+    const overrun = nowMs > this.#numbers[deadlineIndex]!;
+    if (load(this.#integers, versionIndex) !== version) return null;
+    return overrun ? reasons[phase] ?? null : null;
   }
 
   /** Watcher: the call that is running now, or null. */
   get running(): number | null {
-    return this.#integers[phaseIndex] === idle ? null : this.#integers[callIdIndex]!;
+    return this.#integers[phaseIndex] === idle ? null : this.#numbers[callIdIndex]!;
   }
 
   #swap(phase: number): void {
     const time = now();
-    const remaining = this.#times[deadlineIndex]! - time;
-    this.#change(phase, time + this.#times[otherRemainingIndex]!, remaining);
+    const remaining = this.#numbers[deadlineIndex]! - time;
+    this.#change(phase, time + this.#numbers[otherRemainingIndex]!, remaining);
   }
 
   #change(phase: number, deadline: number, otherRemaining: number): void {
     add(this.#integers, versionIndex, 1);
-    this.#times[deadlineIndex] = deadline;
-    this.#times[otherRemainingIndex] = otherRemaining;
+    this.#numbers[deadlineIndex] = deadline;
+    this.#numbers[otherRemainingIndex] = otherRemaining;
     this.#integers[phaseIndex] = phase;
     add(this.#integers, versionIndex, 1);
   }
