@@ -3,23 +3,27 @@
  *
  * Mutations that keep changing the same documents conflict when they run side by side, and each conflict
  * is work for nothing. On one lane they run on one isolate, each on top of the one before, and commit as a
- * pipeline. So a function whose commit met a conflict moves to the lane of the table it met it in, together
- * with every other function that did, and leaves the lane when it has been quiet there for a while.
+ * pipeline. So a function whose commits often meet conflicts moves to the lane of the table it meets them
+ * in, together with every other function that does, and leaves it when that has become rare. A rare
+ * conflict is cheaper to retry than to avoid: everything else on the lane would wait its turn for nothing.
  */
 import type { Environment } from "../environment.ts";
 import type { DeployedFunction } from "./modules.ts";
 
-/** Long enough that a steady trickle stays on its lane, short enough to spread out again after a burst. */
-const quietMs = 1_000;
+/** So many meetings within so many milliseconds are often. */
+const meetingsMin = 4;
+const windowMs = 1_000;
 
-interface Assignment {
-  readonly lane: string;
-  until: number;
+interface Contention {
+  /** Of the newest conflict. */
+  lane: string;
+  /** When the newest meetings were, at most `meetingsMin` of them, oldest first. */
+  readonly meetingsMs: number[];
 }
 
 export class Lanes {
   readonly #environment: Environment;
-  readonly #assignments = new WeakMap<DeployedFunction, Assignment>();
+  readonly #contention = new WeakMap<DeployedFunction, Contention>();
 
   constructor(environment: Environment) {
     this.#environment = environment;
@@ -27,22 +31,32 @@ export class Lanes {
 
   /** Undefined: any isolate will do. */
   laneOf(mutation: DeployedFunction): string | undefined {
-    const assignment = this.#assignments.get(mutation);
-    if (assignment === undefined) return undefined;
-    if (this.#environment.monotonicMs() < assignment.until) return assignment.lane;
-    this.#assignments.delete(mutation);
-    return undefined;
+    const contention = this.#contention.get(mutation);
+    if (contention === undefined || contention.meetingsMs.length < meetingsMin) return undefined;
+    const isOften = this.#environment.monotonicMs() - contention.meetingsMs[0]! < windowMs;
+    return isOften ? contention.lane : undefined;
   }
 
   /** A commit of this mutation met another's; `table` says where, if that is known. */
   conflicted(mutation: DeployedFunction, table: string | undefined): void {
     const lane = table === undefined ? `function ${mutation.path}` : `table ${table}`;
-    this.#assignments.set(mutation, { lane, until: this.#environment.monotonicMs() + quietMs });
+    const contention = this.#contention.get(mutation);
+    if (contention === undefined) {
+      this.#contention.set(mutation, { lane, meetingsMs: [this.#environment.monotonicMs()] });
+    } else {
+      contention.lane = lane;
+      this.#count(contention);
+    }
   }
 
-  /** This mutation built on one that was not yet committed: without the lane they would have conflicted. */
-  wasUseful(mutation: DeployedFunction): void {
-    const assignment = this.#assignments.get(mutation);
-    if (assignment !== undefined) assignment.until = this.#environment.monotonicMs() + quietMs;
+  /** This mutation built on one that was not yet decided: without the lane they would have met. */
+  builtOnUndecided(mutation: DeployedFunction): void {
+    const contention = this.#contention.get(mutation);
+    if (contention !== undefined) this.#count(contention);
+  }
+
+  #count({ meetingsMs }: Contention): void {
+    meetingsMs.push(this.#environment.monotonicMs());
+    if (meetingsMs.length > meetingsMin) meetingsMs.shift();
   }
 }

@@ -126,7 +126,7 @@ export class MutationRunner {
         attempt.execution.fail(attempt.error.message);
         throw attempt.error;
       }
-      // The first retry runs on a lane, behind what it conflicted with, and need not wait.
+      // What it conflicted with is visible by now, so the first retry need not wait.
       if (retries > 0) {
         const delayMs = Math.min(backOffMs * 4 ** (retries - 1), backOffMsMax);
         await sleep(environment, delayMs * (0.5 + environment.random() / 2));
@@ -185,7 +185,7 @@ export class MutationRunner {
 
     const result = functionResult(answer);
     assert(result.ok, "a success has a value");
-    if (writes.dependsOn.length > 0) this.#lanes.wasUseful(target);
+    if (writes.dependsOn.length > 0) this.#lanes.builtOnUndecided(target);
     const outcome = await this.#decide({
       ...writes,
       ...(mutation.session === undefined ? {} : {
