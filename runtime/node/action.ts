@@ -201,8 +201,8 @@ function parseArguments(args: string) {
 }
 
 /**
- * Validators without tables. Which table an id belongs to is known to the database alone, so here every string passes
- * for an id; the function that the id is handed on to checks it.
+ * Validators without tables. Which table an id belongs to is known to the database alone, so here every string
+ * passes for an id; the function that the id is handed on to checks it.
  */
 const validation = {
   noTables: () => undefined,

@@ -3,8 +3,8 @@
  * Deno. One process serves one deployment: its environment variables are the process's own, its modules are
  * imported once and stay, and many actions run at the same time (function-abi 20).
  *
- * It speaks the frames of an isolate, in on standard input, out on the descriptor named by its argument, which nothing
- * else writes to. It ends when its input does.
+ * It speaks the frames of an isolate, in on standard input, out on the descriptor named by its argument, which
+ * nothing else writes to. It ends when its input does.
  */
 import { readFileSync, writeSync } from "node:fs";
 import process from "node:process";

@@ -1,7 +1,7 @@
 /**
  * Actions and HTTP actions of the default runtime: one isolate for each that runs. Isolates are started when there
- * are more actions than idle isolates, up to a bound, above which actions wait. One idle isolate is kept, the others end
- * after a while. An action is never run twice: what dies with its isolate fails.
+ * are more actions than idle isolates, up to a bound, above which actions wait. One idle isolate is kept, the others
+ * end after a while. An action is never run twice: what dies with its isolate fails.
  */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";

@@ -1,6 +1,6 @@
 /**
- * Evaluates the isolate modules of a push, in an isolate of its own that ends afterwards: a module that hangs or fills
- * the memory disturbs nobody.
+ * Evaluates the isolate modules of a push, in an isolate of its own that ends afterwards: a module that hangs or
+ * fills the memory disturbs nobody.
  */
 import type { Config } from "../config.ts";
 import { RequestError } from "../errors.ts";

@@ -1,7 +1,8 @@
 /**
  * One executor process and its isolates, as the server sees them.
  *
- * 1. The process starts with the object, or a moment later if starting has been failing. What is sent meanwhile waits.
+ * 1. The process starts with the object, or a moment later if starting has been failing. What is sent meanwhile
+ *    waits.
  * 2. `spawn` starts isolates; each tells its own listener what happens to it.
  * 3. `retire`: no more isolates; when the last one is gone the process ends.
  * 4. When the process ends, however it came to that, every isolate that was left dies with reason `exit`.

@@ -1,7 +1,7 @@
 /**
- * Always one executor of a kind to start isolates on, from the first one on. A process that died is replaced when the
- * next isolate is started; one that has grown too large takes no more isolates and ends with its last one: creating
- * and ending threads leaks a little, and user code can hold memory in ways that outlive a call.
+ * Always one executor of a kind to start isolates on, from the first one on. A process that died is replaced when
+ * the next isolate is started; one that has grown too large takes no more isolates and ends with its last one:
+ * creating and ending threads leaks a little, and user code can hold memory in ways that outlive a call.
  */
 import type { Environment } from "../environment.ts";
 import { Executor, type ExecutorSettings } from "./executor.ts";

@@ -1,7 +1,7 @@
 /**
  * Checks what isolates and executors send. User code runs there, so anything may arrive: what does not have the
- * expected shape throws `MessageError`, and its sender is ended. Only shapes are checked. An isolate decides for itself
- * what its own functions answer and write, and code that has broken out of one can decide it too.
+ * expected shape throws `MessageError`, and its sender is ended. Only shapes are checked. An isolate decides for
+ * itself what its own functions answer and write, and code that has broken out of one can decide it too.
  */
 import type { FromExecutor, FromIsolate } from "./protocol.ts";
 import {

@@ -3,8 +3,8 @@
  *
  * Calls wait in one queue. A few are handed to each isolate ahead of time, so that it never idles between two calls;
  * it runs them one after the other. When the first of them turns out to be slow, those behind it are revoked and
- * go back to the front of the queue. A revoked call may nevertheless have run: its answer is ignored, and the isolate is told
- * to forget its writes.
+ * go back to the front of the queue. A revoked call may nevertheless have run: its answer is ignored, and the
+ * isolate is told to forget its writes.
  *
  *     waiting ──hand──▶ slot.queue: [running, ahead, ahead, …] ──result──▶ caller
  *        ▲                                  │
@@ -12,8 +12,8 @@
  *
  * Calls of one lane stay on one isolate, in order: those that do not fit into its queue wait in its backlog.
  *
- * From the first time that an isolate dies, the pool keeps one more than may run, so that the place of the next one is
- * taken at once. Most servers never see a death, and need not pay for it with memory.
+ * From the first time that an isolate dies, the pool keeps one more than may run, so that the place of the next one
+ * is taken at once. Most servers never see a death, and need not pay for it with memory.
  */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
@@ -316,15 +316,16 @@ export class TransactionPool {
 
   // Taking back
 
-  /** Takes back what waits behind a slow call, except what belongs to the same lane. */
+  /** Takes back what waits behind a slow call, in the isolate or for it, except what belongs to the same lane. */
   #revoke(slot: Slot): void {
     const [head, ...behind] = slot.queue as [Handed, ...Handed[]];
     const keeps = ({ task }: Handed) => task.lane !== undefined && task.lane === head.task.lane;
     const revoked = behind.filter((handed) => !keeps(handed));
     slot.queue = [head, ...behind.filter(keeps)];
     slot.depth = 1;
-    if (revoked.length === 0) return;
-    slot.isolate.send({ type: "revoke", callIds: revoked.map(({ callId }) => callId) });
+    if (revoked.length > 0) {
+      slot.isolate.send({ type: "revoke", callIds: revoked.map(({ callId }) => callId) });
+    }
     this.#requeue(slot, revoked.map(({ task }) => task), head.task.lane);
   }
 
@@ -410,7 +411,7 @@ export class TransactionPool {
     const now = this.#environment.monotonicMs();
     const timeoutMs = functionTimeoutMs + databaseTimeoutS * 1000 + watchSlackMs;
     for (const slot of this.#slots) {
-      if (slot.queue.length > 1 && isSlow(slot, now)) this.#revoke(slot);
+      if (slot.queue.length + slot.backlog.length > 1 && isSlow(slot, now)) this.#revoke(slot);
       // The executor ends calls in time; this is for one that cannot, or does not want to.
       if (slot.queue.length > 0 && now - slot.headSinceMs > timeoutMs) slot.isolate.terminate();
       slot.backlog = slot.backlog.filter((task) => {

@@ -198,6 +198,19 @@ Deno.test("pool leaves the calls of a slow call's own lane behind it", async () 
   assert.deepEqual(isolates[1]!.args, ["free"]);
 });
 
+Deno.test("pool does not let another lane's calls wait for a slow call, in its backlog either", async () => {
+  const { environment, isolates, run } = createPool({ isolateQueueMax: 2 });
+  isolates[0]!.ready();
+  run("a1", "a", mutation);
+  run("b1", "b", mutation);
+  run("b2", "b", mutation);
+  isolates[1]!.ready();
+  const [slow, other] = isolates as [FakeIsolate, FakeIsolate];
+  assert.deepEqual(slow.args, ["a1", "b1"]);
+  await environment.advance(20);
+  assert.deepEqual(other.args, ["b1", "b2"]);
+});
+
 Deno.test("pool fails the call that was over its time and runs the others elsewhere", async () => {
   const { isolates, run } = createPool();
   isolates[0]!.ready();
