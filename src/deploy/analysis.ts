@@ -47,6 +47,17 @@ export async function analyzeApp(
   };
 }
 
+/** Like `analyzeApp` for a deployment of `schema.js` alone, or of nothing. */
+export async function analyzeSchema(
+  isolates: Isolates,
+  manifest: DeploymentManifest,
+): Promise<ExportedSchema | null> {
+  if (manifest.modules.length === 0) return null;
+  const result = await isolates.analyze(manifest);
+  if (result.kind === "failure") throw analysisError(result.module, result.message);
+  return readSchema(result.modules[schemaPath]?.exported ?? null);
+}
+
 function readSchema(exported: string | null): ExportedSchema {
   if (exported === null) {
     throw schemaError(

@@ -9,31 +9,24 @@
  * What a push that fails or is given up leaves behind (files that nobody refers to, indexes that nobody
  * reads) is removed by the next push or by `recover`.
  */
-import { Buffer } from "node:buffer";
 import type { Config } from "../config.ts";
-import { RequestError } from "../errors.ts";
 import type { Isolates } from "../isolate/isolates.ts";
 import { log } from "../logger.ts";
-import { analyzeApp, type AppAnalysis, definitionPath, schemaPath } from "./analysis.ts";
-import { checkVariables, notBuilt } from "./app_definition.ts";
+import { checkVariables } from "./app_definition.ts";
 import { type DeploymentRecord, recordKeys } from "./deployment.ts";
 import { type IndexDiff, otherIndexes } from "./index_plan.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 import { ModuleStore } from "./module_store.ts";
 import type { PendingSchema, SchemaStatus } from "./pending_schema.ts";
-import {
-  parseFinishPush,
-  parseStartPush,
-  parseWaitForSchema,
-  type StartPushRequest,
-} from "./push_request.ts";
+import { type AnalyzedPush, PushAnalyzer } from "./push_analyzer.ts";
+import { parseFinishPush, parseStartPush, parseWaitForSchema } from "./push_request.ts";
 import {
   dryRunResponse,
   finishPushResponse,
   schemaChangeResponse,
   startPushResponse,
 } from "./push_response.ts";
-import { bundledModule, collectModules, saveModule } from "./pushed_modules.ts";
+import { schemaEvaluationResponse } from "./schema_evaluation.ts";
 import { raceDetected, SchemaRollout, type SchemaRolloutOptions } from "./schema_rollout.ts";
 
 export interface PushServiceOptions extends SchemaRolloutOptions {
@@ -43,17 +36,9 @@ export interface PushServiceOptions extends SchemaRolloutOptions {
   readonly dataFolder: string;
 }
 
-/** What a push would make live. */
-interface AnalyzedPush {
-  readonly id: string;
-  readonly record: DeploymentRecord;
-  readonly analysis: AppAnalysis;
-  readonly variables: Readonly<Record<string, string>>;
-  readonly indexDiff: IndexDiff;
-}
-
 /** A push between `start_push` and `finish_push`. */
 interface OpenPush extends AnalyzedPush {
+  readonly indexDiff: IndexDiff;
   readonly schema: PendingSchema;
   /** Id of the deployment it is to replace. */
   readonly replaces: string | undefined;
@@ -61,11 +46,11 @@ interface OpenPush extends AnalyzedPush {
 
 /** Pushes that may be open at a time; one more makes the server forget the oldest. */
 const openPushesMax = 4;
-const nodeVersions = ["20", "22", "24"];
 
 export class PushService {
   readonly #options: PushServiceOptions;
   readonly #store: ModuleStore;
+  readonly #analyzer: PushAnalyzer;
   readonly #schemas: SchemaRollout;
   readonly #open = new Map<string, OpenPush>();
   #cancelCollection: () => void = () => {};
@@ -73,6 +58,7 @@ export class PushService {
   constructor(options: PushServiceOptions) {
     this.#options = options;
     this.#store = new ModuleStore(options.dataFolder);
+    this.#analyzer = new PushAnalyzer({ ...options, store: this.#store });
     this.#schemas = new SchemaRollout(options);
   }
 
@@ -104,10 +90,11 @@ export class PushService {
   async startPush(body: unknown) {
     const request = parseStartPush(body);
     return await this.#options.live.exclusively(async () => {
-      const push = await this.#analyze(request);
+      const push = await this.#analyzer.analyze(request);
+      const indexDiff = this.#indexDiff(push);
       const isTrial = request.dryRun || request.forCodegen;
-      const schemaId = isTrial ? null : await this.#begin(push);
-      return startPushResponse({ ...push, schemaId });
+      const schemaId = isTrial ? null : await this.#begin(push, indexDiff);
+      return startPushResponse({ ...push, schemaId, indexDiff });
     });
   }
 
@@ -115,8 +102,21 @@ export class PushService {
   async evaluatePush(body: unknown) {
     const request = parseStartPush(body);
     return await this.#options.live.exclusively(async () => {
-      const { indexDiff } = await this.#analyze(request);
-      return { schemaChange: schemaChangeResponse(null, indexDiff) };
+      const push = await this.#analyzer.analyze(request);
+      return { schemaChange: schemaChangeResponse(null, this.#indexDiff(push)) };
+    });
+  }
+
+  /** What `startPush` would mean for documents and indexes, from the schema alone. */
+  async evaluateSchema(body: unknown) {
+    const request = parseStartPush(body);
+    return await this.#options.live.exclusively(async () => {
+      const schema = await this.#analyzer.analyzeSchema(request);
+      return schemaEvaluationResponse({
+        schemaValidation: schema?.schemaValidation ?? false,
+        plan: this.#schemas.plan(schema),
+        countDocuments: (table) => this.#schemas.countDocuments(table),
+      });
     });
   }
 
@@ -155,56 +155,21 @@ export class PushService {
     });
   }
 
-  async #analyze(request: StartPushRequest): Promise<AnalyzedPush> {
-    const { live, isolates, environment } = this.#options;
-    checkSupported(request);
-    const { appDefinition, nodeVersion } = request;
-    const modules = await collectModules(request, this.#store, live.record);
-    const extra = [
-      ...appDefinition.schema ? [{ ...appDefinition.schema, path: schemaPath }] : [],
-      { ...appDefinition.definition, path: definitionPath },
-    ];
-    const extraModules = await Promise.all(
-      extra.map((module) => saveModule(bundledModule(module), this.#store)),
-    );
-    const id = Buffer.from(environment.randomBytes(16)).toString("hex");
-    const udfConfig = this.#udfConfig(appDefinition.udfServerVersion);
-    const variables = live.variables;
-    const analysis = await analyzeApp(
-      isolates,
-      live.manifestOf({ id, modules: [...modules, ...extraModules], udfConfig }),
-    );
-    const record: DeploymentRecord = {
-      id,
-      pushedAtMs: environment.nowMs(),
-      modules,
-      analysis: analysis.modules,
-      udfConfig,
-      schema: analysis.schema?.json ?? null,
-      authProviders: analysis.authProviders,
-      nodeVersion: nodeVersion ?? null,
-    };
-    const indexDiff = this.#schemas.plan(analysis.schema?.parsed ?? null).diff;
-    return { id, record, analysis, variables, indexDiff };
+  #indexDiff({ analysis }: AnalyzedPush): IndexDiff {
+    return this.#schemas.plan(analysis.schema?.parsed ?? null).diff;
   }
 
-  /** Kept while the library's version stays, so that pushing again changes nothing seen at import. */
-  #udfConfig(serverVersion: string): DeploymentRecord["udfConfig"] {
-    const { live, environment } = this.#options;
-    const previous = live.record?.udfConfig;
-    if (previous?.serverVersion === serverVersion) return previous;
-    return {
-      serverVersion,
-      importSeed: Buffer.from(environment.randomBytes(32)).toString("hex"),
-      importTimeMs: environment.nowMs(),
-    };
-  }
-
-  async #begin(push: AnalyzedPush): Promise<string | null> {
+  /** Resolves with the id of its schema, null without one. */
+  async #begin(push: AnalyzedPush, indexDiff: IndexDiff): Promise<string | null> {
     const schema = await this.#schemas.begin(push.analysis.schema);
     const [oldest] = this.#open.keys();
     if (oldest !== undefined && this.#open.size >= openPushesMax) this.#open.delete(oldest);
-    this.#open.set(push.id, { ...push, schema, replaces: this.#options.live.record?.id });
+    this.#open.set(push.id, {
+      ...push,
+      indexDiff,
+      schema,
+      replaces: this.#options.live.record?.id,
+    });
     return push.analysis.schema === null ? null : schema.id;
   }
 
@@ -227,22 +192,6 @@ export class PushService {
     const needed = new Set(modules.flatMap(({ file, sourceFile }) => [file, sourceFile]));
     await this.#store.collect((file) => needed.has(file));
   }
-}
-
-function checkSupported(request: StartPushRequest): void {
-  const { componentDefinitions, nodeDependencies, nodeVersion } = request;
-  if (componentDefinitions.length > 0) throw notBuilt("components");
-  if (nodeDependencies.length > 0) {
-    const names = nodeDependencies.map(({ name }) => name).join(", ");
-    throw notBuilt(`external packages (${names})`);
-  }
-  if (nodeVersion == null || nodeVersions.includes(nodeVersion)) return;
-  const known = nodeVersions.join(", ");
-  throw new RequestError(
-    "badRequest",
-    nodeVersion === "18" ? "NodeVersionNotSupported" : "InvalidConfig",
-    `Node.js version ${nodeVersion} is not supported; choose one of ${known} in convex.json.`,
-  );
 }
 
 /** Says once, not at every save of a file, what an app has that does nothing yet. */

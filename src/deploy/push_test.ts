@@ -379,6 +379,36 @@ Deno.test("deploy-protocol 18, 26: a dry run and a push for code generation chan
     assert.equal(server.persistence.state, before);
   }));
 
+Deno.test("deploy-protocol 3.12: evaluateSchema tells which indexes of how large tables change", () =>
+  withServer(async (server) => {
+    for (let i = 0; i < 3; i++) server.insert("t", { f: `${i}`, g: "" });
+    server.setSchema({ t: strings("f", "g").index("old", ["f"]) });
+    await server.push({ schema: schemaModule });
+    const before = server.persistence.state;
+    server.setSchema({ t: strings("f", "g").index("new", ["g"]), other: strings() });
+    const evaluate = async (schema: unknown) => {
+      const body = startRequest({ schema });
+      const response = await server.pushes.evaluateSchema(body);
+      const { schemaValidation, indexes } = response.componentSchemaEvaluations[""];
+      return {
+        schemaValidation,
+        indexes: indexes.map(({ name, change, numDocs }) => ({ name, change, numDocs })),
+      };
+    };
+    assert.deepEqual(await evaluate(schemaModule), {
+      schemaValidation: true,
+      indexes: [
+        { name: "t.new", change: "added", numDocs: 3 },
+        { name: "t.old", change: "dropped", numDocs: 3 },
+      ],
+    });
+    assert.deepEqual(await evaluate(null), {
+      schemaValidation: false,
+      indexes: [{ name: "t.old", change: "dropped", numDocs: 3 }],
+    });
+    assert.equal(server.persistence.state, before);
+  }));
+
 Deno.test("deploy-protocol 14: an index is filled before finish_push and enabled by it", () =>
   withServer(async (server) => {
     for (let i = 0; i < 5; i++) server.insert("t", { f: `${i}` });

@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { CommitterClient } from "../committer/protocol.ts";
-import type { CatalogData, IndexId } from "../database/catalog.ts";
+import { byIdIndexId, type CatalogData, type IndexId } from "../database/catalog.ts";
 import type { Environment } from "../environment.ts";
 import { errorMessage, RequestError } from "../errors.ts";
 import { log } from "../logger.ts";
@@ -13,6 +13,7 @@ import {
   pendingSchemaViolationKey,
   type SnapshotReader,
 } from "../persistence/persistence.ts";
+import { lowestKey } from "../values/index_key.ts";
 import type { ExportedSchema } from "./analysis.ts";
 import { type IndexPlan, planIndexes } from "./index_plan.ts";
 import { PendingSchema, type SchemaStatus } from "./pending_schema.ts";
@@ -37,6 +38,18 @@ export class SchemaRollout {
   plan(next: ParsedSchema | null): IndexPlan {
     const catalog = this.#catalog();
     return planIndexes(catalog, activeSchema(catalog), next);
+  }
+
+  /** How many documents a table has; 0 when there is no such table. */
+  countDocuments(tableName: string): number {
+    const snapshot = this.#options.reader.open();
+    try {
+      const table = snapshot.catalog.tableNamed(tableName);
+      if (table === undefined) return 0;
+      return snapshot.count(byIdIndexId(table.number), { lower: lowestKey, upper: null });
+    } finally {
+      snapshot.close();
+    }
   }
 
   /** Creates what the schema needs and starts to check and fill. The same schema pushed twice goes on. */

@@ -15,6 +15,7 @@ export interface PushSteps {
   getConfigHashes(): unknown;
   startPush(body: unknown): Promise<unknown>;
   evaluatePush(body: unknown): Promise<unknown>;
+  evaluateSchema(body: unknown): Promise<unknown>;
   waitForSchema(body: unknown): Promise<unknown>;
   finishPush(body: unknown): Promise<unknown>;
 }
@@ -28,14 +29,11 @@ export function deployApi(push: PushSteps) {
     configHashes: step(() => push.getConfigHashes()),
     startPush: step((body) => push.startPush(body)),
     evaluatePush: step((body) => push.evaluatePush(body)),
+    evaluateSchema: step((body) => push.evaluateSchema(body)),
     waitForSchema: step((body) => push.waitForSchema(body)),
     finishPush: step((body) => push.finishPush(body)),
     /** Its timings are of no use here. */
     reportPushCompleted: step(() => null),
-    /** A client that gets 404 asks `evaluatePush` instead (deploy-protocol 3.12). */
-    evaluateSchema() {
-      throw new RequestError("notFound", "NotOffered", "This server does not evaluate schemas");
-    },
   } satisfies Partial<ApiHandlers>;
 }
 

@@ -85,6 +85,12 @@ Deno.test("deploy-protocol 18, 26: the official deploy command deploys; a dry ru
   const { output } = await deployment.mustConvex(...deploy);
   assert.match(output, /Deployed Convex functions/);
   assert.equal((await deployment.mustConvex("run", "messages:list")).stdout.trim(), "[]");
+  const schema = `${deployment.app}/convex/schema.ts`;
+  const text = await Deno.readTextFile(schema);
+  await Deno.writeTextFile(schema, text.replace('"by_author", ["author"]', '"by_body", ["body"]'));
+  const { output: changed } = await deployment.mustConvex(...deploy);
+  assert.match(changed, /No large indexes are deleted by this push/);
+  assert.match(changed, /\[-\] messages\.by_author[^]*\[\+\] messages\.by_body/);
   await deployment.mustConvex("env", "set", "GREETING", "hello");
   const { code } = await deployment.server.command("env", "get", "GREETING");
   assert.equal(code, 0);
