@@ -34,9 +34,15 @@ export interface FunctionApiOptions {
 }
 
 export function functionApi(functions: FollowableFunctions, { redact }: FunctionApiOptions) {
+  const finishedAnswers = new FinishedAnswers();
+
   async function answerQuery(request: ApiRequest, call: FunctionCallBody): Promise<Response> {
     const query = queryRequest(call, await contextOf(request));
-    const { result } = functions.cachedQuery(query) ?? await runQuery(functions, query);
+    const cached = functions.cachedQuery(query);
+    if (cached !== undefined && isSameForEverybody(cached.result)) {
+      return jsonText(finishedAnswers.get(cached.result, call.format));
+    }
+    const { result } = cached ?? await runQuery(functions, query);
     return answer(result, call.format, query.context);
   }
 
@@ -121,6 +127,26 @@ export function functionApi(functions: FollowableFunctions, { redact }: Function
   } satisfies Partial<ApiHandlers>;
 }
 
+type Success = FunctionResult & { readonly ok: true };
+
+/** Whether the answer shows neither log lines, which may be redacted, nor a request id. */
+function isSameForEverybody(result: FunctionResult): result is Success {
+  return result.ok && result.logLines.length === 0;
+}
+
+/** Texts of answers that are sent again and again: those of cached results, for as long as they are cached. */
+class FinishedAnswers {
+  readonly #answers = new WeakMap<Success, Map<ValueFormat, string>>();
+
+  get(result: Success, format: ValueFormat): string {
+    let answers = this.#answers.get(result);
+    if (answers === undefined) this.#answers.set(result, answers = new Map());
+    let answer = answers.get(format);
+    if (answer === undefined) answers.set(format, answer = successEnvelope(result, format, ""));
+    return answer;
+  }
+}
+
 /** Runs a query and waits until what it saw cannot be lost any more. */
 async function runQuery(functions: Functions, query: QueryRequest): Promise<QueryResult> {
   const result = await functions.query(query);
@@ -162,15 +188,17 @@ function envelope(
 ): string {
   const hasLines = !redacted && result.logLines.length > 0;
   const logLines = hasLines ? `,"logLines":${JSON.stringify(result.logLines)}` : "";
-  if (result.ok) {
-    return `{"status":"success","value":${formatValue(result.value, format)}${logLines}}`;
-  }
+  if (result.ok) return successEnvelope(result, format, logLines);
   const { failure } = result;
   const message = JSON.stringify(clientFailureText(failure, requestId, redacted));
   const data = failure.data === undefined
     ? ""
     : `,"errorData":${formatValue(failure.data, format)}`;
   return `{"status":"error","errorMessage":${message}${data}${logLines}}`;
+}
+
+function successEnvelope({ value }: Success, format: ValueFormat, logLines: string): string {
+  return `{"status":"success","value":${formatValue(value, format)}${logLines}}`;
 }
 
 async function contextOf(request: ApiRequest): Promise<CallContext> {

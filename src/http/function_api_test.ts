@@ -176,6 +176,8 @@ Deno.test("http-api 5, 22, 23: what is no call is refused with its code", () =>
     await refused(call("../x"), "BadConvexFunctionIdentifier");
     await refused(call("a-b:f"), "BadConvexFunctionIdentifier");
     await refused(call("m:echo"), "BadJsonBody", { "content-type": "text/plain" });
+    const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+    await refused(`{"path":"m:echo","args":${deep}}`, "BadJsonBody");
     await refused({ ...call("m:echo", "x".repeat(2 ** 24 + 2000)) }, "BadJsonBody");
     const answer = await post("query", call("m:echo"), { "content-type": "text/plain" });
     assert.equal(answer.body.message, "Expected request with `Content-Type: application/json`");

@@ -40,7 +40,8 @@ export function parseFunctionCall(body: unknown, request: ApiRequest): FunctionC
 /** The field `args`: an object is the single argument, an array the list of them (http-api 24). */
 export function parseArguments({ args }: Fields): string {
   if (args === undefined) throw missing("args", "an object");
-  return JSON.stringify(Array.isArray(args) ? args : [args], encodeNegativeZero);
+  const list = Array.isArray(args) ? args : [args];
+  return hasNegativeZero(list, 0) ? JSON.stringify(list, encodeNegativeZero) : JSON.stringify(list);
 }
 
 /** Undefined when the client asks for none. */
@@ -50,9 +51,26 @@ export function parseRequestedFormat(format: unknown): ValueFormat | undefined {
 
 const negativeZero = { $float: "AAAAAAAAAIA=" };
 
-/** -0 is a value of its own; `JSON.stringify` alone would make it 0. */
 function encodeNegativeZero(_name: string, value: unknown): unknown {
   return Object.is(value, -0) ? negativeZero : value;
+}
+
+/** Far above what a value may have (semantics 4.1), and far below what the stack has room for. */
+const nestingMax = 1000;
+
+/**
+ * Whether -0 is in there: a value of its own, which `JSON.stringify` alone would make 0.
+ * @throws RequestError when `value` is nested too deeply to be handled at all.
+ */
+function hasNegativeZero(value: unknown, depth: number): boolean {
+  if (typeof value === "number") return Object.is(value, -0);
+  if (typeof value !== "object" || value === null) return false;
+  if (depth > nestingMax) {
+    throw badJsonBody("Failed to parse the request body: field `args` is nested too deeply");
+  }
+  const fields = value as Fields;
+  for (const name in fields) if (hasNegativeZero(fields[name], depth + 1)) return true;
+  return false;
 }
 
 function missing(name: string, expected: string): RequestError {
