@@ -116,13 +116,18 @@ async function writeSources(
   return files;
 }
 
+interface Waiting {
+  resolve(answer: { message: FromIsolate; answer: Uint8Array }): void;
+  reject(error: Error): void;
+}
+
 export class IsolateHarness {
   readonly folder: string;
   readonly writer: PersistenceWriter;
   readonly #options: HarnessOptions;
   readonly #worker: Worker;
   readonly #port: MessagePort;
-  readonly #waiting = new Map<number, (message: FromIsolate, body: Uint8Array) => void>();
+  readonly #waiting = new Map<number, Waiting>();
   readonly #streamed = new Map<number, LogLine[]>();
   readonly #exited: Promise<void>;
   manifest!: DeploymentManifest;
@@ -161,6 +166,9 @@ export class IsolateHarness {
       transferList: [port2],
     });
     this.#exited = new Promise((resolve) => this.#worker.on("exit", () => resolve()));
+    this.#exited.then(() => {
+      for (const { reject } of this.#waiting.values()) reject(new Error("The isolate has ended"));
+    });
     this.#worker.on("error", (error) => {
       throw error;
     });
@@ -284,7 +292,7 @@ export class IsolateHarness {
     await this.#exited;
   }
 
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#worker.terminate();
     this.#port.close();
     this.writer.close();
@@ -300,8 +308,8 @@ export class IsolateHarness {
     body?: Uint8Array | string,
   ): Promise<{ message: FromIsolate; answer: Uint8Array }> {
     const callId = ++this.#lastCallId;
-    return new Promise((resolve) => {
-      this.#waiting.set(callId, (message, answer) => resolve({ message, answer }));
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(callId, { resolve, reject });
       this.#send(makeMessage(callId), body);
     });
   }
@@ -325,7 +333,7 @@ export class IsolateHarness {
       case "operation":
         return this.#operate(message, body);
       default:
-        this.#waiting.get(message.callId)?.(message, body);
+        this.#waiting.get(message.callId)?.resolve({ message, answer: body });
         this.#waiting.delete(message.callId);
     }
   }
