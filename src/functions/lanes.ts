@@ -15,7 +15,7 @@ const meetingsMin = 4;
 const windowMs = 1_000;
 
 interface Contention {
-  /** Of the newest conflict. */
+  /** Of the newest conflict whose table is known. */
   lane: string;
   /** When the newest meetings were, at most `meetingsMin` of them, oldest first. */
   readonly meetingsMs: number[];
@@ -37,16 +37,18 @@ export class Lanes {
     return isOften ? contention.lane : undefined;
   }
 
-  /** A commit of this mutation met another's; `table` says where, if that is known. */
+  /**
+   * A commit of this mutation met another's; `table` says where. It is not known for a mutation that failed
+   * with one it had built on: that one knows, and is the same function or shares its lane.
+   */
   conflicted(mutation: DeployedFunction, table: string | undefined): void {
-    const lane = table === undefined ? `function ${mutation.path}` : `table ${table}`;
-    const contention = this.#contention.get(mutation);
+    let contention = this.#contention.get(mutation);
     if (contention === undefined) {
-      this.#contention.set(mutation, { lane, meetingsMs: [this.#environment.monotonicMs()] });
-    } else {
-      contention.lane = lane;
-      this.#count(contention);
+      contention = { lane: `function ${mutation.path}`, meetingsMs: [] };
+      this.#contention.set(mutation, contention);
     }
+    if (table !== undefined) contention.lane = `table ${table}`;
+    this.#count(contention);
   }
 
   /** This mutation built on one that was not yet decided: without the lane they would have met. */

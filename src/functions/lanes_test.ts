@@ -31,6 +31,12 @@ Deno.test("lanes: without a table a function has its own lane", () => {
   assert.equal(lanes.laneOf(b), undefined);
 });
 
+Deno.test("lanes: a conflict without a table does not move a function to another lane", () => {
+  const { lanes, a } = start();
+  for (const table of ["counters", undefined, undefined, undefined]) lanes.conflicted(a, table);
+  assert.equal(lanes.laneOf(a), "table counters");
+});
+
 Deno.test("lanes: rare conflicts are not worth a lane", async () => {
   const { lanes, a, environment } = start();
   for (let i = 0; i < 20; i++) {
