@@ -233,7 +233,19 @@ function assemble(foundation: Foundation) {
   });
   const instanceName = instanceNameOf(adminKey) ?? defaultInstanceName;
   const requestServices = { authenticator, bodies, config, requestIds, instanceName };
-  return { functions, live, settings, files, scheduler, sockets, push, logs, requestServices };
+  return {
+    functions,
+    live,
+    settings,
+    files,
+    scheduler,
+    sockets,
+    push,
+    logs,
+    requestServices,
+    /** Aborted when the server begins to stop. */
+    stopping: new AbortController(),
+  };
 }
 
 /** The API, of which the code that administrators need is loaded when they call. */
@@ -248,7 +260,7 @@ function apiRoutes({ options, fileStorageSecret }: Foundation, parts: Parts): Ro
     ...functionApi(parts.functions, options),
     ...syncApi(parts.sockets),
     ...storageApi(parts.files, { secret: fileStorageSecret, environment }),
-    ...logApi(parts.logs, environment),
+    ...logApi(parts.logs, environment, parts.stopping.signal),
     ...serviceApi(options.version),
     ...lazyApi([
       "checkAdminKey",
@@ -277,9 +289,10 @@ function httpActions({ options }: Foundation, { functions, requestServices }: Pa
 /** Ends what runs, within the time that the operator gives it. */
 async function stop(
   { main, site, options }: Foundation,
-  { scheduler, sockets, push }: Parts,
+  { scheduler, sockets, push, stopping }: Parts,
   resources: AsyncDisposableStack,
 ): Promise<void> {
+  stopping.abort();
   const ended = Promise.all([main.drain(), site?.drain(), scheduler.close()]);
   await push.close();
   sockets.close();

@@ -21,7 +21,8 @@ const kindNames: Record<FunctionKind, string> = {
 
 type Completion = Extract<LogEntry, { readonly kind: "completion" }>;
 
-export function logApi(logs: LogStore, environment: Environment) {
+/** `stopping` ends the polls that wait, so that they do not hold the server up. */
+export function logApi(logs: LogStore, environment: Environment, stopping: AbortSignal) {
   async function poll(
     request: ApiRequest,
     isWanted: (entry: LogEntry) => boolean,
@@ -29,9 +30,7 @@ export function logApi(logs: LogStore, environment: Environment) {
     await requireLogReader(request);
     const cursor = parseCursor(request.parameter("cursor"));
     // Who begins wants what is still to come; waiting here would make it take the first entry for history.
-    const page = cursor === 0
-      ? logs.after(0)
-      : await logs.waitAfter(cursor, pollMs, request.raw.signal);
+    const page = cursor === 0 ? logs.after(0) : await logs.waitAfter(cursor, pollMs, stopping);
     const isStructured = /^(npm-cli|dashboard)$/.test(request.client.name);
     const wantedId = clientRequestId(request);
     const entries = page.entries
