@@ -90,6 +90,8 @@ interface Foundation {
   /** Absolute. */
   readonly dataFolder: string;
   readonly committer: CommitterClient;
+  /** See `RunningServer.failed`. */
+  readonly failed: Promise<Error>;
   /** Of this thread. */
   readonly reader: SnapshotReader;
   readonly isolates: Isolates;
@@ -112,7 +114,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await using resources = new AsyncDisposableStack();
   const foundation = await openFoundation(options, resources);
   const parts = assemble(foundation);
-  const { main, site, committer, adminKey } = foundation;
+  const { main, site, adminKey, failed } = foundation;
 
   parts.settings.load(foundation.reader);
   parts.live.load(foundation.reader);
@@ -129,7 +131,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     siteUrl: site?.url ?? main.url,
     adminKey,
     logs: parts.logs,
-    failed: new Promise((resolve) => committer.onFatal(resolve)),
+    failed,
     close: once(() => stop(foundation, parts, held)),
   };
 }
@@ -143,6 +145,7 @@ async function openFoundation(
   const dataFolder = resolve(options.dataFolder);
   const committer = await startCommitter(dataFolder);
   resources.defer(() => committer.close());
+  const failed = new Promise<Error>((resolve) => committer.onFatal(resolve));
   const database = databasePath(dataFolder);
   const reader = openSnapshotReader(database);
   resources.defer(() => reader.close());
@@ -157,6 +160,7 @@ async function openFoundation(
     options,
     dataFolder,
     committer,
+    failed,
     reader,
     isolates: await starting,
     adminKey,
