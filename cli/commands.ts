@@ -87,7 +87,7 @@ const commands = [
 
 /** Runs what the command line asks for and resolves with the exit status. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
-  // Started by the server itself, and often: nothing else is loaded.
+  // Hidden: the server starts its executors with it.
   if (args[0] === "executor") {
     return await (await import("../runtime/executor.ts")).runExecutor(args.slice(1));
   }

@@ -1,9 +1,11 @@
 /** Evaluates the modules of a push in an isolate and turns what they export into the parts of a deployment. */
+import { z } from "zod";
 import { RequestError } from "../errors.ts";
 import type { Isolates } from "../isolate/isolates.ts";
 import type { AnalyzedModule, DeploymentManifest } from "../isolate/protocol.ts";
 import { type AppDefinition, parseAppDefinition } from "./app_definition.ts";
 import { type AuthProvider, parseAuthProviders } from "./auth_providers.ts";
+import { parseExported } from "./exported_json.ts";
 import { isChunk } from "./module_path.ts";
 import { type ParsedSchema, parseSchema, schemaError } from "./schema_definition.ts";
 
@@ -24,6 +26,7 @@ export interface ExportedSchema {
 export const schemaPath = "schema.js";
 export const definitionPath = "convex.config.js";
 const authConfigPath = "auth.config.js";
+const cronsPath = "crons.js";
 
 /**
  * Analyses a deployment whose modules include `schema.js`, if there is one, and `convex.config.js`.
@@ -38,12 +41,13 @@ export async function analyzeApp(
   const { [schemaPath]: schema, [definitionPath]: definition, ...rest } = result.modules;
   const modules = Object.fromEntries(Object.entries(rest).filter(([path]) => !isChunk(path)));
   checkExports(modules);
-  const authConfig = modules[authConfigPath];
+  checkCrons(modules[cronsPath]?.crons ?? null);
+  const authConfig = modules[authConfigPath]?.exported;
   return {
     modules,
-    authProviders: authConfig === undefined ? [] : parseAuthProviders(authConfig.exported),
-    schema: schema === undefined ? null : readSchema(schema.exported),
-    definition: parseAppDefinition(definition?.exported ?? null),
+    authProviders: authConfig == null ? [] : parseAuthProviders(authConfig),
+    schema: readSchema(schema),
+    definition: parseAppDefinition(definition?.exported ?? ""),
   };
 }
 
@@ -55,17 +59,22 @@ export async function analyzeSchema(
   if (manifest.modules.length === 0) return null;
   const result = await isolates.analyze(manifest);
   if (result.kind === "failure") throw analysisError(result.module, result.message);
-  return readSchema(result.modules[schemaPath]?.exported ?? null);
+  return readSchema(result.modules[schemaPath]);
 }
 
-function readSchema(exported: string | null): ExportedSchema {
-  if (exported === null) {
-    throw schemaError(
-      "MissingSchemaExportError",
-      "Schema file missing default export. To learn more, see the schema documentation at https://docs.convex.dev/database/schemas.",
-    );
-  }
-  return { json: exported, parsed: parseSchema(exported) };
+function readSchema(module: AnalyzedModule | undefined): ExportedSchema | null {
+  const json = module?.exported;
+  return json == null ? null : { json, parsed: parseSchema(json) };
+}
+
+const cronJobs = z.record(
+  z.string(),
+  z.looseObject({ name: z.string(), args: z.unknown(), schedule: z.unknown() }),
+);
+
+function checkCrons(crons: string | null): void {
+  if (crons === null || cronJobs.safeParse(parseExported(crons)).success) return;
+  throw modulesError(cronsPath, "Invalid JSON");
 }
 
 function analysisError(module: string, message: string): RequestError {
@@ -75,13 +84,20 @@ function analysisError(module: string, message: string): RequestError {
     case definitionPath:
       return badRequest("InvalidConvexConfig", message);
     case authConfigPath:
-      if (message.includes("is used in auth config file but its value was not set")) {
-        return badRequest("AuthConfigMissingEnvironmentVariable", message);
-      }
-      return modulesError(module, message);
+      return authConfigError(message);
     default:
       return modulesError(module, message);
   }
+}
+
+function authConfigError(message: string): RequestError {
+  if (message.includes("is used in auth config file but its value was not set")) {
+    return badRequest("AuthConfigMissingEnvironmentVariable", message);
+  }
+  if (message.includes("missing default export")) {
+    return badRequest("AuthConfigMissingExportError", message);
+  }
+  return modulesError(authConfigPath, message);
 }
 
 function schemaErrorCode(message: string): string {

@@ -1,6 +1,7 @@
 /** What `convex.config.js` says about the app as a whole (components 2.2, 3). */
 import { z } from "zod";
 import { RequestError } from "../errors.ts";
+import { parseExported } from "./exported_json.ts";
 
 const definition = z.looseObject({
   definitionType: z.looseObject({ type: z.literal("app") }),
@@ -21,15 +22,14 @@ export interface AppDefinition {
  * Parses what `convex.config.js` exports, given as JSON text.
  * @throws RequestError when it is no definition of an app, or asks for what Hull does not have yet.
  */
-export function parseAppDefinition(exported: string | null): AppDefinition {
-  if (exported === null) throw invalid("missing default export");
-  const result = definition.safeParse(JSON.parse(exported));
+export function parseAppDefinition(exported: string): AppDefinition {
+  const result = definition.safeParse(parseExported(exported));
   if (!result.success) throw invalid(z.prettifyError(result.error));
   const { childComponents, httpPrefix, envVars } = result.data;
   if (childComponents.length > 0) throw notBuilt("components (`app.use`)");
   if (httpPrefix) throw notBuilt("`httpPrefix` of an app");
   for (const [name, { value }] of envVars) {
-    if (isStringLike(JSON.parse(value))) continue;
+    if (isStringLike(parseExported(value))) continue;
     throw new RequestError(
       "badRequest",
       "InvalidEnvVarDeclaration",
@@ -73,8 +73,9 @@ interface VariableValidator {
   readonly value?: unknown;
 }
 
-function isStringLike({ type, value }: VariableValidator): boolean {
-  if (type === "union") return (value as VariableValidator[]).every(isStringLike);
+function isStringLike(validator: unknown): boolean {
+  const { type, value } = Object(validator) as VariableValidator;
+  if (type === "union") return Array.isArray(value) && value.every(isStringLike);
   return type === "string" || (type === "literal" && typeof value === "string");
 }
 

@@ -1,6 +1,7 @@
 /** The identity providers that `auth.config.js` exports (deploy-protocol 3.9). */
 import { z } from "zod";
 import { RequestError } from "../errors.ts";
+import { parseExported } from "./exported_json.ts";
 
 export type AuthProvider =
   | { readonly domain: string; readonly applicationID: string }
@@ -24,17 +25,11 @@ const openIdConnect = z.object({ domain: z.string(), applicationID: z.string() }
 const config = z.object({ providers: z.array(z.union([customJwt, openIdConnect])) });
 
 /**
- * Parses the default export of `auth.config.js`, given as JSON text; null when it has none.
+ * Parses the default export of `auth.config.js`, given as JSON text.
  * @throws RequestError when it is no list of providers.
  */
-export function parseAuthProviders(exported: string | null): readonly AuthProvider[] {
-  if (exported === null) {
-    throw authConfigError(
-      "AuthConfigMissingExportError",
-      "auth.config.js has no default export. Export an object with the list `providers`.",
-    );
-  }
-  const result = config.safeParse(JSON.parse(exported));
+export function parseAuthProviders(exported: string): readonly AuthProvider[] {
+  const result = config.safeParse(parseExported(exported));
   if (result.success) return result.data.providers;
   throw authConfigError(
     "AuthConfigNotMatchingSchemaError",

@@ -309,9 +309,21 @@ Deno.test("deploy-protocol 3.10: failures of analysis are wrapped with their cod
     const message = "Environment variable X is used in auth config file but its value was not set";
     server.failure = { module: "auth.config.js", message };
     await assertRefused(start(), "AuthConfigMissingEnvironmentVariable", /Environment variable X/);
-    server.failure = null;
-    server.analysis["schema.js"] = nothing;
+    server.failure = { module: "auth.config.js", message: "… is missing default export" };
+    await assertRefused(start(), "AuthConfigMissingExportError", /missing default export/);
+    const noSchema = "Schema file missing default export. To learn more, see …";
+    server.failure = { module: "schema.js", message: noSchema };
     await assertRefused(start(), "MissingSchemaExportError", /Schema file missing default export/);
+    server.failure = null;
+    server.analysis["schema.js"] = { ...nothing, exported: "no JSON" };
+    await assertRefused(start(), "InvalidSchemaExport", /isn't a Convex schema/);
+    server.analysis = { "crons.js": { ...nothing, crons: "[]" } };
+    const changed = [{ ...aModule, path: "crons.js" }];
+    await assertRefused(
+      server.pushes.startPush(startRequest({ changed })),
+      "InvalidModules",
+      /Failed to analyze crons\.js: Invalid JSON/,
+    );
   }));
 
 Deno.test("deploy-protocol 22: an export that takes the place of a module is refused", () =>
@@ -340,7 +352,7 @@ Deno.test("deploy-protocol 3.9: auth.config.js gives the providers", () =>
     const exporting = (exported: unknown) => {
       server.analysis["auth.config.js"] = {
         ...nothing,
-        exported: exported === null ? null : JSON.stringify(exported),
+        exported: JSON.stringify(exported),
       };
       return server.pushes.startPush(startRequest({ changed }));
     };
@@ -352,7 +364,6 @@ Deno.test("deploy-protocol 3.9: auth.config.js gives the providers", () =>
       { domain: "https://a.example", applicationID: "app" },
       { ...jwt, applicationID: null },
     ]);
-    await assertRefused(exporting(null), "AuthConfigMissingExportError", /no default export/);
     await assertRefused(exporting({}), "AuthConfigNotMatchingSchemaError", /providers/);
     const bad = { providers: [{ domain: "https://", applicationID: "app" }] };
     await assertRefused(exporting(bad), "InvalidProviderDomainUrl", /no valid URL/);

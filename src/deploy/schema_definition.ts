@@ -4,6 +4,7 @@ import type { SchemaDefinition, SchemaTable } from "../database/catalog.ts";
 import { errorMessage, RequestError } from "../errors.ts";
 import { identifierProblem } from "../values/limits.ts";
 import { parseValidator } from "../values/validator.ts";
+import { parseExported } from "./exported_json.ts";
 
 const tablesMax = 10_000;
 const indexesPerTableMax = 64;
@@ -49,7 +50,7 @@ export type VectorIndex = z.infer<typeof vectorIndex>;
  * @throws RequestError with the code of the rule that is broken.
  */
 export function parseSchema(json: string): ParsedSchema {
-  const result = schemaShape.safeParse(JSON.parse(json));
+  const result = schemaShape.safeParse(parseExported(json));
   if (!result.success) {
     throw schemaError(
       "InvalidSchemaExport",
