@@ -11,7 +11,6 @@
  * Answers do not go to standard output but to a descriptor that nothing else writes to: whatever user code or a
  * library manages to print, it cannot be taken for a frame.
  */
-import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { errorMessage } from "../src/errors.ts";
 import {
   checkFrame,
@@ -104,7 +103,7 @@ class Executor {
     const { kind, databasePath, limits } = this.#options;
     this.#ports.set(isolate, port1);
     this.#watch.add(isolate, heartbeat);
-    port1.on("message", (frame: unknown) => this.#pass(isolate, frame));
+    port1.onmessage = ({ data }) => this.#pass(isolate, data);
     this.#host.spawn({ port: port2, heartbeat, isolate, kind, databasePath, limits });
   }
 

@@ -2,7 +2,7 @@
  * The threads that user code runs on. They are `node:worker_threads` Workers because only those survive an
  * exhausted heap, and they have the permissions of the thread that owns this host: see executor.ts.
  */
-import { Worker } from "node:worker_threads";
+import { type MessagePort as NodeMessagePort, Worker } from "node:worker_threads";
 import type { IsolateData } from "../src/isolate/isolate_data.ts";
 
 /**
@@ -41,7 +41,7 @@ export class ThreadHost implements Host {
     const { isolate } = data;
     const thread = new Worker(new URL(this.#module), {
       workerData: data,
-      transferList: [data.port],
+      transferList: [data.port as unknown as NodeMessagePort],
       resourceLimits: {
         maxOldGenerationSizeMb: data.limits.isolateHeapMiB,
         maxYoungGenerationSizeMb: youngGenerationMiB,

@@ -35,7 +35,7 @@ export class WorkerHost implements Host {
   }
 
   spawn(data: IsolateData): void {
-    this.#post({ type: "spawn", data }, [data.port as unknown as Transferable]);
+    this.#post({ type: "spawn", data }, [data.port]);
   }
 
   terminate(isolate: number): void {

@@ -64,7 +64,7 @@ class Isolate {
 
   start(): void {
     watchHeap(this.#services.heartbeat);
-    this.#data.port.on("message", (frame: Uint8Array) => this.#receive(frame));
+    this.#data.port.onmessage = ({ data }) => this.#receive(data);
     installGlobals(this.#services.realm);
     this.#stackTraces.install();
     this.#services.realm.protect();

@@ -1,5 +1,4 @@
 /** What `runtime/isolate.ts` finds in `workerData`: its connection to the server and its settings. */
-import type { MessagePort } from "node:worker_threads";
 import type { Config } from "../config.ts";
 
 /** What an isolate takes before it runs anything, in MiB, rounded up; limits on a process's memory grow by it. */
@@ -24,7 +23,10 @@ export type IsolateLimits = Pick<
 >;
 
 export interface IsolateData {
-  /** Whole frames (protocol.ts) as transferred Uint8Arrays, in both directions. */
+  /**
+   * Whole frames (protocol.ts) as transferred Uint8Arrays, in both directions. To be read by `onmessage`: for
+   * listeners added the way of Node.js, Deno looks for ports inside of each message, which is to say at every byte.
+   */
   readonly port: MessagePort;
   /** See heartbeat.ts; a call that does not `begin` has no deadline. */
   readonly heartbeat: SharedArrayBuffer;

@@ -30,8 +30,8 @@ function send(message: FromIsolate, body: Uint8Array | string = ""): void {
   port.postMessage(frame, [frame.buffer]);
 }
 
-port.on("message", (frame: Uint8Array) => {
-  const { header, body } = decodeFrame(frame);
+port.onmessage = ({ data }) => {
+  const { header, body } = decodeFrame(data);
   const message = header as ToIsolate;
   if (message.type === "load") loaded.add(message.deployment.id);
   else if (message.type === "unload") loaded.delete(message.deployment);
@@ -46,7 +46,7 @@ port.on("message", (frame: Uint8Array) => {
     if (!busy) setImmediate(work);
     busy = true;
   }
-});
+};
 
 async function work(): Promise<void> {
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
