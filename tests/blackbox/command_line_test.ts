@@ -114,3 +114,32 @@ Deno.test("dev --once pushes, generates types and stops", async () => {
   assert.match(failed.output, /✖ Push failed/);
   await Deno.remove(app, { recursive: true });
 });
+
+Deno.test("deploy-protocol 13: dev pushes again by itself when the documents have been put right", async () => {
+  const functions = `
+    import { mutation } from "./_generated/server";
+    export const add = mutation({ handler: async (ctx) => { await ctx.db.insert("notes", { n: 1 }); } });
+    export const clear = mutation({
+      handler: async (ctx) => { for await (const note of ctx.db.query("notes")) await ctx.db.delete(note._id); },
+    });
+  `;
+  const app = await makeApp({ files: { "convex/notes.ts": functions } });
+  const server = await ServerProcess.start({ command: "dev", app });
+  await server.firstLine(/Functions ready/);
+  assert.equal((await server.command("run", "notes:add")).code, 0);
+  const refused = server.nextLine(/Push failed\. The version before keeps running/);
+  await writeAppFile(
+    app,
+    "convex/schema.ts",
+    `import { defineSchema, defineTable } from "convex/server";
+     import { v } from "convex/values";
+     export default defineSchema({ notes: defineTable({ n: v.string() }) });`,
+  );
+  await refused;
+  const ready = server.nextLine(/Functions ready/);
+  assert.equal((await server.command("run", "notes:clear")).code, 0);
+  await ready;
+  assert.equal(server.log.match(/Push failed/g)?.length, 1, "a failure is told once");
+  await server.stop();
+  await Deno.remove(app, { recursive: true });
+});
