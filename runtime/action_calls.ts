@@ -5,7 +5,8 @@ import type { TableNames } from "../src/values/validator.ts";
 import { ActionRun } from "./action_run.ts";
 import { parseArguments } from "./call_arguments.ts";
 import { describeFailure, SystemFailure } from "./failure.ts";
-import type { FinishedCall } from "./finished_call.ts";
+import type { Deliver } from "./finished_call.ts";
+import type { OperationRequest } from "./host_operations.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { Log } from "./log.ts";
 import type { ModuleLoader } from "./module_loader.ts";
@@ -27,48 +28,48 @@ export class ActionCalls {
     this.#tables = tables;
   }
 
-  /** `body`: JSON text of the arguments array, or the body of a request. Never rejects. */
+  /** `body`: JSON text of the arguments array, or the body of a request. */
   async run(
     callId: number,
     call: FunctionCall,
     loader: ModuleLoader,
     body: Uint8Array,
-  ): Promise<FinishedCall> {
+    deliver: Deliver,
+  ): Promise<void> {
     const { heartbeat, limits, realm } = this.#services;
     const startedAt = monotonicNow();
     const log = this.#streamedLog(callId);
-    const send = (request: Parameters<typeof sendOperation>[2]) =>
-      sendOperation(this.#send, callId, request);
+    const send = ({ body, ...request }: OperationRequest) =>
+      this.#send({ type: "operation", callId, ...request }, body);
     const run = new ActionRun({ call, loader, log, send, tables: this.#tables });
     this.#running = { callId, run };
     heartbeat.begin(callId, limits.actionTimeoutS * 1000, limits.databaseTimeoutS * 1000);
     realm.enter(run.execution);
-    let outcome: CallOutcome;
-    let answer: string | Uint8Array = "";
+    const finished = await this.#execute(run, body);
+    realm.leave();
+    heartbeat.end();
+    this.#running = null;
+    const usage = { ...noDocuments, durationMs: monotonicNow() - startedAt };
+    deliver({ ...finished, logLines: log.take(), usage });
+  }
+
+  async #execute(
+    run: ActionRun,
+    body: Uint8Array,
+  ): Promise<{ outcome: CallOutcome; body: string | Uint8Array }> {
+    const { kind, module, export: name } = run.call;
     try {
-      if (call.kind === "httpAction") {
-        const { status, headers, body: response } = await run.runHttp(
-          body,
-          limits.httpActionBodyBytesMax,
-        );
-        outcome = { kind: "success", response: { status, headers } };
-        answer = response;
-      } else {
-        const path = { module: call.module, export: call.export };
-        answer = await run.run(parseArguments(decoder.decode(body), path));
-        outcome = { kind: "success" };
+      if (kind === "httpAction") {
+        const bytesMax = this.#services.limits.httpActionBodyBytesMax;
+        const { body: answer, ...response } = await run.runHttp(body, bytesMax);
+        return { outcome: { kind: "success", response }, body: answer };
       }
+      const args = parseArguments(decoder.decode(body), { module, export: name });
+      return { body: await run.run(args), outcome: { kind: "success" } };
     } catch (error) {
       if (error instanceof SystemFailure) this.#services.reportFault(error.cause);
-      outcome = { kind: "failure", failure: describeFailure(error) };
-    } finally {
-      this.#running = null;
-      realm.leave();
-      heartbeat.end();
+      return { outcome: { kind: "failure", failure: describeFailure(error) }, body: "" };
     }
-    const durationMs = monotonicNow() - startedAt;
-    const usage = { ...noDocuments, durationMs };
-    return { outcome, body: answer, logLines: log.take(), usage };
   }
 
   /** An answer of the server for the action that runs, or that ran. */
@@ -95,11 +96,3 @@ export class ActionCalls {
 }
 
 const noDocuments = { documentsRead: 0, bytesRead: 0, documentsWritten: 0, bytesWritten: 0 };
-
-function sendOperation(
-  send: Send,
-  callId: number,
-  { body, ...request }: import("./host_operations.ts").OperationRequest,
-): void {
-  send({ type: "operation", callId, ...request }, body);
-}

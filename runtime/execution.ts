@@ -105,7 +105,8 @@ export class Execution {
     this.#endings.push(stop);
   }
 
+  /** Works whatever user code did to arrays. */
   end(): void {
-    for (const stop of this.#endings) stop();
+    for (let i = 0; i < this.#endings.length; i++) this.#endings[i]!();
   }
 }

@@ -1,5 +1,7 @@
 /** What a function threw, as the failure that its caller gets (semantics 12). */
+import { InvariantError } from "../src/assert.ts";
 import { DeveloperError, type FunctionFailure } from "../src/errors.ts";
+import { PersistenceError } from "../src/persistence/persistence_error.ts";
 import { encodeValue } from "../src/values/value.ts";
 
 /** A failure that the host states: one sentence, no frames, no "Uncaught". */
@@ -106,8 +108,14 @@ export function makeUserError(
   return error;
 }
 
-/** What user code sees of an error from the engine; SystemFailure unless a rule of the data model was broken. */
-export function toUserError(error: unknown, convexError: ConvexErrorClass | null): Error {
+/**
+ * What user code sees of an error from the engine. Rules of the data model have their texts; faults of ours end
+ * the call; anything else was thrown by user code that the engine met, such as a getter of a document.
+ */
+export function toUserError(error: unknown, convexError: ConvexErrorClass | null): unknown {
   if (error instanceof DeveloperError) return makeUserError(error.message, error.data, convexError);
-  return new SystemFailure({ cause: error });
+  if (error instanceof PersistenceError || error instanceof InvariantError) {
+    return new SystemFailure({ cause: error });
+  }
+  return error;
 }

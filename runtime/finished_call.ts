@@ -8,3 +8,6 @@ export interface FinishedCall {
   readonly logLines: readonly LogLine[];
   readonly usage: ExecutionUsage;
 }
+
+/** Takes what a call came to. */
+export type Deliver = (finished: FinishedCall) => void;

@@ -182,7 +182,7 @@ export class FunctionRun implements TransactionHost {
     return await this.#queue.add(() => this.perform(action));
   }
 
-  #toUserError(error: unknown): Error {
+  #toUserError(error: unknown): unknown {
     const userError = toUserError(error, this.instances.convexError);
     // Nobody may go on as if nothing had happened, callers of this function included.
     if (userError instanceof SystemFailure) this.execution.fail(userError);

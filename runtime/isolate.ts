@@ -6,7 +6,7 @@
  * 3. A call whose changes to the realm cannot be undone is the last one: the thread ends, another one
  *    takes its place.
  */
-import { exit } from "node:process";
+import { setImmediate } from "node:timers";
 import { workerData } from "node:worker_threads";
 import { decodeFrame, encodeFrame } from "../src/isolate/frames.ts";
 import { Heartbeat } from "../src/isolate/heartbeat.ts";
@@ -17,6 +17,7 @@ import { openSnapshotReader } from "../src/persistence/snapshot_reader.ts";
 import type { TableNames } from "../src/values/validator.ts";
 import { ActionCalls } from "./action_calls.ts";
 import { analyzeModules } from "./analysis.ts";
+import type { Deliver } from "./finished_call.ts";
 import { installGlobals } from "./globals/prelude.ts";
 import { watchHeap } from "./heap_watch.ts";
 import type { IsolateServices } from "./isolate_services.ts";
@@ -38,7 +39,8 @@ class Isolate {
   readonly #transactions: TransactionCalls | null;
   readonly #actions: ActionCalls;
   readonly #queue = new TurnQueue();
-  readonly #revoked = new Set<number>();
+  /** Calls that have not begun. */
+  readonly #queued = new Set<number>();
   #reader: SnapshotReader | null = null;
 
   constructor(data: IsolateData) {
@@ -86,33 +88,45 @@ class Isolate {
         this.#loaders.delete(message.deployment);
         return;
       case "call":
-        this.#queue.add(() => this.#call(message, body));
-        return;
+        this.#queued.add(message.callId);
+        return this.#enqueue(() => this.#call(message, body));
       case "revoke":
-        for (const callId of message.callIds) this.#revoked.add(callId);
+        for (const callId of message.callIds) this.#queued.delete(callId);
         return;
       case "aborted":
         return this.#transactions?.aborted(message.sequence);
       case "operationResult":
         return this.#actions.receive(message, body);
       case "analyze":
-        this.#queue.add(() => this.#analyze(message));
+        this.#enqueue(() => this.#analyze(message));
     }
+  }
+
+  /** Work that cannot be done at all ends the isolate: whoever waits for it learns so. */
+  #enqueue(work: () => void | Promise<void>): void {
+    this.#queue.add(work).catch(end);
   }
 
   async #call({ callId, call }: CallMessage, body: Uint8Array): Promise<void> {
-    if (this.#revoked.delete(callId)) return;
+    if (!this.#queued.delete(callId)) return;
     const loader = this.#loaders.get(call.deployment)!;
-    const { outcome, body: answer, logLines, usage } = await this.#run(callId, call, loader, body);
-    this.#send({ type: "result", callId, outcome, logLines, usage }, answer);
+    const deliver: Deliver = ({ body: answer, ...result }) =>
+      this.#send({ type: "result", callId, ...result }, answer);
+    await this.#run(callId, call, loader, body, deliver);
     this.#endIfBroken();
   }
 
-  #run(callId: number, call: FunctionCall, loader: ModuleLoader, body: Uint8Array) {
+  async #run(
+    callId: number,
+    call: FunctionCall,
+    loader: ModuleLoader,
+    body: Uint8Array,
+    deliver: Deliver,
+  ): Promise<void> {
     if (call.kind === "action" || call.kind === "httpAction") {
-      return this.#actions.run(callId, call, loader, body);
+      return await this.#actions.run(callId, call, loader, body, deliver);
     }
-    return this.#transactions!.run(callId, call, loader, decoder.decode(body));
+    await this.#transactions!.run(callId, call, loader, decoder.decode(body), deliver);
   }
 
   #analyze({ callId, deployment }: ToIsolate & { type: "analyze" }): void {
@@ -124,7 +138,7 @@ class Isolate {
   }
 
   #endIfBroken(): void {
-    if (this.#services.realm.isBroken) exit();
+    if (this.#services.realm.isBroken) end(new Error("A function changed the realm for good"));
   }
 
   #send(message: FromIsolate, body?: string | Uint8Array): void {
@@ -143,6 +157,13 @@ class Isolate {
     snapshot.close();
     return (tableNumber) => catalog.tableNumbered(tableNumber as never)?.name;
   }
+}
+
+/** Ends the thread; the host is told why. */
+function end(reason: unknown): void {
+  setImmediate(() => {
+    throw reason;
+  });
 }
 
 new Isolate(workerData as IsolateData).start();

@@ -47,28 +47,27 @@ export class StackTraces {
     const { source, line, column } = position;
     const location = `${source}:${line}:${column}`;
     const caller = callerText(site);
+    const prefix = site.isAsync() ? "async " : "";
     return {
-      text: caller === "" ? `    at ${location}` : `    at ${caller} (${location})`,
+      text: `    at ${prefix}${caller === "" ? location : `${caller} (${location})`}`,
       isLibrary: /(^|\/)convex\/src\/server\/impl\//.test(source),
     };
   }
 }
 
-/** Who runs in a frame, in the words of V8. */
+/** Who runs in a frame, in the words of V8; empty for code that has no name. */
 function callerText(site: CallSite): string {
-  const functionName = site.getFunctionName();
-  const prefix = site.isAsync() ? "async " : "";
-  if (site.isConstructor()) return `${prefix}new ${functionName ?? "<anonymous>"}`;
-  const isMethod = !site.isToplevel() && site.getTypeName() !== null;
-  if (!isMethod) return functionName ? prefix + functionName : prefix.trim();
-  const typeName = site.getTypeName()!;
+  const functionName = site.getFunctionName() ?? "";
+  if (site.isConstructor()) return `new ${functionName || "<anonymous>"}`;
+  const typeName = site.isToplevel() ? null : site.getTypeName();
+  if (typeName === null) return functionName;
   const methodName = site.getMethodName();
-  if (!functionName) return `${prefix}${typeName}.${methodName ?? "<anonymous>"}`;
+  if (functionName === "") return `${typeName}.${methodName ?? "<anonymous>"}`;
   const qualified = functionName.startsWith(typeName)
     ? functionName
     : `${typeName}.${functionName}`;
   const isAlias = methodName !== null && !qualified.endsWith(methodName);
-  return `${prefix}${qualified}${isAlias ? ` [as ${methodName}]` : ""}`;
+  return isAlias ? `${qualified} [as ${methodName}]` : qualified;
 }
 
 /** V8's description of one frame. */

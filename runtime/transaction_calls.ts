@@ -3,6 +3,7 @@
  * between (ARCHITECTURE 3). A mutation also sees what earlier ones of this isolate wrote and nobody has
  * decided on yet, so that mutations of one lane need not wait for each other's commits.
  */
+import type { CommitRequest } from "../src/committer/protocol.ts";
 import {
   beginScheduledMutation,
   completeScheduledMutation,
@@ -13,11 +14,12 @@ import {
   type PendingLayer,
   Transaction,
 } from "../src/database/transaction.ts";
+import type { FunctionFailure } from "../src/errors.ts";
 import type { CallOutcome, FunctionCall } from "../src/isolate/protocol.ts";
 import type { SnapshotReader } from "../src/persistence/persistence.ts";
 import { parseArguments } from "./call_arguments.ts";
 import { describeFailure, SystemFailure } from "./failure.ts";
-import type { FinishedCall } from "./finished_call.ts";
+import type { Deliver } from "./finished_call.ts";
 import { debugName, type FunctionPath } from "./function_address.ts";
 import { FunctionRun } from "./function_run.ts";
 import type { IsolateServices } from "./isolate_services.ts";
@@ -42,13 +44,14 @@ export class TransactionCalls {
     this.#reader = reader;
   }
 
-  /** `args`: JSON text of the arguments array. Never rejects. */
+  /** `args`: JSON text of the arguments array. */
   async run(
     callId: number,
     call: FunctionCall,
     loader: ModuleLoader,
     args: string,
-  ): Promise<FinishedCall> {
+    deliver: Deliver,
+  ): Promise<void> {
     const { heartbeat, limits, isolate, realm } = this.#services;
     const startedAt = monotonicNow();
     const snapshot = this.#reader.open(isolate);
@@ -58,27 +61,53 @@ export class TransactionCalls {
     const run = this.#functionRun(call, loader, transaction, log);
     heartbeat.begin(callId, limits.functionTimeoutMs, limits.databaseTimeoutS * 1000);
     realm.enter(run.execution);
-    let outcome: CallOutcome;
-    let body = "";
-    try {
-      const validators = { args: call.args, returns: call.returns };
-      const job = jobOf(call);
-      if (job !== null) beginScheduledMutation(transaction, job);
-      body = await run.run(parseArguments(args, pathOf(call)), validators);
-      if (job !== null) completeScheduledMutation(transaction, job);
-      addUsageWarnings(log, run.metrics());
-      outcome = this.#success(call, transaction, run);
-    } catch (error) {
-      outcome = this.#failure(error, call, transaction, run);
-    } finally {
-      realm.leave();
-      snapshot.close();
-      heartbeat.end();
-    }
+    const result = await this.#execute(call, args, transaction, run);
+    // User code is over. What it did to built-in objects must not disturb what follows, nor later calls.
+    realm.leave();
+    heartbeat.end();
+    const outcome = this.#outcome(result, call, transaction, run);
     const { documentsRead, bytesRead, documentsWritten, bytesWritten } = transaction.usage;
     const durationMs = monotonicNow() - startedAt;
     const usage = { documentsRead, bytesRead, documentsWritten, bytesWritten, durationMs };
-    return { outcome, body, logLines: log.take(), usage };
+    const body = "json" in result ? result.json : "";
+    deliver({ outcome, body, logLines: log.take(), usage });
+    snapshot.close();
+  }
+
+  async #execute(
+    call: FunctionCall,
+    args: string,
+    transaction: Transaction,
+    run: FunctionRun,
+  ): Promise<Result> {
+    try {
+      const job = jobOf(call);
+      if (job !== null) beginScheduledMutation(transaction, job);
+      const validators = { args: call.args, returns: call.returns };
+      return { json: await run.run(parseArguments(args, pathOf(call)), validators) };
+    } catch (error) {
+      if (error instanceof SystemFailure) this.#services.reportFault(error.cause);
+      return { failure: describeFailure(error) };
+    }
+  }
+
+  #outcome(
+    result: Result,
+    call: FunctionCall,
+    transaction: Transaction,
+    run: FunctionRun,
+  ): CallOutcome {
+    const isQuery = call.kind === "query";
+    if ("failure" in result) {
+      const { failure } = result;
+      return isQuery
+        ? { kind: "failure", failure, ...observations(transaction, run) }
+        : this.#failedMutation(failure, call, transaction);
+    }
+    addUsageWarnings(run.execution.log, run.metrics());
+    return isQuery
+      ? { kind: "success", ...observations(transaction, run) }
+      : { kind: "success", commit: this.#commit(call, transaction) };
   }
 
   /** A mutation of this isolate did not commit: later ones must not build on it. */
@@ -120,14 +149,29 @@ export class TransactionCalls {
     });
   }
 
-  #success(call: FunctionCall, transaction: Transaction, run: FunctionRun): CallOutcome {
-    if (call.kind === "query") return { kind: "success", ...observations(transaction, run) };
+  #commit(call: FunctionCall, transaction: Transaction): Omit<CommitRequest, "session"> {
+    const job = jobOf(call);
+    if (job !== null) completeScheduledMutation(transaction, job);
     const finished = transaction.finish();
     const commit = this.#commitOf(call, transaction, finished);
     if (finished.writes.documents.length > 0) {
       this.#pending = [...this.#pending, transaction.toLayer(commit.origin.sequence)];
     }
-    return { kind: "success", commit };
+    return commit;
+  }
+
+  #failedMutation(
+    failure: FunctionFailure,
+    call: FunctionCall,
+    transaction: Transaction,
+  ): CallOutcome {
+    const snapshot = transaction.options.snapshot.timestamp;
+    const finished = transaction.finish();
+    if (finished.dependsOn.length === 0) return { kind: "failure", failure, snapshot };
+    // What it failed on may never come about, so the failure counts only if that is committed.
+    const nothing = { documents: [], tables: [] };
+    const commit = this.#commitOf(call, transaction, { ...finished, writes: nothing });
+    return { kind: "failure", failure, snapshot, commit };
   }
 
   #commitOf(call: FunctionCall, transaction: Transaction, finished: FinishedTransaction) {
@@ -143,27 +187,9 @@ export class TransactionCalls {
       dependsOn,
     };
   }
-
-  #failure(
-    error: unknown,
-    call: FunctionCall,
-    transaction: Transaction,
-    run: FunctionRun,
-  ): CallOutcome {
-    if (error instanceof SystemFailure) this.#services.reportFault(error.cause);
-    const failure = describeFailure(error);
-    if (call.kind === "query") {
-      return { kind: "failure", failure, ...observations(transaction, run) };
-    }
-    const snapshot = transaction.options.snapshot.timestamp;
-    const finished = transaction.finish();
-    if (finished.dependsOn.length === 0) return { kind: "failure", failure, snapshot };
-    // What it failed on may never come about.
-    const nothing = { documents: [], tables: [] };
-    const commit = this.#commitOf(call, transaction, { ...finished, writes: nothing });
-    return { kind: "failure", failure, snapshot, commit };
-  }
 }
+
+type Result = { readonly json: string } | { readonly failure: FunctionFailure };
 
 function kindOf({ kind }: FunctionCall): "query" | "mutation" {
   return kind === "query" ? "query" : "mutation";

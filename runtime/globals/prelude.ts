@@ -74,11 +74,13 @@ function removeOthers(realm: Realm): void {
       defineHidden(globalThis, { [name]: Reflect.get(globalThis, name) });
     }
   }
-  // Deno reports rejections by calling this method of the global object.
-  const dispatchEvent = (event: unknown) => {
-    if (!(event instanceof PromiseRejectionEvent)) return;
+  // Deno reports rejections by calling this method of the global object, and ends the thread for what it
+  // does not call handled.
+  const dispatchEvent = (event: unknown): boolean => {
+    if (!(event instanceof PromiseRejectionEvent)) return true;
     event.preventDefault();
     if (event.type === "unhandledrejection") realm.execution.fail(event.reason);
+    return false;
   };
   const prototype = Object.create(Object.prototype, { dispatchEvent: { value: dispatchEvent } });
   Object.setPrototypeOf(globalThis, prototype);

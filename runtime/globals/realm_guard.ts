@@ -15,12 +15,20 @@
  * 1. `new RealmGuard()` when all globals are installed.
  * 2. `clean()` after every execution.
  */
+import { Script } from "node:vm";
 import { defineHidden } from "./properties.ts";
+
+interface Assignable {
+  readonly object: Record<PropertyKey, unknown>;
+  readonly name: PropertyKey;
+  readonly value: unknown;
+}
 
 interface OpenObject {
   readonly object: object;
   readonly prototype: object | null;
   readonly descriptors: Descriptors;
+  readonly names: readonly PropertyKey[];
   readonly enumerableCount: number;
   readonly symbolCount: number;
 }
@@ -42,17 +50,19 @@ export class RealmBroken extends Error {
   override name = "RealmBroken";
 }
 
-const { getOwnPropertyDescriptor, getOwnPropertySymbols, getPrototypeOf, keys, isExtensible } =
+// Kept: user code may replace them.
+const { getOwnPropertyDescriptor, getOwnPropertySymbols, getPrototypeOf, hasOwn, isExtensible } =
   Object;
-const { defineProperty, deleteProperty, ownKeys, setPrototypeOf } = Reflect;
+const { keys } = Object;
+const { apply, defineProperty, deleteProperty, ownKeys, setPrototypeOf } = Reflect;
+const { exec } = RegExp.prototype;
 
 export class RealmGuard {
   readonly #open: readonly OpenObject[];
   readonly #openSet = new WeakSet<object>();
-  /** Every property that assignment could change, side by side for a tight loop. */
-  readonly #owners: Record<PropertyKey, unknown>[] = [];
-  readonly #names: PropertyKey[] = [];
-  readonly #values: unknown[] = [];
+  /** Every property that assignment could change. */
+  readonly #assignable: Assignable[] = [];
+  #hasValues: (() => boolean) | null = null;
   readonly #builtIn: ReadonlySet<object>;
   #touched = false;
 
@@ -73,22 +83,26 @@ export class RealmGuard {
   }
 
   /**
-   * Undoes every change since the last call and returns them; null if there were none.
+   * Undoes every change since the last call and returns them; null if there were none. Uses nothing that user
+   * code could have replaced, iteration of arrays included.
    * @throws RealmBroken when one cannot be undone.
    */
   clean(): Changes | null {
     // The last match of any regular expression shows in RegExp.$1 and the like.
-    /(?:)/.exec("");
+    apply(exec, /(?:)/, [""]);
     if (!this.#touched && this.#isClean()) return null;
-    const changes = this.#open.flatMap(undoChanges);
-    changes.push(...this.#undoAssignments());
+    const changes: Change[] = [];
+    for (let i = 0; i < this.#open.length; i++) undoChanges(this.#open[i]!, changes);
+    // What is left are values of sealed objects.
+    for (let i = 0; i < this.#assignable.length; i++) undoAssignment(this.#assignable[i]!, changes);
     this.#touched = false;
     return changes;
   }
 
   /** Makes changes again that `clean` undid. */
   redo(changes: Changes): void {
-    for (const { object, name, descriptor } of changes) {
+    for (let i = 0; i < changes.length; i++) {
+      const { object, name, descriptor } = changes[i]!;
       if (descriptor === undefined) deleteProperty(object, name);
       else defineProperty(object, name, descriptor);
     }
@@ -96,13 +110,11 @@ export class RealmGuard {
   }
 
   #isClean(): boolean {
-    const owners = this.#owners;
-    const names = this.#names;
-    const values = this.#values;
-    for (let i = 0; i < owners.length; i++) {
-      if (owners[i]![names[i]!] !== values[i]) return false;
-    }
-    for (const { object, enumerableCount, symbolCount } of this.#open) {
+    // Compiled at the end of the first call rather than before it.
+    this.#hasValues ??= compileCheck(this.#assignable);
+    if (!this.#hasValues()) return false;
+    for (let i = 0; i < this.#open.length; i++) {
+      const { object, enumerableCount, symbolCount } = this.#open[i]!;
       if (keys(object).length !== enumerableCount) return false;
       if (getOwnPropertySymbols(object).length !== symbolCount) return false;
     }
@@ -113,10 +125,12 @@ export class RealmGuard {
     fixUnassignable(object);
     this.#guardValues(object);
     this.#openSet.add(object);
+    const descriptors = descriptorsOf(object);
     return {
       object,
       prototype: getPrototypeOf(object),
-      descriptors: descriptorsOf(object),
+      descriptors,
+      names: ownKeys(descriptors),
       enumerableCount: keys(object).length,
       symbolCount: getOwnPropertySymbols(object).length,
     };
@@ -127,22 +141,8 @@ export class RealmGuard {
     for (const name of ownKeys(descriptors)) {
       const { value, writable } = descriptors[name]!;
       if (writable !== true) continue;
-      this.#owners.push(object as Record<PropertyKey, unknown>);
-      this.#names.push(name);
-      this.#values.push(value);
+      this.#assignable.push({ object: object as Assignable["object"], name, value });
     }
-  }
-
-  /** What is left after the open objects: values of sealed ones. */
-  #undoAssignments(): Change[] {
-    const changes: Change[] = [];
-    for (const [index, object] of this.#owners.entries()) {
-      const name = this.#names[index]!;
-      if (object[name] === this.#values[index]) continue;
-      changes.push({ object, name, descriptor: getOwnPropertyDescriptor(object, name) });
-      object[name] = this.#values[index];
-    }
-    return changes;
   }
 
   #watchDefinitions(): void {
@@ -227,6 +227,32 @@ export class RealmGuard {
   }
 }
 
+/** Comparisons that one compiled function holds; the engine does not optimize much larger ones. */
+const comparisonsMax = 100;
+
+/**
+ * A function that says whether every property has its value. It is compiled for these very properties, because
+ * a loop over them would look each up in a hash table instead of knowing where it is: ten times the cost.
+ */
+function compileCheck(assignable: readonly Assignable[]): () => boolean {
+  const parts: string[] = [];
+  for (let start = 0; start < assignable.length; start += comparisonsMax) {
+    const comparisons = assignable.slice(start, start + comparisonsMax).map(({ name }, offset) => {
+      const index = start + offset;
+      const key = typeof name === "string" ? JSON.stringify(name) : `n${index}`;
+      return `o${index}[${key}]===v${index}`;
+    });
+    parts.push(`()=>${comparisons.join("&&")}`);
+  }
+  const constants = assignable.map(({ name }, index) =>
+    `const {object:o${index},value:v${index}}=p[${index}];` +
+    (typeof name === "string" ? "" : `const n${index}=p[${index}].name;`)
+  );
+  const script = `(p)=>{${constants.join("")}const parts=[${parts.join()}];` +
+    `return()=>{for(let i=0;i<parts.length;i++)if(!parts[i]())return false;return true}}`;
+  return new Script(script).runInThisContext()(assignable);
+}
+
 function descriptorsOf(object: object): Descriptors {
   return Object.getOwnPropertyDescriptors(object) as Descriptors;
 }
@@ -239,23 +265,39 @@ function fixUnassignable(object: object): void {
   }
 }
 
-function undoChanges({ object, prototype, descriptors }: OpenObject): Change[] {
-  const changes: Change[] = [];
+function undoChanges(open: OpenObject, changes: Change[]): void {
+  const { object, prototype, descriptors } = open;
   let undone = isExtensible(object);
   if (getPrototypeOf(object) !== prototype) undone &&= setPrototypeOf(object, prototype);
-  const current = descriptorsOf(object);
-  const names = new Set([...ownKeys(current), ...ownKeys(descriptors)]);
-  for (const name of names) {
-    const descriptor = current[name];
-    const wanted = descriptors[name];
+  const current = ownKeys(object);
+  for (let i = 0; i < current.length; i++) {
+    if (hasOwn(descriptors, current[i]!)) continue;
+    undone &&= undoChange(object, current[i]!, undefined, changes);
+  }
+  const names = open.names;
+  for (let i = 0; i < names.length; i++) {
+    const wanted = descriptors[names[i]!]!;
+    const descriptor = getOwnPropertyDescriptor(object, names[i]!);
     if (isSameProperty(descriptor, wanted)) continue;
-    changes.push({ object, name, descriptor });
-    undone &&= wanted === undefined
-      ? deleteProperty(object, name)
-      : defineProperty(object, name, wanted);
+    undone &&= undoChange(object, names[i]!, wanted, changes);
   }
   if (!undone) throw new RealmBroken("a built-in object was changed for good");
-  return changes;
+}
+
+function undoChange(
+  object: object,
+  name: PropertyKey,
+  wanted: PropertyDescriptor | undefined,
+  changes: Change[],
+): boolean {
+  changes[changes.length] = { object, name, descriptor: getOwnPropertyDescriptor(object, name) };
+  return wanted === undefined ? deleteProperty(object, name) : defineProperty(object, name, wanted);
+}
+
+function undoAssignment({ object, name, value }: Assignable, changes: Change[]): void {
+  if (object[name] === value) return;
+  changes[changes.length] = { object, name, descriptor: getOwnPropertyDescriptor(object, name) };
+  object[name] = value;
 }
 
 function isSameProperty(
@@ -285,7 +327,7 @@ const sealedGlobals = [
 
 /** All objects that user code can reach without making them. */
 function sortObjects(): { open: Set<object>; sealed: Set<object>; frozen: Set<object> } {
-  const open = new Set([globalThis, ...openGlobals.flatMap(withPrototype)]);
+  const open = new Set([Object.prototype, globalThis, ...openGlobals.flatMap(withPrototype)]);
   const typedArray = getPrototypeOf(Uint8Array);
   const sealed = new Set([...sealedGlobals.flatMap(withPrototype), typedArray, typedArray.prototype]);
   const frozen = reachableFrom([globalThis, ...hiddenIntrinsics()]).difference(open)

@@ -134,6 +134,8 @@ export class IsolateHarness {
   #ready: () => void = () => {};
   #lastCallId = 0;
   #clock = 1_700_000_000_000_000;
+  /** Why the isolate ended by itself. */
+  death: string | null = null;
   /** False: the test decides what becomes of mutations. */
   commits = true;
 
@@ -169,9 +171,7 @@ export class IsolateHarness {
     this.#exited.then(() => {
       for (const { reject } of this.#waiting.values()) reject(new Error("The isolate has ended"));
     });
-    this.#worker.on("error", (error) => {
-      throw error;
-    });
+    this.#worker.on("error", (error) => this.death = error.message);
   }
 
   /** Its indexes are ready at once: there are no documents yet. */
