@@ -66,7 +66,7 @@ class Executor {
       options,
       (isolate, reason, detail) => this.#died(isolate, reason, detail),
     );
-    this.#watch = new Watch(options.memoryMiB, {
+    this.#watch = new Watch(options.memoryMiB, options.limits.isolateHeapMiB, {
       expired: (isolate, reason) => this.#expire(isolate, reason),
       memory: (residentBytes) => this.#report({ type: "memory", residentBytes }),
       busiest: (isolates) => this.#host.busiest(isolates),

@@ -6,7 +6,7 @@
 import v8 from "node:v8";
 import type { Heartbeat } from "../src/isolate/heartbeat.ts";
 
-const periodMs = 200;
+const periodMs = 100;
 
 /** Call once, when the isolate starts: from then on the watcher is told when the heap is full. */
 export function watchHeap(heartbeat: Heartbeat): void {
