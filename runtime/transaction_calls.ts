@@ -35,8 +35,8 @@ const getRandomValues = crypto.getRandomValues.bind(crypto);
 export class TransactionCalls {
   readonly #services: IsolateServices;
   readonly #reader: SnapshotReader;
-  /** Own mutations that may not be decided yet, oldest first. */
-  #pending: readonly PendingLayer[] = [];
+  /** Own mutations that may still commit and may not be decided yet, oldest first. */
+  #pending: readonly Undecided[] = [];
   #lastSequence = 0;
 
   constructor(services: IsolateServices, reader: SnapshotReader) {
@@ -110,9 +110,17 @@ export class TransactionCalls {
       : { kind: "success", commit: this.#commit(call, transaction) };
   }
 
-  /** A mutation of this isolate did not commit: later ones must not build on it. */
+  /**
+   * A mutation of this isolate did not commit. Later ones must not build on it, nor on those that did and so
+   * cannot commit either; otherwise new mutations would for ever build on doomed ones before they are decided.
+   */
   aborted(sequence: number): void {
-    this.#pending = this.#pending.filter((layer) => layer.sequence !== sequence);
+    const lost = new Set([sequence]);
+    this.#pending = this.#pending.filter(({ sequence, dependsOn }) => {
+      if (!lost.has(sequence) && !dependsOn.some((other) => lost.has(other))) return true;
+      lost.add(sequence);
+      return false;
+    });
   }
 
   #begin(call: FunctionCall, loader: ModuleLoader, snapshot: Snapshot): Transaction {
@@ -154,8 +162,14 @@ export class TransactionCalls {
     if (job !== null) completeScheduledMutation(transaction, job);
     const finished = transaction.finish();
     const commit = this.#commitOf(call, transaction, finished);
-    if (finished.writes.documents.length > 0) {
-      this.#pending = [...this.#pending, transaction.toLayer(commit.origin.sequence)];
+    const { writes, dependsOn } = finished;
+    // One of them may have been lost while this one ran.
+    const canCommit = dependsOn.every((other) =>
+      this.#pending.some(({ sequence }) => sequence === other)
+    );
+    if (writes.documents.length > 0 && canCommit) {
+      const layer = transaction.toLayer(commit.origin.sequence);
+      this.#pending = [...this.#pending, { ...layer, dependsOn }];
     }
     return commit;
   }
@@ -187,6 +201,11 @@ export class TransactionCalls {
       dependsOn,
     };
   }
+}
+
+interface Undecided extends PendingLayer {
+  /** Sequence numbers of those that it built on. */
+  readonly dependsOn: readonly number[];
 }
 
 type Result = { readonly json: string } | { readonly failure: FunctionFailure };

@@ -204,6 +204,21 @@ Deno.test("queries and mutations", async (t) => {
     isolate.commits = true;
   });
 
+  await t.step("what was built on a mutation that did not commit is built on no more", async () => {
+    isolate.commits = false;
+    const commitOf = ({ outcome }: Awaited<ReturnType<typeof isolate.mutation>>) => {
+      assert.ok(outcome.kind === "success");
+      return outcome.commit!;
+    };
+    const lost = commitOf(await isolate.mutation("functions:insert", { text: "lost" }));
+    const doomed = commitOf(await isolate.mutation("functions:insertLater"));
+    assert.deepEqual(doomed.dependsOn, [lost.origin!.sequence]);
+    isolate.aborted(lost.origin!.sequence);
+    const after = commitOf(await isolate.mutation("functions:meta"));
+    assert.deepEqual(after.dependsOn, []);
+    isolate.commits = true;
+  });
+
   await t.step("semantics 6-8: what needs an action says so", async () => {
     const template = (thing: string) => new RegExp(`^Uncaught Error: Can't use ${thing} in queries and mut`);
     assert.match((await isolate.mutation("functions:fetches")).error!, template("fetch\\(\\)"));
