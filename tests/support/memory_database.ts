@@ -19,11 +19,14 @@ export function openMemoryDatabase(
   environment: Environment,
   persistence: MemoryPersistence = new MemoryPersistence(),
 ): MemoryDatabase {
-  const committer = new ThreadCommitterClient((messages) => service.receive(messages));
+  // Messages arrive in turns of their own, as between threads.
+  const committer = new ThreadCommitterClient((messages) =>
+    setImmediate(() => service.receive(messages))
+  );
   const service: CommitterService = new CommitterService(
     persistence.openWriter(),
     environment,
-    (messages) => queueMicrotask(() => committer.receive(messages)),
+    (messages) => setImmediate(() => committer.receive(messages)),
   );
   const reader = persistence.openReader();
   const parts = { committer, reader, environment, config: defaultConfig };
