@@ -60,7 +60,7 @@ async function parseBody({ raw, services }: ApiRequest, bytesMax: number): Promi
     const bytes = await decode(received, raw.headers.get("content-encoding"), bytesMax);
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {
-    if (error instanceof RequestError) throw error;
+    if (error instanceof RequestError && !(error instanceof BodyTooLargeError)) throw error;
     // Too large, not compressed as announced, or no JSON: all the sender's mistakes.
     throw badJsonBody(errorMessage(error), error);
   }

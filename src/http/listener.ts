@@ -1,4 +1,10 @@
-/** The listening sockets. Deno reads and writes HTTP on them; what a request means is the handler's. */
+/**
+ * The listening sockets. Deno reads and writes HTTP on them; what a request means is the handler's.
+ *
+ * Deno limits the size of a request's head, but not the time in which it arrives, nor the number of
+ * connections: idle ones cost a few KiB each, up to the process's limit of open files. A server that faces
+ * the internet belongs behind a proxy that has both limits.
+ */
 import { log } from "../logger.ts";
 import { errorResponse } from "./responses.ts";
 import type { RequestHandler } from "./request_handler.ts";

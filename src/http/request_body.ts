@@ -10,10 +10,14 @@ import { RequestError } from "../errors.ts";
 const smallBodyBytes = 64 * 1024;
 
 /** The body is longer than its route allows. */
-export class BodyTooLargeError extends Error {
+export class BodyTooLargeError extends RequestError {
   override name = "BodyTooLargeError";
-  constructor(readonly bytesMax: number) {
-    super(`The request body exceeds the maximum of ${bytesMax} bytes`);
+  constructor(bytesMax: number) {
+    super(
+      "badRequest",
+      "BodyTooLarge",
+      `The request body exceeds the maximum of ${bytesMax} bytes`,
+    );
   }
 }
 
