@@ -43,6 +43,7 @@ const sharedWithRuntime = new Set([
   "src/isolate/module_factory.ts",
   "src/isolate/protocol.ts",
   "src/persistence/persistence.ts",
+  "src/persistence/persistence_error.ts",
   "src/persistence/snapshot_reader.ts",
 ]);
 
