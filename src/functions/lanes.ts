@@ -10,8 +10,8 @@
 import type { Environment } from "../environment.ts";
 import type { DeployedFunction } from "./modules.ts";
 
-/** So many meetings within so many milliseconds are often. */
-const meetingsMin = 4;
+/** So many meetings within so many milliseconds are often; fewer retries than that hurt nobody. */
+const meetingsMin = 16;
 const windowMs = 1_000;
 
 interface Contention {
