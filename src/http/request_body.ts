@@ -24,7 +24,7 @@ export class BodyTooLargeError extends RequestError {
 export class BodyReader {
   readonly #config: Pick<Config, "requestBodiesBytesMax" | "requestBodyTimeoutS">;
   readonly #environment: Environment;
-  /** Bytes of large bodies that are announced or have arrived, of all requests now being read. */
+  /** What has arrived of large bodies that are being read, all requests together. */
   #bytesHeld = 0;
 
   constructor(
@@ -37,13 +37,17 @@ export class BodyReader {
 
   /** @throws BodyTooLargeError, or RequestError when the body does not arrive or there is no room for it. */
   async text(request: Request, bytesMax: number): Promise<string> {
-    if (announcedBytes(request, bytesMax) <= smallBodyBytes) return await request.text();
+    if (announcedBytes(request, bytesMax) <= smallBodyBytes) {
+      return await whole(() => request.text());
+    }
     return new TextDecoder().decode(await this.#readLarge(request, bytesMax));
   }
 
   /** Like `text`. */
   async bytes(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
-    if (announcedBytes(request, bytesMax) <= smallBodyBytes) return await request.bytes();
+    if (announcedBytes(request, bytesMax) <= smallBodyBytes) {
+      return await whole(() => request.bytes());
+    }
     return await this.#readLarge(request, bytesMax);
   }
 
@@ -113,8 +117,13 @@ function announcedBytes(request: Request, bytesMax: number): number {
 }
 
 async function read(reader: Reader): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  return (await whole(() => reader.read())).value;
+}
+
+/** @throws RequestError when the client goes away before it has sent what it announced. */
+async function whole<T>(read: () => Promise<T>): Promise<T> {
   try {
-    return (await reader.read()).value;
+    return await read();
   } catch (cause) {
     throw new RequestError(
       "clientDisconnect",

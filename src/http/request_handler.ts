@@ -17,7 +17,7 @@ export interface AppHandler {
   handle(request: Request, target: string): Promise<Response>;
 }
 
-/** HTTP actions are reachable under this prefix, too: apps built for one origin with two ports use it. */
+/** HTTP actions are reachable under this prefix, too, whatever the API has at their path (http-api 56). */
 const appPrefix = "/http/";
 
 /** Serves the API at its paths and the app everywhere else. */
