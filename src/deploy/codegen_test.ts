@@ -57,7 +57,6 @@ async function check(files: Record<string, string>): Promise<{ ok: boolean; outp
       join(path, "deno.json"),
       JSON.stringify({
         imports: { "convex": "npm:convex@1.48.0" },
-        unstable: ["sloppy-imports"],
         compilerOptions: { strict: true },
       }),
     );
