@@ -111,8 +111,9 @@ export class ActionRun implements ActionHost {
 
   #checkArguments(args: Value[]): void {
     const { loader, tables } = this.#options;
-    if (this.call.args === null) return;
-    const problem = checkArguments(loader.validator(this.call.args), args, tables());
+    const validator = loader.validator(this.call.args);
+    if (validator === null) return;
+    const problem = checkArguments(validator, args, tables());
     if (problem !== null) throw new HostFailure(problem);
   }
 
@@ -125,9 +126,10 @@ export class ActionRun implements ActionHost {
         }, limit: ${formatBytes(resultBytesMax)})`,
       );
     }
-    if (this.call.returns !== null) {
-      const { loader, tables } = this.#options;
-      const problem = checkReturns(loader.validator(this.call.returns), parseValue(json), tables());
+    const { loader, tables } = this.#options;
+    const validator = loader.validator(this.call.returns);
+    if (validator !== null) {
+      const problem = checkReturns(validator, parseValue(json), tables());
       if (problem !== null) throw new HostFailure(problem);
     }
     return json;

@@ -137,7 +137,7 @@ export class FunctionRun implements TransactionHost {
   }
 
   #checkArguments(validator: string | null, args: Value): void {
-    const parsed = validator === null ? null : this.#scope.loader.validator(validator);
+    const parsed = this.#scope.loader.validator(validator);
     const problem = checkArguments(parsed, args as Value[], this.#transaction.tableName);
     if (problem !== null) throw new HostFailure(problem);
   }
@@ -157,7 +157,7 @@ export class FunctionRun implements TransactionHost {
         }, limit: ${formatBytes(resultBytesMax)})`,
       );
     }
-    const parsed = validator === null ? null : this.#scope.loader.validator(validator);
+    const parsed = this.#scope.loader.validator(validator);
     if (parsed !== null) {
       const problem = checkReturns(parsed, parseValue(encoded.json), this.#transaction.tableName);
       if (problem !== null) throw new HostFailure(problem);

@@ -59,8 +59,9 @@ export class ModuleLoader {
     this.#stackTraces = stackTraces;
   }
 
-  /** The validator of a JSON text that a function of this deployment exports. */
-  validator(json: string): Validator {
+  /** The validator of a JSON text that a function of this deployment exports; null if that is null, or JSON of null. */
+  validator(json: string | null): Validator | null {
+    if (json === null || json === "null") return null;
     let validator = this.#validators.get(json);
     if (validator === undefined) {
       this.#validators.set(json, validator = parseValidator(JSON.parse(json)));

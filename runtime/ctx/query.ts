@@ -167,10 +167,9 @@ export class Query implements AsyncIterableIterator<ValueObject> {
   }
 
   async collect(): Promise<ValueObject[]> {
-    const cursor = this.#start();
-    const documents = await this.#host.operation(() => cursor.collect());
+    this.#checkUnused();
     this.#state = { type: "consumed" };
-    return documents;
+    return await this.#host.operation((transaction) => transaction.openQuery(this.#query).collect());
   }
 
   async take(n: number): Promise<ValueObject[]> {
@@ -236,20 +235,22 @@ export class Query implements AsyncIterableIterator<ValueObject> {
   }
 
   #start(): QueryCursor {
+    this.#checkUnused();
+    const cursor = this.#host.perform((transaction) => transaction.openQuery(this.#query));
+    this.#state = { type: "executing", cursor };
+    return cursor;
+  }
+
+  #checkUnused(): void {
     switch (this.#state.type) {
+      case "preparing":
+        return;
       case "executing":
         throw new Error("Iteration can only begin on a query once.");
       case "chained":
-        throw new Error(
-          "This query has been chained with another operator and can't be reused.",
-        );
+        throw new Error("This query has been chained with another operator and can't be reused.");
       case "consumed":
         throw new Error("This query is closed and can't emit any more values.");
-      case "preparing": {
-        const cursor = this.#host.perform((transaction) => transaction.openQuery(this.#query));
-        this.#state = { type: "executing", cursor };
-        return cursor;
-      }
     }
   }
 }

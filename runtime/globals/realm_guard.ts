@@ -156,7 +156,7 @@ export class RealmGuard {
     ]);
     this.#watchArguments(Reflect, ["defineProperty", "preventExtensions", "setPrototypeOf"]);
     this.#watchReceivers(["__defineGetter__", "__defineSetter__"]);
-    this.#watchPrototypeSetter();
+    this.#definePrototypeAccessor();
     this.#watchProxies();
   }
 
@@ -188,14 +188,19 @@ export class RealmGuard {
     }
   }
 
-  #watchPrototypeSetter(): void {
+  /** Deno takes this property away; libraries count on it. */
+  #definePrototypeAccessor(): void {
     const note = (target: object) => this.#note(target);
-    const native = getOwnPropertyDescriptor(Object.prototype, "__proto__")!;
     Object.defineProperty(Object.prototype, "__proto__", {
-      ...native,
-      set(this: object, prototype: unknown) {
+      configurable: true,
+      get(this: unknown) {
+        return getPrototypeOf(Object(this));
+      },
+      set(this: unknown, prototype: object | null) {
+        const isObject = (typeof this === "object" && this !== null) || typeof this === "function";
+        if (!isObject || (typeof prototype !== "object" && typeof prototype !== "function")) return;
         note(this);
-        native.set!.call(this, prototype);
+        Object.setPrototypeOf(this, prototype);
       },
     });
   }

@@ -131,8 +131,8 @@ class FactoryBuilder {
   #writeStatement(index: number, imports: "s" | "i"): void {
     if (this.#isDeclarationOnly(index)) return;
     const names = this.#statements[index]!;
-    const { statement } = names;
-    this.#writer.write("\n");
+    const { statement, node, prefix } = names;
+    this.#writer.write(`\n${prefix}`);
     const edits = [
       ...this.#exportEdits(statement),
       ...names.references.flatMap((reference) => this.#referenceEdits(reference, imports)),
@@ -147,9 +147,9 @@ class FactoryBuilder {
         text: `${this.#prefix}host.meta()`,
       })),
     ];
-    this.#writer.copy(statement.start, statement.end, edits.sort((a, b) => a.start - b.start));
+    this.#writer.copy(node.start, node.end, edits.sort((a, b) => a.start - b.start));
     // The module may rely on the end of a line here; in the script another statement may follow.
-    if (!this.#source.slice(0, statement.end).endsWith(";")) this.#writer.write(";");
+    if (!this.#source.slice(0, node.end).endsWith(";")) this.#writer.write(";");
   }
 
   #exportEdits(statement: Program["body"][number]): Edit[] {
@@ -302,32 +302,52 @@ function chooseShared(
   bindings: Bindings,
   originOf: OriginOf,
 ): Set<number> {
-  const shared = new Set([...statements.keys()].filter((index) => {
-    const { statement } = statements[index]!;
-    const origin = originOf(statement);
-    return origin === "library" || (origin === undefined && isHelper(statement));
-  }));
-  const keepsRules = (index: number) => {
-    const { declares, references, dynamicImports, importMetas } = statements[index]!;
-    if (dynamicImports.length > 0 || importMetas.length > 0) return false;
-    if (references.some(({ node }) => bindings.isModule(node.name))) return false;
-    const allShared = (indexes: readonly number[]) => indexes.every((each) => shared.has(each));
-    const ownAreConstant = [...declares].every((name) =>
-      !bindings.changesLater(name) && allShared(bindings.declaredBy(name)) &&
-      allShared(bindings.assignedBy(name))
-    );
-    return ownAreConstant &&
-      references.every(({ node }) => allShared(bindings.declaredBy(node.name)));
+  const origins = statements.map(({ node }) => originOf(node));
+  const shared = new Set([...statements.keys()].filter((index) =>
+    origins[index] === "library" ||
+    (origins[index] === undefined && isHelper(statements[index]!.statement))
+  ));
+  const remove = (index: number) => {
+    if (!shared.delete(index)) return;
+    if (origins[index] === "app") return;
+    // It belongs to what it prepares: shared objects could not be changed any more.
+    for (const name of preparedNames(statements[index]!)) bindings.declaredBy(name).forEach(remove);
   };
-  for (let changed = true; changed;) {
-    changed = false;
+  for (const [index, statement] of statements.entries()) {
+    if (shared.has(index) || origins[index] === "app") continue;
+    for (const name of preparedNames(statement)) bindings.declaredBy(name).forEach(remove);
+  }
+  for (let size = -1; size !== shared.size;) {
+    size = shared.size;
     for (const index of shared) {
-      if (keepsRules(index)) continue;
-      shared.delete(index);
-      changed = true;
+      if (!mayBeShared(statements[index]!, bindings, shared)) remove(index);
     }
   }
   return shared;
+}
+
+function mayBeShared(
+  { declares, references, dynamicImports, importMetas }: StatementNames,
+  bindings: Bindings,
+  shared: ReadonlySet<number>,
+): boolean {
+  if (dynamicImports.length > 0 || importMetas.length > 0) return false;
+  const allShared = (indexes: readonly number[]) => indexes.every((each) => shared.has(each));
+  const ownAreConstant = [...declares].every((name) =>
+    !bindings.changesLater(name) && allShared(bindings.declaredBy(name)) &&
+    allShared(bindings.assignedBy(name))
+  );
+  return ownAreConstant &&
+    references.every(({ node: { name } }) =>
+      !bindings.isModule(name) && allShared(bindings.declaredBy(name))
+    );
+}
+
+/** Names whose objects a statement that declares nothing may change, as in `giveName(f, "f")`. */
+function preparedNames({ declares, references }: StatementNames): string[] {
+  if (declares.size > 0) return [];
+  return references.filter(({ deferred, position }) => !deferred && position === "plain")
+    .map(({ node }) => node.name);
 }
 
 /**

@@ -15,8 +15,12 @@ export interface Reference {
   readonly position: "plain" | "shorthand" | "callee" | "calleeAtStatementStart";
 }
 
+/** A top-level statement, or one declarator of several in a declaration of variables. */
 export interface StatementNames {
   readonly statement: Program["body"][number];
+  /** The part of `statement` that is meant, to be written with `prefix` in front. */
+  readonly node: Node;
+  readonly prefix: string;
   /** Names that it declares in the module's scope, `var` in nested blocks included. */
   readonly declares: ReadonlySet<string>;
   readonly references: readonly Reference[];
@@ -29,7 +33,15 @@ export interface StatementNames {
 
 /** Analyses every top-level statement of a parsed module. */
 export function analyzeStatements(program: Program): StatementNames[] {
-  return program.body.map((statement) => new StatementWalker(statement).names);
+  return program.body.flatMap((statement) => {
+    if (statement.type !== "VariableDeclaration") {
+      return [new StatementWalker(statement, statement, "").names];
+    }
+    const { kind, declarations } = statement;
+    return declarations.map((node) =>
+      new StatementWalker({ ...statement, declarations: [node] }, node, `${kind} `).names
+    );
+  });
 }
 
 /** The names that a binding pattern declares. */
@@ -73,7 +85,7 @@ class StatementWalker {
   /** The identifier that begins an expression statement in a list of statements, if one does. */
   #statementStart = -1;
 
-  constructor(statement: Program["body"][number]) {
+  constructor(statement: Program["body"][number], node: Node, prefix: string) {
     const declares = new Set<string>();
     collectVars(statement, declares);
     collectLexical([statement], declares);
@@ -81,6 +93,8 @@ class StatementWalker {
     this.#visit(statement);
     this.names = {
       statement,
+      node,
+      prefix,
       declares,
       references: this.#references,
       dynamicImports: this.#dynamicImports,
