@@ -35,6 +35,8 @@ export interface ExecutorSettings {
 export interface ExecutorEvents {
   /** Resident memory of the process, now and then while it works. */
   memory(executor: Executor, residentBytes: number): void;
+  /** An isolate is about to be reported dead in the middle of a call; its thread may go on running. */
+  cutOff(executor: Executor): void;
   /** The process is gone, but its isolates do not know yet. */
   exited(executor: Executor): void;
 }
@@ -125,6 +127,7 @@ export class Executor {
       case "memory":
         return this.#events.memory(this, message.residentBytes);
       case "died":
+        if (message.callId !== null) this.#events.cutOff(this);
         this.#isolates.get(message.isolate)?.end(message);
         this.#isolates.delete(message.isolate);
         return this.#closeWhenEmpty();

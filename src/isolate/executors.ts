@@ -1,7 +1,11 @@
 /**
  * Always one executor of a kind to start isolates on, from the first one on. A process that died is replaced when
- * the next isolate is started; one that has grown too large takes no more isolates and ends with its last one:
- * creating and ending threads leaks a little, and user code can hold memory in ways that outlive a call.
+ * the next isolate is started. Two kinds take no more isolates and end with their last one:
+ *
+ * - one that has grown too large: creating and ending threads leaks a little, and user code can hold memory in
+ *   ways that outlive a call;
+ * - one in which a call was cut off: ending a thread does not stop code that is busy (Deno 2.9.6), so it would
+ *   keep a core and its snapshot of the database for as long as the process lives.
  */
 import type { Environment } from "../environment.ts";
 import { Executor, type ExecutorSettings } from "./executor.ts";
@@ -15,7 +19,7 @@ const startDelaysMs = [100, 5000] as const;
 
 export class Executors {
   readonly #settings: ExecutorSettings;
-  /** Called when the current isolates should be replaced by new ones. */
+  /** Called when the current isolates should be replaced by new ones, on another process. */
   readonly #outgrown: () => void;
   #current: Executor | null = null;
   readonly #all = new Set<Executor>();
@@ -49,6 +53,7 @@ export class Executors {
     const delay = this.#failures === 0 ? 0 : Math.min(first * 2 ** (this.#failures - 1), longest);
     const executor = new Executor(this.#settings, {
       memory: (executor, residentBytes) => this.#checkMemory(executor, residentBytes),
+      cutOff: (executor) => this.#replace(executor),
       exited: (executor) => this.#exited(executor),
     }, delay);
     this.#all.add(executor);
@@ -64,7 +69,10 @@ export class Executors {
   #checkMemory(executor: Executor, residentBytes: number): void {
     const limitMiB = this.#settings.config.executorMemoryMiB * recycleShare +
       executor.isolateCount * idleIsolateMiB;
-    if (residentBytes < limitMiB * 1024 * 1024) return;
+    if (residentBytes >= limitMiB * 1024 * 1024) this.#replace(executor);
+  }
+
+  #replace(executor: Executor): void {
     if (executor !== this.#current || this.#closing) return;
     this.#current = null;
     executor.retire();

@@ -116,6 +116,15 @@ Deno.test("semantics 63: a busy loop is ended at its deadline, and the calls beh
   });
 });
 
+Deno.test("the process of a call that was cut off ends, because its thread cannot be stopped", async () => {
+  await withIsolates({ functionTimeoutMs: 100 }, async (isolates) => {
+    const before = transactionProcess(isolates);
+    assert.match(failureMessage(await isolates.runTransaction(call("spin"), "")), /timed out/);
+    while (isAlive(before)) await isolates.runTransaction(call("echo"), "[]");
+    assert.equal(text(await isolates.runTransaction(call("echo"), "[1]")), "[1]");
+  });
+});
+
 Deno.test("semantics 9.2: an exhausted heap and a hanging database have their own texts", async () => {
   const config = { transactionIsolates: 2, databaseTimeoutS: 1, functionTimeoutMs: 10_000 };
   await withIsolates(config, async (isolates) => {
