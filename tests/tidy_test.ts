@@ -193,7 +193,7 @@ Deno.test("tidy: packages come from npm under the names of deno.json, Node's mod
   const wrong: string[] = [];
   for (const { path, references } of everything) {
     for (const { target, kind } of references) {
-      if (kind === "url" || isOurs(target) || target.startsWith("node:")) continue;
+      if (kind === "url" || isOurs(target) || /^(node|data):/.test(target)) continue;
       if (names.some((name) => target === name || target.startsWith(`${name}/`))) continue;
       wrong.push(`${path} imports ${target}`);
     }
