@@ -30,7 +30,8 @@ export function apiAndApp(
     const target = targetOf(request.url);
     const queryStart = target.indexOf("?");
     const path = queryStart < 0 ? target : target.slice(0, queryStart);
-    const route = routes.find(path);
+    const route = routes.find(path) ??
+      (request.headers.has("upgrade") ? routes.findSocket(path) : undefined);
     if (route !== undefined) {
       const search = queryStart < 0 ? "" : target.slice(queryStart + 1);
       return answer(route, request, (raw) => new ApiRequest(raw, path, search, services));

@@ -55,8 +55,10 @@ export type ApiHandlers = Readonly<
 export class RouteTable {
   readonly #exact = new Map<string, Route>();
   readonly #patterns: { readonly path: RegExp; readonly route: Route }[] = [];
+  readonly #socket: Route;
 
   constructor(handlers: ApiHandlers) {
+    this.#socket = { GET: handlers.sync, POST: handlers.sync };
     for (const [path, route] of routes(handlers)) {
       if (path.includes("*")) this.#patterns.push({ path: patternOf(path), route });
       else this.#exact.set(path, route);
@@ -68,6 +70,11 @@ export class RouteTable {
     const exact = this.#exact.get(path);
     if (exact !== undefined || !path.startsWith("/api/")) return exact;
     return this.#patterns.find((pattern) => pattern.path.test(path))?.route;
+  }
+
+  /** For requests for a WebSocket, which no HTTP action can give: what is no version is refused as one. */
+  findSocket(path: string): Route | undefined {
+    return anySyncPath.test(path) ? this.#socket : undefined;
   }
 }
 
@@ -111,6 +118,8 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/echo", { POST: handlers.echo }],
   ];
 }
+
+const anySyncPath = patternOf("/api/*/sync");
 
 function patternOf(path: string): RegExp {
   const source = path
