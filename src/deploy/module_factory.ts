@@ -302,7 +302,7 @@ function chooseShared(
   bindings: Bindings,
   originOf: OriginOf,
 ): Set<number> {
-  const origins = statements.map(({ node }) => originOf(node));
+  const origins = statements.map(({ node, statement }) => originOf(node) ?? originOf(statement));
   const shared = new Set([...statements.keys()].filter((index) =>
     origins[index] === "library" ||
     (origins[index] === undefined && isHelper(statements[index]!.statement))
