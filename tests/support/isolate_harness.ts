@@ -5,10 +5,11 @@
 import * as esbuild from "esbuild";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { type MessagePort as NodeMessagePort, Worker } from "node:worker_threads";
 import { defaultConfig } from "../../src/config.ts";
 import type { Timestamp } from "../../src/database/timestamp.ts";
 import { buildModuleFactory } from "../../src/deploy/module_factory.ts";
+import { errorMessage } from "../../src/errors.ts";
 import { decodeFrame, encodeFrame } from "../../src/isolate/frames.ts";
 import { Heartbeat } from "../../src/isolate/heartbeat.ts";
 import type { IsolateData, IsolateKind } from "../../src/isolate/isolate_data.ts";
@@ -154,7 +155,7 @@ export class IsolateHarness {
     if (options.catalog !== undefined) this.#createCatalog(options.catalog);
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    port1.on("message", (frame: Uint8Array) => this.#receive(frame));
+    port1.onmessage = ({ data }) => this.#receive(data);
     const data: IsolateData = {
       port: port2,
       heartbeat: Heartbeat.allocate(),
@@ -165,13 +166,13 @@ export class IsolateHarness {
     };
     this.#worker = new Worker(new URL("../../runtime/isolate.ts", import.meta.url), {
       workerData: data,
-      transferList: [port2],
+      transferList: [port2 as unknown as NodeMessagePort],
     });
     this.#exited = new Promise((resolve) => this.#worker.on("exit", () => resolve()));
     this.#exited.then(() => {
       for (const { reject } of this.#waiting.values()) reject(new Error("The isolate has ended"));
     });
-    this.#worker.on("error", (error) => this.death = error.message);
+    this.#worker.on("error", (error: unknown) => this.death = errorMessage(error));
   }
 
   /** Its indexes are ready at once: there are no documents yet. */
