@@ -10,6 +10,7 @@ import type { OperationRequest } from "./host_operations.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { Log } from "./log.ts";
 import type { ModuleLoader } from "./module_loader.ts";
+import { turn } from "./settle.ts";
 
 export type Send = (message: FromIsolate, body?: string | Uint8Array) => void;
 
@@ -51,6 +52,8 @@ export class ActionCalls {
     this.#running = null;
     const usage = { ...noDocuments, durationMs: monotonicNow() - startedAt };
     deliver({ ...finished, logLines: log.take(), usage });
+    // Whoever still waited for what has been given up now finds out, while nobody else is here.
+    await turn();
   }
 
   async #execute(

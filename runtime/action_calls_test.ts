@@ -101,7 +101,9 @@ Deno.test("actions", async (t) => {
     catalog: { createTables: ["docs", "others"] },
     operation(operation, fields, body) {
       operations.push({ operation, fields, body: decoder.decode(body) });
-      if (fields.name === "other:fails") return { error: "Uncaught Error: boom\n    at x (../convex/a.ts:3:4)\n" };
+      if (fields.name === "other:fails") {
+        return { error: "Uncaught Error: boom\n    at x (../convex/a.ts:3:4)\n" };
+      }
       if (fields.name === "other:name") return { body: `"name"` };
       switch (operation) {
         case "runQuery":
@@ -134,7 +136,11 @@ Deno.test("actions", async (t) => {
   await t.step("function-abi 13: calls go to the server", async () => {
     assert.deepEqual(await valueOf("calls", { b: 2 }), [{ $integer: "AQAAAAAAAAA=" }, null, null]);
     assert.deepEqual(operations.splice(0), [
-      { operation: "runQuery", fields: { name: "other:query" }, body: `{"a":{"$integer":"AQAAAAAAAAA="}}` },
+      {
+        operation: "runQuery",
+        fields: { name: "other:query" },
+        body: `{"a":{"$integer":"AQAAAAAAAAA="}}`,
+      },
       { operation: "runMutation", fields: { name: "other:mutation" }, body: `{"b":2}` },
       { operation: "runAction", fields: { name: "other:action" }, body: "{}" },
     ]);
@@ -156,7 +162,14 @@ Deno.test("actions", async (t) => {
     assert.equal(schedule!.body, `{"a":1}`);
     assert.deepEqual(cancel!.fields, { id: "the-id" });
     assert.deepEqual(await valueOf("files"), [
-      "the-id", "hello", "text/plain", null, "http://url", "http://url", { size: 5 }, null,
+      "the-id",
+      "hello",
+      "text/plain",
+      null,
+      "http://url",
+      "http://url",
+      { size: 5 },
+      null,
     ]);
     assert.deepEqual(operations[0], {
       operation: "storageStore",
@@ -174,7 +187,10 @@ Deno.test("actions", async (t) => {
   await t.step("function-abi 2.4, 8: how an action ends", async () => {
     const { value, lines } = await isolate.action("actions:unawaited");
     assert.equal(value, 1);
-    assert.match(lines[0]!, /^\[WARN\] 1 unawaited operation: \[runQuery\]\. Async operations should be/);
+    assert.match(
+      lines[0]!,
+      /^\[WARN\] 1 unawaited operation: \[runQuery\]\. Async operations should be/,
+    );
     assert.match((await errorOf("unhandled"))!, /^Uncaught Error: nobody cares/);
     assert.equal(await errorOf("never"), "Returned promise will never resolve");
   });
@@ -189,10 +205,15 @@ Deno.test("actions", async (t) => {
       (await errorOf("fetchFile"))!,
       /^Uncaught TypeError: Unsupported URL scheme -- http and https are supported \(scheme was file\)/,
     );
-    const server = Deno.serve({ port: 0, onListen() {} }, async (request) =>
-      new Response(`pong ${await request.text()}`));
+    const server = Deno.serve(
+      { port: 0, onListen() {} },
+      async (request) => new Response(`pong ${await request.text()}`),
+    );
     const { port } = server.addr;
-    assert.deepEqual(await valueOf("fetchText", { url: `http://127.0.0.1:${port}/` }), [200, "pong ping"]);
+    assert.deepEqual(await valueOf("fetchText", { url: `http://127.0.0.1:${port}/` }), [
+      200,
+      "pong ping",
+    ]);
     await server.shutdown();
   });
 
@@ -218,7 +239,13 @@ Deno.test("actions", async (t) => {
     );
   });
 
-  const request = (method: string, path: string, body = "", headers: [string, string][] = [], more = {}) =>
+  const request = (
+    method: string,
+    path: string,
+    body = "",
+    headers: [string, string][] = [],
+    more = {},
+  ) =>
     isolate.call("httpAction", "http", new TextEncoder().encode(body), {
       request: { method, url: `http://host${path}`, headers },
       ...more,
@@ -245,9 +272,17 @@ Deno.test("actions", async (t) => {
   });
 
   await t.step("HTTP actions that fail", async () => {
-    assert.match((await request("GET", "/text")).error!, /^Uncaught Error: HTTP actions must return a Response/);
-    assert.match((await request("GET", "/throws")).error!, /^Uncaught Error: no\n {4}at .*http\.ts/);
-    const refused = await request("GET", "/who", "", [], { identityError: "Could not verify token" });
+    assert.match(
+      (await request("GET", "/text")).error!,
+      /^Uncaught Error: HTTP actions must return a Response/,
+    );
+    assert.match(
+      (await request("GET", "/throws")).error!,
+      /^Uncaught Error: no\n {4}at .*http\.ts/,
+    );
+    const refused = await request("GET", "/who", "", [], {
+      identityError: "Could not verify token",
+    });
     assert.match(refused.error!, /^Uncaught Error: Could not verify token/);
   });
 });

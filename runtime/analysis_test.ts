@@ -40,7 +40,8 @@ import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 export default defineSchema({ messages: defineTable({ body: v.string() }).index("by_body", ["body"]) });
 `,
-  "auth.config.ts": `export default { providers: [{ domain: process.env.DOMAIN, applicationID: "app" }] };`,
+  "auth.config.ts":
+    `export default { providers: [{ domain: process.env.DOMAIN, applicationID: "app" }] };`,
   "convex.config.ts": `import { defineApp } from "convex/server"; export default defineApp();`,
 });
 
@@ -68,7 +69,10 @@ Deno.test("analysis of a push", async (t) => {
       ],
     );
     const [send, list, , wrapped] = messages!.functions;
-    assert.equal(send!.args, `{"type":"object","value":{"body":{"fieldType":{"type":"string"},"optional":false}}}`);
+    assert.equal(
+      send!.args,
+      `{"type":"object","value":{"body":{"fieldType":{"type":"string"},"optional":false}}}`,
+    );
     assert.equal(send!.returns, `{"type":"null"}`);
     assert.deepEqual([list!.args, list!.returns], [`{"type":"any"}`, null]);
     assert.deepEqual(send!.position, { path: "messages.js", line: 6, column: 88 });
@@ -85,7 +89,11 @@ Deno.test("analysis of a push", async (t) => {
       { path: "/p/*", method: "GET" },
     ]);
     assert.deepEqual(JSON.parse(modules["crons.js"]!.crons!), {
-      clean: { name: "messages:send", args: [{ body: "x" }], schedule: { minutes: 5, type: "interval" } },
+      clean: {
+        name: "messages:send",
+        args: [{ body: "x" }],
+        schedule: { minutes: 5, type: "interval" },
+      },
     });
     assert.equal(JSON.parse(modules["schema.js"]!.exported!).tables[0].tableName, "messages");
     assert.deepEqual(JSON.parse(modules["auth.config.js"]!.exported!), {
@@ -101,7 +109,9 @@ Deno.test("analysis of a push", async (t) => {
       "Environment variable DOMAIN is used in auth config file but its value was not set",
     ]);
     assert.deepEqual(
-      await problemOf({ "a.ts": `console.log("loading", 1);\nexport const x = 1;\nthrow new Error("no");` }),
+      await problemOf({
+        "a.ts": `console.log("loading", 1);\nexport const x = 1;\nthrow new Error("no");`,
+      }),
       ["a.js", "Uncaught Error: no\n    at ../convex/a.ts:3:7\n\n[LOG] 'loading' 1"],
     );
     const [, undefinedValidator] = await problemOf({
@@ -110,24 +120,47 @@ Deno.test("analysis of a push", async (t) => {
     }) as string[];
     assert.match(undefinedValidator!, /^Uncaught Error: A validator is undefined for field "a"/);
     const problems: [Record<string, string>, string][] = [
-      [{ "http.ts": `export default {};` }, "The default export of `convex/http.js` is not a Router."],
+      [
+        { "http.ts": `export default {};` },
+        "The default export of `convex/http.js` is not a Router.",
+      ],
       [{ "http.ts": `export const a = 1;` }, `Couldn't find default export in module "http.js".`],
-      [{ "schema.ts": `export const a = 1;` }, "Schema file missing default export. To learn more, see the schema documentation at https://docs.convex.dev/database/schemas."],
-      [{ "schema.ts": `export default { env: process.env.X };` }, "Environment variables unsupported when evaluating schema"],
-      [{ "schema.ts": `export default { a: 1 };` }, "Default export from schema file isn't a Convex schema. To learn more, see the schema documentation at https://docs.convex.dev/database/schemas."],
-      [{ "a.ts": `export const x: any = () => 1; x.isQuery = true; x.exportArgs = () => 5;` }, "Invalid exportArgs return value: a.js:x.exportArgs() didn't return a string."],
-      [{ "a.ts": `export const x: any = () => 1; x.isQuery = true; x.exportArgs = 5;` }, "a.js:x.exportArgs is not a function or `undefined`."],
+      [
+        { "schema.ts": `export const a = 1;` },
+        "Schema file missing default export. To learn more, see the schema documentation at https://docs.convex.dev/database/schemas.",
+      ],
+      [
+        { "schema.ts": `export default { env: process.env.X };` },
+        "Environment variables unsupported when evaluating schema",
+      ],
+      [
+        { "schema.ts": `export default { a: 1 };` },
+        "Default export from schema file isn't a Convex schema. To learn more, see the schema documentation at https://docs.convex.dev/database/schemas.",
+      ],
+      [
+        { "a.ts": `export const x: any = () => 1; x.isQuery = true; x.exportArgs = () => 5;` },
+        "Invalid exportArgs return value: a.js:x.exportArgs() didn't return a string.",
+      ],
+      [
+        { "a.ts": `export const x: any = () => 1; x.isQuery = true; x.exportArgs = 5;` },
+        "a.js:x.exportArgs is not a function or `undefined`.",
+      ],
     ];
     for (const [sources, message] of problems) {
-      assert.deepEqual(await problemOf(sources), [Object.keys(sources)[0]!.replace(".ts", ".js"), message]);
+      assert.deepEqual(await problemOf(sources), [
+        Object.keys(sources)[0]!.replace(".ts", ".js"),
+        message,
+      ]);
     }
   });
 
   await t.step("function-abi 90: what is no function of the app is passed over", async () => {
-    const result = await isolate.analyze(await bundleSources({
-      "a.ts": `export const both: any = () => 1; both.isQuery = both.isMutation = true;
+    const result = await isolate.analyze(
+      await bundleSources({
+        "a.ts": `export const both: any = () => 1; both.isQuery = both.isMutation = true;
         export const none = { isHttp: true };`,
-    }));
+      }),
+    );
     assert.deepEqual(result.kind === "success" && result.modules["a.js"]!.functions, []);
   });
 

@@ -71,6 +71,7 @@ async function readBody(
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of stream) {
+    if (!(chunk instanceof Uint8Array)) throw new TypeError("Response body chunks must be bytes");
     if (length + chunk.length > bytesMax) {
       log.addSystem(
         "ERROR",

@@ -71,6 +71,7 @@ class Isolate {
     this.#stackTraces.install();
     this.#services.realm.protect();
     this.#send({ type: "ready" });
+    this.#services.realm.warmUp();
   }
 
   #receive(frame: Uint8Array): void {

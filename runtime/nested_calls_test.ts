@@ -131,21 +131,33 @@ Deno.test("functions that call functions in their transaction", async (t) => {
     assert.deepEqual(value, [{ $integer: "AgAAAAAAAAA=" }, [null], 0]);
   });
 
-  await t.step("function-abi 9, 1.4: operations happen in the order they were asked for", async () => {
-    assert.deepEqual(await valueOf("order"), ["one", "two", "three"]);
-  });
+  await t.step(
+    "function-abi 9, 1.4: operations happen in the order they were asked for",
+    async () => {
+      assert.deepEqual(await valueOf("order"), ["one", "two", "three"]);
+    },
+  );
 
-  await t.step("function-abi 72: a failing nested mutation takes back its writes alone", async () => {
-    const [message, data, isConvexError, texts] = await valueOf("rollsBack");
-    assert.match(message, /^Uncaught ConvexError: \{"code":7\}\n {4}at \.\.\/convex\/inner\.ts:10:9\n$/);
-    assert.deepEqual([data, isConvexError], [{ code: 7 }, true]);
-    assert.deepEqual(texts.slice(-2), ["kept", "after"]);
-  });
+  await t.step(
+    "function-abi 72: a failing nested mutation takes back its writes alone",
+    async () => {
+      const [message, data, isConvexError, texts] = await valueOf("rollsBack");
+      assert.match(
+        message,
+        /^Uncaught ConvexError: \{"code":7\}\n {4}at \.\.\/convex\/inner\.ts:10:9\n$/,
+      );
+      assert.deepEqual([data, isConvexError], [{ code: 7 }, true]);
+      assert.deepEqual(texts.slice(-2), ["kept", "after"]);
+    },
+  );
 
-  await t.step("function-abi 73: a nested query sees pending writes, a stale one does not", async () => {
-    const { length } = (await query("texts")).value;
-    assert.deepEqual(await valueOf("staleRead"), [length + 1, length]);
-  });
+  await t.step(
+    "function-abi 73: a nested query sees pending writes, a stale one does not",
+    async () => {
+      const { length } = (await query("texts")).value;
+      assert.deepEqual(await valueOf("staleRead"), [length + 1, length]);
+    },
+  );
 
   await t.step("a nested function has a realm of its own", async () => {
     assert.deepEqual(await valueOf("globals"), [[null, null], 1, 1, null]);
@@ -172,11 +184,17 @@ Deno.test("functions that call functions in their transaction", async (t) => {
   });
 
   await t.step("function-abi 77: limits of a nested call can be lowered", async () => {
-    assert.match(await valueOf("limited"), /Too many documents read in a single function execution/);
+    assert.match(
+      await valueOf("limited"),
+      /Too many documents read in a single function execution/,
+    );
   });
 
   await t.step("arguments are validated, missing functions named", async () => {
-    assert.equal(await valueOf("badArgs"), "ArgumentValidationError: Value does not match validator.");
+    assert.equal(
+      await valueOf("badArgs"),
+      "ArgumentValidationError: Value does not match validator.",
+    );
     assert.deepEqual(await valueOf("missing"), [
       "Couldn't find JavaScript module 'gone.js'. Did you forget to run `npx convex dev`?\n",
       'Couldn\'t find "gone" in module "inner.js".\n',
@@ -199,7 +217,10 @@ Deno.test("functions that call functions in their transaction", async (t) => {
   await t.step("nested calls that are not awaited still happen", async () => {
     await valueOf("unawaited");
     assert.equal((await query("texts")).value.at(-1), "late");
-    assert.match((await isolate.mutation("outer:unawaitedFailing")).error!, /^Uncaught ConvexError: Uncaught/);
+    assert.match(
+      (await isolate.mutation("outer:unawaitedFailing")).error!,
+      /^Uncaught ConvexError: Uncaught/,
+    );
   });
 
   await t.step("function-abi 61-66: jobs are documents of the transaction", async () => {
@@ -212,7 +233,8 @@ Deno.test("functions that call functions in their transaction", async (t) => {
       state: { kind: "pending" },
     });
     assert.deepEqual(state, { kind: "canceled" });
-    const failing = async (name: string, args = {}) => (await isolate.mutation(`outer:${name}`, args)).error!;
+    const failing = async (name: string, args = {}) =>
+      (await isolate.mutation(`outer:${name}`, args)).error!;
     assert.match(
       await failing("schedulesMissing", { name: "gone:x" }),
       /^Uncaught Error: Attempted to schedule function at nonexistent path: gone\.js/,
@@ -221,6 +243,9 @@ Deno.test("functions that call functions in their transaction", async (t) => {
       await failing("schedulesMissing", { name: "inner:gone" }),
       /no exported function gone found in the file: inner\.js\. Did you forget to export it\?/,
     );
-    assert.match(await failing("schedulesMany"), /Too many functions scheduled by this mutation \(limit: 1000\)/);
+    assert.match(
+      await failing("schedulesMany"),
+      /Too many functions scheduled by this mutation \(limit: 1000\)/,
+    );
   });
 });

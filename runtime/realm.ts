@@ -27,6 +27,11 @@ export class Realm {
     this.#guard = new RealmGuard();
   }
 
+  /** Compiles what `leave` will need, while there is time. */
+  warmUp(): void {
+    this.#guard?.clean();
+  }
+
   /** Whom the globals serve. */
   get execution(): Execution {
     return this.#execution;

@@ -95,40 +95,55 @@ Deno.test("queries and mutations", async (t) => {
   const errorOf = async (name: string, args = {}) =>
     (await isolate.query(`functions:${name}`, args)).error;
 
-  await t.step("ARCHITECTURE 5a: each call begins with fresh modules, globals and built-in objects", async () => {
-    for (let i = 0; i < 3; i++) {
-      assert.deepEqual(await valueOf("count"), [0, 0]);
-      assert.deepEqual(await valueOf("globals"), [null, null, "function", 1, null, null]);
-    }
-  });
+  await t.step(
+    "ARCHITECTURE 5a: each call begins with fresh modules, globals and built-in objects",
+    async () => {
+      for (let i = 0; i < 3; i++) {
+        assert.deepEqual(await valueOf("count"), [0, 0]);
+        assert.deepEqual(await valueOf("globals"), [null, null, "function", 1, null, null]);
+      }
+    },
+  );
 
-  await t.step("semantics 1-4: time is frozen, randomness is the call's, modules see the push's", async () => {
-    const now = 1_700_000_000_000;
-    const { value, outcome } = await isolate.query("functions:time");
-    assert.deepEqual(value, [now, now, 5]);
-    assert.deepEqual(
-      outcome.kind === "success" && outcome.observed,
-      { time: true, identity: false },
-    );
-    const seed = "12".repeat(32);
-    const first = await isolate.query("functions:random", {}, { seed });
-    assert.deepEqual((await isolate.query("functions:random", {}, { seed })).value, first.value);
-    assert.notDeepEqual(await valueOf("random"), first.value);
-    assert.notEqual(first.value[0], first.value[1]);
-    assert.match(first.value[2], /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    const imported = await valueOf("imported");
-    assert.equal(imported[1], 1_600_000_000_000);
-    assert.deepEqual(await valueOf("imported"), imported);
-  });
+  await t.step(
+    "semantics 1-4: time is frozen, randomness is the call's, modules see the push's",
+    async () => {
+      const now = 1_700_000_000_000;
+      const { value, outcome } = await isolate.query("functions:time");
+      assert.deepEqual(value, [now, now, 5]);
+      assert.deepEqual(
+        outcome.kind === "success" && outcome.observed,
+        { time: true, identity: false },
+      );
+      const seed = "12".repeat(32);
+      const first = await isolate.query("functions:random", {}, { seed });
+      assert.deepEqual((await isolate.query("functions:random", {}, { seed })).value, first.value);
+      assert.notDeepEqual(await valueOf("random"), first.value);
+      assert.notEqual(first.value[0], first.value[1]);
+      assert.match(
+        first.value[2],
+        /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+      );
+      const imported = await valueOf("imported");
+      assert.equal(imported[1], 1_600_000_000_000);
+      assert.deepEqual(await valueOf("imported"), imported);
+    },
+  );
 
   await t.step("function-abi 8-13: what a function returns or throws", async () => {
     assert.equal(await valueOf("nothing"), null);
     assert.equal(await valueOf("missing"), null);
-    assert.match((await errorOf("returnsQuery"))!, /^Uncaught Error: Return value is a Query\. Results must/);
+    assert.match(
+      (await errorOf("returnsQuery"))!,
+      /^Uncaught Error: Return value is a Query\. Results must/,
+    );
     assert.equal(await errorOf("never"), "Returned promise will never resolve");
     assert.match((await errorOf("unhandled"))!, /^Uncaught Error: left alone\n {4}at /);
     assert.equal(await errorOf("throwsText"), "Uncaught boom");
-    assert.match((await errorOf("unsupported"))!, /^Uncaught Error: Map\[\] is not a supported Convex type/);
+    assert.match(
+      (await errorOf("unsupported"))!,
+      /^Uncaught Error: Map\[\] is not a supported Convex type/,
+    );
     assert.match((await errorOf("getter"))!, /^Uncaught Error: from a getter\n {4}at /);
     const { outcome } = await isolate.query("functions:throwsConvexError");
     assert.deepEqual(outcome.kind === "failure" && outcome.failure, {
@@ -138,36 +153,53 @@ Deno.test("queries and mutations", async (t) => {
     });
   });
 
-  await t.step("function-abi 2.3: functions that are not there, or are something else", async () => {
-    assert.equal(await errorOf("nope"), `Couldn't find "nope" in module "functions.js".`);
-    assert.match((await errorOf("helper"))!, /^Function functions\.js:helper is neither a query or mut/);
-    assert.equal(
-      await errorOf("insert"),
-      "Trying to execute functions.js:insert as Query, but it is defined as Mutation.",
-    );
-    assert.equal(
-      (await isolate.query("gone:x")).error,
-      "Couldn't find JavaScript module 'gone.js'. Did you forget to run `npx convex dev`?",
-    );
-    assert.match((await isolate.query("throws:a")).error!, /^Uncaught Error: at import\n {4}at .*throws.ts:2:/);
-    assert.match((await isolate.query("reads:a")).error!, /^Uncaught Error: Can't use database at import time/);
-  });
+  await t.step(
+    "function-abi 2.3: functions that are not there, or are something else",
+    async () => {
+      assert.equal(await errorOf("nope"), `Couldn't find "nope" in module "functions.js".`);
+      assert.match(
+        (await errorOf("helper"))!,
+        /^Function functions\.js:helper is neither a query or mut/,
+      );
+      assert.equal(
+        await errorOf("insert"),
+        "Trying to execute functions.js:insert as Query, but it is defined as Mutation.",
+      );
+      assert.equal(
+        (await isolate.query("gone:x")).error,
+        "Couldn't find JavaScript module 'gone.js'. Did you forget to run `npx convex dev`?",
+      );
+      assert.match(
+        (await isolate.query("throws:a")).error!,
+        /^Uncaught Error: at import\n {4}at .*throws.ts:2:/,
+      );
+      assert.match(
+        (await isolate.query("reads:a")).error!,
+        /^Uncaught Error: Can't use database at import time/,
+      );
+    },
+  );
 
-  await t.step("semantics 84, 85, A2: stacks show the author's files and nothing else", async () => {
-    assert.deepEqual((await errorOf("throwsDeep"))!.split("\n"), [
-      "Uncaught TypeError: deep",
-      "    at inner (../convex/functions.ts:35:9)",
-      "    at outer (../convex/functions.ts:33:75)",
-      "    at async ../convex/functions.ts:32:48",
-    ]);
-    assert.equal(await valueOf("stack"), "    at ../convex/functions.ts:37:34");
-  });
+  await t.step(
+    "semantics 84, 85, A2: stacks show the author's files and nothing else",
+    async () => {
+      assert.deepEqual((await errorOf("throwsDeep"))!.split("\n"), [
+        "Uncaught TypeError: deep",
+        "    at inner (../convex/functions.ts:35:9)",
+        "    at outer (../convex/functions.ts:33:75)",
+        "    at async ../convex/functions.ts:32:48",
+      ]);
+      assert.equal(await valueOf("stack"), "    at ../convex/functions.ts:37:34");
+    },
+  );
 
   await t.step("semantics 48, 54: arguments and results are checked", async () => {
     const object = (type: string) =>
       JSON.stringify({ type: "object", value: { name: { fieldType: { type }, optional: false } } });
     const more = { args: object("string"), returns: object("string") };
-    assert.deepEqual((await isolate.query("functions:named", { name: "a" }, more)).value, { name: "a" });
+    assert.deepEqual((await isolate.query("functions:named", { name: "a" }, more)).value, {
+      name: "a",
+    });
     assert.equal(
       (await isolate.query("functions:named", {}, more)).error,
       "ArgumentValidationError: Object is missing the required field `name`. Consider wrapping the field " +
@@ -179,16 +211,19 @@ Deno.test("queries and mutations", async (t) => {
     );
   });
 
-  await t.step("function-abi 6, 7: what is not awaited belongs to the mutation all the same", async () => {
-    const { value: id } = await isolate.mutation("functions:insert", { text: "first" });
-    await isolate.mutation("functions:insertLater");
-    assert.deepEqual(await valueOf("list"), ["first", "later"]);
-    const gone = id.slice(0, 31);
-    assert.match(
-      (await isolate.mutation("functions:patchUnawaited", { id: gone })).error!,
-      /^Uncaught Error: Invalid argument `id` for `db\.patch`: Unable to decode ID/,
-    );
-  });
+  await t.step(
+    "function-abi 6, 7: what is not awaited belongs to the mutation all the same",
+    async () => {
+      const { value: id } = await isolate.mutation("functions:insert", { text: "first" });
+      await isolate.mutation("functions:insertLater");
+      assert.deepEqual(await valueOf("list"), ["first", "later"]);
+      const gone = id.slice(0, 31);
+      assert.match(
+        (await isolate.mutation("functions:patchUnawaited", { id: gone })).error!,
+        /^Uncaught Error: Invalid argument `id` for `db\.patch`: Unable to decode ID/,
+      );
+    },
+  );
 
   await t.step("a mutation sees undecided ones of the same isolate, a query does not", async () => {
     isolate.commits = false;
@@ -220,7 +255,8 @@ Deno.test("queries and mutations", async (t) => {
   });
 
   await t.step("semantics 6-8: what needs an action says so", async () => {
-    const template = (thing: string) => new RegExp(`^Uncaught Error: Can't use ${thing} in queries and mut`);
+    const template = (thing: string) =>
+      new RegExp(`^Uncaught Error: Can't use ${thing} in queries and mut`);
     assert.match((await isolate.mutation("functions:fetches")).error!, template("fetch\\(\\)"));
     // A3: caught or not.
     assert.match((await errorOf("timer"))!, template("setTimeout"));
@@ -229,7 +265,10 @@ Deno.test("queries and mutations", async (t) => {
 
   await t.step("function-abi 80: environment variables", async () => {
     assert.deepEqual(await valueOf("environment"), ["value", 0, false, null]);
-    assert.match((await errorOf("badEnvironment"))!, /The environment variable name bad-name is invalid/);
+    assert.match(
+      (await errorOf("badEnvironment"))!,
+      /The environment variable name bad-name is invalid/,
+    );
   });
 
   await t.step("identity and metadata", async () => {
@@ -237,7 +276,8 @@ Deno.test("queries and mutations", async (t) => {
     const { value, outcome } = await isolate.query("functions:identity", {}, { identity });
     assert.equal(value, "Ada");
     assert.equal(outcome.kind === "success" && outcome.observed!.identity, true);
-    const [metadata, documentsRead, databaseQueries] = (await isolate.mutation("functions:meta")).value;
+    const [metadata, documentsRead, databaseQueries] =
+      (await isolate.mutation("functions:meta")).value;
     assert.deepEqual(metadata, {
       name: "functions:meta",
       componentPath: "",

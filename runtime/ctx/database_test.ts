@@ -149,12 +149,15 @@ Deno.test("ctx.db, native and as the function library makes it", async (t) => {
     return native.value;
   };
 
-  await t.step("function-abi 23, 24: documents are inserted, patched, replaced, deleted", async () => {
-    const [fields, nested, big, byte, ...rest] = await run("mutation", "crud");
-    assert.deepEqual(fields, ["_creationTime", "_id", "big", "bytes", "nested"]);
-    assert.deepEqual([nested, big, byte], [{ x: 3 }, { $integer: "BQAAAAAAAAA=" }, 2]);
-    assert.deepEqual(rest, ["b", "c", 2, null]);
-  });
+  await t.step(
+    "function-abi 23, 24: documents are inserted, patched, replaced, deleted",
+    async () => {
+      const [fields, nested, big, byte, ...rest] = await run("mutation", "crud");
+      assert.deepEqual(fields, ["_creationTime", "_id", "big", "bytes", "nested"]);
+      assert.deepEqual([nested, big, byte], [{ x: 3 }, { $integer: "BQAAAAAAAAA=" }, 2]);
+      assert.deepEqual(rest, ["b", "c", 2, null]);
+    },
+  );
 
   await t.step("function-abi 16-27, 32-47: errors", async () => {
     const errors: string[] = await run("mutation", "errors");
@@ -170,7 +173,10 @@ Deno.test("ctx.db, native and as the function library makes it", async (t) => {
       "System tables (prefixed with `_`) are read-only.",
       "Invalid argument `value` for `db.insert`: Value must be an Object",
     ]);
-    assert.match(texts.join("\n"), /\nUpdate on nonexistent document ID ID\nReplace on .*\nDelete on /);
+    assert.match(
+      texts.join("\n"),
+      /\nUpdate on nonexistent document ID ID\nReplace on .*\nDelete on /,
+    );
     assert.match(texts.join("\n"), /\nIndex docs\.gone not found\.\n/);
     const [isConvexError, message, data] = messages.at(-1);
     assert.deepEqual([isConvexError, data], [true, { code: ["1n"] }]);
@@ -187,7 +193,11 @@ Deno.test("ctx.db, native and as the function library makes it", async (t) => {
       [9, 6, 3, 0],
       1,
       null,
-      [false, "unique() query returned more than one result from table docs:\n [ID, ID, ...]", null],
+      [
+        false,
+        "unique() query returned more than one result from table docs:\n [ID, ID, ...]",
+        null,
+      ],
       10,
       [],
       true,

@@ -169,7 +169,9 @@ export class Query implements AsyncIterableIterator<ValueObject> {
   async collect(): Promise<ValueObject[]> {
     this.#checkUnused();
     this.#state = { type: "consumed" };
-    return await this.#host.operation((transaction) => transaction.openQuery(this.#query).collect());
+    return await this.#host.operation((transaction) =>
+      transaction.openQuery(this.#query).collect()
+    );
   }
 
   async take(n: number): Promise<ValueObject[]> {

@@ -67,7 +67,12 @@ export function generateUploadUrl(host: TransactionHost): string {
   return uploadUrl(origin, secret, host.execution.now());
 }
 
-function findFile(host: TransactionHost, transaction: Transaction, storageId: unknown, method: string) {
+function findFile(
+  host: TransactionHost,
+  transaction: Transaction,
+  storageId: unknown,
+  method: string,
+) {
   const id = documentId(host, storageId, method);
   const document = transaction.system.get(id);
   return document && { id, document };

@@ -21,7 +21,8 @@ export function installConsole(realm: Realm): void {
     trace: (...args: unknown[]) =>
       realm.execution.log.add("LOG", [...args.map(render), `\n${new Error().stack}`]),
     time: (label?: unknown) => timers.start(labelText(label)),
-    timeLog: (label?: unknown, ...args: unknown[]) => timers.print(labelText(label), args.map(render)),
+    timeLog: (label?: unknown, ...args: unknown[]) =>
+      timers.print(labelText(label), args.map(render)),
     timeEnd: (label?: unknown) => timers.end(labelText(label)),
   });
   defineHidden(globalThis, { console });

@@ -25,7 +25,10 @@ function fillRandom(realm: Realm, array: unknown): unknown {
   const isIntegers = ArrayBuffer.isView(array) && !(array instanceof DataView) &&
     !/Float/.test(array[Symbol.toStringTag as never]);
   if (!isIntegers) {
-    throw new DOMException("The data argument must be an integer-type TypedArray", "TypeMismatchError");
+    throw new DOMException(
+      "The data argument must be an integer-type TypedArray",
+      "TypeMismatchError",
+    );
   }
   if (array.byteLength > bytesMax) {
     throw new DOMException(

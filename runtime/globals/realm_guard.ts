@@ -110,7 +110,6 @@ export class RealmGuard {
   }
 
   #isClean(): boolean {
-    // Compiled at the end of the first call rather than before it.
     this.#hasValues ??= compileCheck(this.#assignable);
     if (!this.#hasValues()) return false;
     for (let i = 0; i < this.#open.length; i++) {
@@ -334,7 +333,11 @@ const sealedGlobals = [
 function sortObjects(): { open: Set<object>; sealed: Set<object>; frozen: Set<object> } {
   const open = new Set([Object.prototype, globalThis, ...openGlobals.flatMap(withPrototype)]);
   const typedArray = getPrototypeOf(Uint8Array);
-  const sealed = new Set([...sealedGlobals.flatMap(withPrototype), typedArray, typedArray.prototype]);
+  const sealed = new Set([
+    ...sealedGlobals.flatMap(withPrototype),
+    typedArray,
+    typedArray.prototype,
+  ]);
   const frozen = reachableFrom([globalThis, ...hiddenIntrinsics()]).difference(open)
     .difference(sealed);
   return { open, sealed, frozen };

@@ -13,29 +13,33 @@ export function installTimers(realm: Realm): void {
   let lastId = 0;
   const stop = (id?: unknown) => stops.get(id)?.();
 
-  const starter = (name: string, start: StartTimer, clear: (timer: never) => void) =>
-  (callback: unknown, delayMs?: unknown, ...args: unknown[]): number => {
-    const { execution } = realm;
-    allowTimer(name, execution);
-    if (typeof callback !== "function") {
-      failExecution(execution, new TypeError(`${name}() expects a function as its first argument`));
-    }
-    const id = ++lastId;
-    const forget = () => {
-      if (stops.delete(id)) execution.pendingOperations--;
+  const starter =
+    (name: string, start: StartTimer, clear: (timer: never) => void) =>
+    (callback: unknown, delayMs?: unknown, ...args: unknown[]): number => {
+      const { execution } = realm;
+      allowTimer(name, execution);
+      if (typeof callback !== "function") {
+        failExecution(
+          execution,
+          new TypeError(`${name}() expects a function as its first argument`),
+        );
+      }
+      const id = ++lastId;
+      const forget = () => {
+        if (stops.delete(id)) execution.pendingOperations--;
+      };
+      const timer = start(() => {
+        if (name === "setTimeout") forget();
+        callback(...args);
+      }, Number(delayMs ?? 0));
+      execution.pendingOperations++;
+      stops.set(id, () => {
+        clear(timer as never);
+        forget();
+      });
+      execution.onEnd(() => stop(id));
+      return id;
     };
-    const timer = start(() => {
-      if (name === "setTimeout") forget();
-      callback(...args);
-    }, Number(delayMs ?? 0));
-    execution.pendingOperations++;
-    stops.set(id, () => {
-      clear(timer as never);
-      forget();
-    });
-    execution.onEnd(() => stop(id));
-    return id;
-  };
 
   defineHidden(globalThis, {
     setTimeout: starter("setTimeout", setTimeout, clearTimeout),

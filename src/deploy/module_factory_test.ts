@@ -70,8 +70,10 @@ Deno.test("buildModuleFactory() makes a script that exports what the module does
     factory.exports.map(({ name, isShared, isLive }) => [name, isShared, isLive]).slice(0, 2),
     [["a", false, false], ["b", false, false]],
   );
-  assert.equal(await buildModuleFactory({ path: "a.js", source: "export {}" }),
-    await buildModuleFactory({ path: "a.js", source: "export {}" }));
+  assert.equal(
+    await buildModuleFactory({ path: "a.js", source: "export {}" }),
+    await buildModuleFactory({ path: "a.js", source: "export {}" }),
+  );
 });
 
 Deno.test("buildModuleFactory() rewrites uses of imports, and only those", async () => {
@@ -97,10 +99,13 @@ export const caught = (() => { try { throw 1 } catch (b) { return b } })();
     ["dir/effect.js", []],
   ]);
   assert.deepEqual(factory.starExports, [1]);
-  assert.deepEqual(factory.exports.filter(({ from }) => from).map(({ name, from }) => [name, from]), [
-    ["again", { import: 0, name: "more" }],
-    ["space", { import: 2, name: null }],
-  ]);
+  assert.deepEqual(
+    factory.exports.filter(({ from }) => from).map(({ name, from }) => [name, from]),
+    [
+      ["again", { import: 0, name: "more" }],
+      ["space", { import: 2, name: null }],
+    ],
+  );
   const calls: unknown[] = [];
   function call(this: unknown, ...args: unknown[]) {
     if (new.target === undefined) calls.push([this, ...args]);
@@ -110,7 +115,11 @@ export const caught = (() => { try { throw 1 } catch (b) { return b } })();
     calls.push(this);
   };
   const { exports } = evaluate(factory, [{ default: "d", a: "b", call, tag }, { z: "z" }, {}]);
-  assert.deepEqual(calls.map((each) => Array.isArray(each) ? each.slice(1) : each), [[1], undefined, [2]]);
+  assert.deepEqual(calls.map((each) => Array.isArray(each) ? each.slice(1) : each), [
+    [1],
+    undefined,
+    [2],
+  ]);
   assert.deepEqual(exports.values, ["string", true, { b: 1, x: "b", y: "z", def: "d" }]);
   assert.deepEqual([exports.inner, exports.shadowed, exports.caught], ["shadowcall", 5, 1]);
 });
@@ -216,10 +225,13 @@ export const a = queryGeneric(() => {
   const { source, sourceMap } = (await bundleSources({ "a.ts": text })).get("a.js")!;
   const factory = await build(source, sourceMap);
   const { SourceMap } = await import("../../runtime/source_map.ts");
-  const before = factory.script.slice(0, factory.script.indexOf("new Error(\"here\")")).split("\n");
-  assert.deepEqual(new SourceMap(factory.sourceMap!).lookUp(before.length, before.at(-1)!.length + 1), {
-    source: "../convex/a.ts",
-    line: 3,
-    column: 9,
-  });
+  const before = factory.script.slice(0, factory.script.indexOf('new Error("here")')).split("\n");
+  assert.deepEqual(
+    new SourceMap(factory.sourceMap!).lookUp(before.length, before.at(-1)!.length + 1),
+    {
+      source: "../convex/a.ts",
+      line: 3,
+      column: 9,
+    },
+  );
 });

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { SourceMap } from "./source_map.ts";
+
+/** Line 1: column 0 is a.ts 1:1, column 5 is b.ts 3:9; line 2: column 4 has no origin; line 3: a.ts 2:1. */
+const json = JSON.stringify({
+  version: 3,
+  sources: ["a.ts", "b.ts"],
+  names: [],
+  mappings: "AAAA,KCEQ;I;ADDR",
+});
+
+Deno.test("SourceMap lookUp() finds the last mapping at or before a position", () => {
+  const map = new SourceMap(json);
+  assert.deepEqual(map.lookUp(1, 1), { source: "a.ts", line: 1, column: 1 });
+  assert.deepEqual(map.lookUp(1, 5), { source: "a.ts", line: 1, column: 1 });
+  assert.deepEqual(map.lookUp(1, 6), { source: "b.ts", line: 3, column: 9 });
+  assert.deepEqual(map.lookUp(1, 99), { source: "b.ts", line: 3, column: 9 });
+  assert.deepEqual(map.lookUp(3, 1), { source: "a.ts", line: 2, column: 1 });
+});
+
+Deno.test("SourceMap lookUp() knows nothing of code without an origin", () => {
+  const map = new SourceMap(json);
+  assert.equal(map.lookUp(2, 9), undefined);
+  assert.equal(map.lookUp(4, 1), undefined);
+  assert.equal(new SourceMap(`{"sources":[null],"mappings":"AAAA"}`).lookUp(1, 1), undefined);
+});
