@@ -12,7 +12,8 @@ import { debugName, displayName, type FunctionPath } from "./function_address.ts
 import { HostOperations, type OperationRequest } from "./host_operations.ts";
 import { type FinishedResponse, HttpExchange } from "./http_exchange.ts";
 import type { Log } from "./log.ts";
-import { type Exports, ModuleInstances, type ModuleLoader } from "./module_loader.ts";
+import { ModuleInstances } from "./module_instances.ts";
+import type { Exports, ModuleLoader } from "./module_loader.ts";
 import {
   findFunction,
   handlerOf,

@@ -10,7 +10,8 @@ import { describeFailure, HostFailure } from "./failure.ts";
 import { FunctionPositions } from "./function_positions.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { Log } from "./log.ts";
-import { type Exports, ModuleInstances, type ModuleLoader } from "./module_loader.ts";
+import { ModuleInstances } from "./module_instances.ts";
+import type { Exports, ModuleLoader } from "./module_loader.ts";
 import type { RegisteredFunction } from "./registered_function.ts";
 
 /** Lines printed while a module was evaluated that its error shows. */
@@ -65,7 +66,7 @@ function inRealm(
   );
   try {
     const exports = new ModuleInstances(loader, false).import(path);
-    const positions = new FunctionPositions(loader.load(path));
+    const positions = new FunctionPositions(loader.get(path));
     return (special[path] ?? analyzeFunctions)(exports, path, positions);
   } finally {
     realm.leave();

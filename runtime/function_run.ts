@@ -22,7 +22,8 @@ import {
 } from "./failure.ts";
 import { debugName, displayName, type FunctionPath, parseAddress } from "./function_address.ts";
 import type { IsolateServices } from "./isolate_services.ts";
-import { ModuleInstances, type ModuleLoader } from "./module_loader.ts";
+import { ModuleInstances } from "./module_instances.ts";
+import type { ModuleLoader } from "./module_loader.ts";
 import {
   exportedValidator,
   findFunction,

@@ -11,7 +11,12 @@ import { workerData } from "node:worker_threads";
 import { decodeFrame, encodeFrame } from "../src/isolate/frames.ts";
 import { Heartbeat } from "../src/isolate/heartbeat.ts";
 import type { IsolateData } from "../src/isolate/isolate_data.ts";
-import type { FromIsolate, FunctionCall, ToIsolate } from "../src/isolate/protocol.ts";
+import type {
+  DeploymentManifest,
+  FromIsolate,
+  FunctionCall,
+  ToIsolate,
+} from "../src/isolate/protocol.ts";
 import type { SnapshotReader } from "../src/persistence/persistence.ts";
 import { openSnapshotReader } from "../src/persistence/snapshot_reader.ts";
 import type { TableNames } from "../src/values/validator.ts";
@@ -78,16 +83,10 @@ class Isolate {
     const { header, body } = decodeFrame(frame);
     const message = header as ToIsolate; // the server's word is taken
     switch (message.type) {
-      case "load": {
-        const { deployment } = message;
-        const { realm } = this.#services;
-        this.#loaders.set(deployment.id, new ModuleLoader(deployment, realm, this.#stackTraces));
-        return;
-      }
+      case "load":
+        return this.#enqueue(() => this.#load(message.deployment));
       case "unload":
-        this.#loaders.get(message.deployment)?.close();
-        this.#loaders.delete(message.deployment);
-        return;
+        return this.#enqueue(() => this.#unload(message.deployment));
       case "call":
         this.#queued.add(message.callId);
         return this.#enqueue(() => this.#call(message, body));
@@ -106,6 +105,17 @@ class Isolate {
   /** Work that cannot be done at all ends the isolate: whoever waits for it learns so. */
   #enqueue(work: () => void | Promise<void>): void {
     this.#queue.add(work).catch(end);
+  }
+
+  /** Between calls, because library code is evaluated here and must find the realm clean. */
+  #load(deployment: DeploymentManifest): void {
+    const { realm } = this.#services;
+    this.#loaders.set(deployment.id, new ModuleLoader(deployment, realm, this.#stackTraces));
+  }
+
+  #unload(deployment: string): void {
+    this.#loaders.get(deployment)?.close();
+    this.#loaders.delete(deployment);
   }
 
   async #call({ callId, call }: CallMessage, body: Uint8Array): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * The modules of one deployment inside an isolate. Each is compiled once; every execution gets instances of
- * its own, except for what module_factory.ts found to hold no state.
+ * The modules of one deployment inside an isolate. All are compiled when the deployment arrives, and their
+ * library code is evaluated then, too: no user code is running that could have changed what it sees.
  */
 import { readFileSync } from "node:fs";
 import { Script } from "node:vm";
@@ -10,6 +10,7 @@ import type { DeploymentManifest, ModuleEntry } from "../src/isolate/protocol.ts
 import { parseValidator, type Validator } from "../src/values/validator.ts";
 import { type ConvexErrorClass, HostFailure } from "./failure.ts";
 import type { FunctionPath } from "./function_address.ts";
+import { findConvexError, freezeDeep } from "./library_objects.ts";
 import type { Realm } from "./realm.ts";
 import { SourceMap } from "./source_map.ts";
 import type { StackTraces } from "./stack_traces.ts";
@@ -17,6 +18,7 @@ import type { StackTraces } from "./stack_traces.ts";
 /** What a module exports; property names are export names. */
 export type Exports = Record<string, unknown>;
 
+/** See src/isolate/module_factory.ts. */
 type OuterFunction = (
   shared: readonly (Exports | undefined)[],
   sharedExports: Exports,
@@ -26,12 +28,12 @@ type InnerFunction = (imports: readonly Exports[], exports: Exports, host: Modul
 
 export interface LoadedModule {
   readonly path: string;
-  readonly factory: ModuleFactory;
+  readonly factory: Omit<ModuleFactory, "sourceMap">;
   readonly sourceMap: SourceMap | null;
   readonly evaluate: OuterFunction;
   /** By position in `factory.imports`. */
   readonly imports: readonly LoadedModule[];
-  /** Once per isolate; null: this module's library code depends on what is not shared. */
+  /** Null: this module's library code depends on what is not shared. */
   shared: SharedPart | null;
 }
 
@@ -43,23 +45,37 @@ interface SharedPart {
 }
 
 export class ModuleLoader {
-  readonly #entries: ReadonlyMap<string, ModuleEntry>;
-  readonly #modules = new Map<string, LoadedModule>();
-  readonly #fileNames = new Set<string>();
-  /** Of the function library in shared code. */
-  convexError: ConvexErrorClass | null = null;
-
+  readonly manifest: DeploymentManifest;
   readonly #realm: Realm;
   readonly #stackTraces: StackTraces;
+  readonly #entries: ReadonlyMap<string, ModuleEntry>;
+  /** By path; what is wrong with a module that could not be loaded. */
+  readonly #modules = new Map<string, LoadedModule | { readonly problem: unknown }>();
   readonly #validators = new Map<string, Validator>();
+  #convexError: ConvexErrorClass | null = null;
 
-  constructor(readonly manifest: DeploymentManifest, realm: Realm, stackTraces: StackTraces) {
-    this.#entries = new Map(manifest.modules.map((entry) => [entry.path, entry]));
+  constructor(manifest: DeploymentManifest, realm: Realm, stackTraces: StackTraces) {
+    this.manifest = manifest;
     this.#realm = realm;
     this.#stackTraces = stackTraces;
+    this.#entries = new Map(manifest.modules.map((entry) => [entry.path, entry]));
+    for (const { path } of manifest.modules) this.#tryLoad(path, []);
   }
 
-  /** The validator of a JSON text that a function of this deployment exports; null if that is null, or JSON of null. */
+  /** The class that user code knows as `ConvexError`, if shared code declares it. */
+  get convexError(): ConvexErrorClass | null {
+    return this.#convexError;
+  }
+
+  /** @throws HostFailure, or what V8 finds wrong with the code. */
+  get(path: string): LoadedModule {
+    const module = this.#modules.get(path);
+    if (module === undefined) throw missingModule(path);
+    if ("problem" in module) throw module.problem;
+    return module;
+  }
+
+  /** The validator of a JSON text that a function exports; null if that is null, or JSON of null. */
   validator(json: string | null): Validator | null {
     if (json === null || json === "null") return null;
     let validator = this.#validators.get(json);
@@ -73,130 +89,90 @@ export class ModuleLoader {
    * Whether a function can be scheduled is decided by what is deployed, not by running its module.
    * @throws DeveloperError when it does not exist (function-abi 8.1).
    */
-  checkSchedulable({ module, export: name }: FunctionPath): void {
-    const entry = this.#entries.get(module);
-    if (entry === undefined) {
+  checkSchedulable({ module: path, export: name }: FunctionPath): void {
+    if (!this.#entries.has(path)) {
       throw new DeveloperError(
         "InvalidScheduledFunction",
-        `Attempted to schedule function at nonexistent path: ${module}`,
+        `Attempted to schedule function at nonexistent path: ${path}`,
       );
     }
-    // What a Node module exports is not known here.
-    if (entry.environment === "node" || doesExport(this.load(module), name)) return;
+    const module = this.#modules.get(path);
+    // What a Node module exports, or one that cannot be loaded, shows when it runs.
+    if (module === undefined || "problem" in module || doesExport(module, name)) return;
     throw new DeveloperError(
       "InvalidScheduledFunction",
-      `Attempted to schedule function, but no exported function ${name} found in the file: ${module}. ` +
+      `Attempted to schedule function, but no exported function ${name} found in the file: ${path}. ` +
         "Did you forget to export it?",
     );
   }
 
-  /**
-   * Compiles a module and what it imports, and evaluates their shared parts: no user code has run then that
-   * could have changed what these see.
-   * @throws HostFailure, or what V8 finds wrong with the code.
-   */
-  load(path: string): LoadedModule {
-    return this.#load(path, []);
+  /** Forgets what was loaded. */
+  close(): void {
+    for (const { path } of this.manifest.modules) this.#stackTraces.remove(this.#fileName(path));
+  }
+
+  #tryLoad(path: string, importers: readonly string[]): void {
+    if (this.#modules.has(path) || this.#entries.get(path)?.environment !== "isolate") return;
+    try {
+      this.#modules.set(path, this.#load(path, [...importers, path]));
+    } catch (problem) {
+      this.#modules.set(path, { problem });
+    }
   }
 
   #load(path: string, importers: readonly string[]): LoadedModule {
-    const known = this.#modules.get(path);
-    if (known !== undefined) return known;
-    if (importers.includes(path)) {
-      throw new HostFailure(`Modules import each other: ${[...importers, path].join(" -> ")}`);
-    }
-    const entry = this.#entries.get(path);
-    if (entry === undefined || entry.environment !== "isolate") throw missingModule(path);
-    const factory: ModuleFactory = JSON.parse(readFileSync(entry.file, "utf8"));
-    const imports = factory.imports.map((each) => this.#load(each.path, [...importers, path]));
-    const sourceMap = factory.sourceMap === null ? null : new SourceMap(factory.sourceMap);
-    const evaluate = this.#compile(path, factory.script, sourceMap);
+    const { file } = this.#entries.get(path)!;
+    const { sourceMap: mapText, ...factory } = readFactory(file);
+    const imports = factory.imports.map((each) => this.#import(each.path, importers));
+    const sourceMap = mapText === null ? null : new SourceMap(() => readSourceMap(file));
+    const fileName = this.#fileName(path);
+    if (sourceMap !== null) this.#stackTraces.add(fileName, sourceMap);
+    const script = new Script(factory.script, { filename: fileName });
+    const evaluate = script.runInThisContext() as OuterFunction;
     const module: LoadedModule = { path, factory, sourceMap, evaluate, imports, shared: null };
     checkImports(module);
     if (canShare(module)) module.shared = this.#evaluateShared(module);
-    this.#modules.set(path, module);
     return module;
   }
 
-  #compile(path: string, script: string, sourceMap: SourceMap | null): OuterFunction {
-    // Another deployment may have the same path with other content.
-    const filename = `hull:${this.manifest.id}/${path}`;
-    this.#fileNames.add(filename);
-    if (sourceMap !== null) this.#stackTraces.add(filename, sourceMap);
-    return new Script(script, { filename }).runInThisContext() as OuterFunction;
+  #import(path: string, importers: readonly string[]): LoadedModule {
+    if (importers.includes(path)) {
+      throw new HostFailure(`Modules import each other: ${[...importers, path].join(" -> ")}`);
+    }
+    this.#tryLoad(path, importers);
+    return this.get(path);
   }
 
   #evaluateShared(module: LoadedModule): SharedPart {
     const exports: Exports = {};
     const imported = module.imports.map(({ shared }) => shared?.exports);
     const evaluateRest = module.evaluate(imported, exports, (values) => {
-      this.convexError = findConvexError(values) ?? this.convexError;
+      this.#convexError = findConvexError(values) ?? this.#convexError;
       for (const value of values) freezeDeep(value, this.#realm);
     });
-    const isConstant = module.factory.isShared &&
-      module.imports.every(({ shared }) => shared?.everything);
-    const everything = isConstant ? { ...exports } : null;
-    if (everything !== null) {
-      passOn(module, module.imports.map(({ shared }) => shared!.everything!), everything);
-      Object.freeze(everything);
-    }
-    return { exports, evaluateRest, everything };
+    return { exports, evaluateRest, everything: constantExports(module, exports) };
   }
 
-  /** Forgets what was loaded. */
-  close(): void {
-    for (const fileName of this.#fileNames) this.#stackTraces.remove(fileName);
+  /** Another deployment may have the same path with other content. */
+  #fileName(path: string): string {
+    return `hull:${this.manifest.id}/${path}`;
   }
 }
 
-/** The module instances of one execution. */
-export class ModuleInstances {
-  readonly #instances = new Map<LoadedModule, Exports>();
-  #convexError: ConvexErrorClass | null = null;
+function readFactory(file: string): ModuleFactory {
+  return JSON.parse(readFileSync(file, "utf8"));
+}
 
-  /** `allowDynamicImport`: the execution is an action. */
-  constructor(readonly loader: ModuleLoader, readonly allowDynamicImport: boolean) {}
-
-  /** Evaluates a module and what it imports, unless this execution did so before. */
-  import(path: string): Exports {
-    return this.#instantiate(this.loader.load(path));
-  }
-
-  /** The class that user code knows as `ConvexError`, if it uses one. */
-  get convexError(): ConvexErrorClass | null {
-    return this.#convexError ?? this.loader.convexError;
-  }
-
-  #instantiate(module: LoadedModule): Exports {
-    const constant = module.shared?.everything ?? this.#instances.get(module);
-    if (constant !== undefined) return constant;
-    const exports: Exports = {};
-    this.#instances.set(module, exports);
-    const imports = module.imports.map((each) => this.#instantiate(each));
-    const evaluateRest = module.shared?.evaluateRest ??
-      module.evaluate(imports, {}, (values) => {
-        this.#convexError = findConvexError(values) ?? this.#convexError;
-      });
-    evaluateRest(imports, exports, this.#host(module));
-    passOn(module, imports, exports);
-    return exports;
-  }
-
-  #host(module: LoadedModule): ModuleHost {
-    return {
-      import: (specifier) => this.#importDynamically(module.path, specifier),
-      meta: () => {
-        throw new TypeError("import.meta unsupported");
-      },
-      live: defineGetters,
-    };
-  }
-
-  async #importDynamically(importer: string, specifier: unknown): Promise<unknown> {
-    if (!this.allowDynamicImport) throw new TypeError("dynamic module import unsupported");
-    const { pathname } = new URL(String(specifier), `file:///${importer}`);
-    const exports = this.import(decodeURIComponent(pathname.slice(1)));
-    return Object.freeze(Object.assign(Object.create(null), exports));
+/**
+ * Maps are read again when they are needed, because they are large and errors are rare. By then the server may
+ * have removed the file, if the deployment is not the live one any more.
+ */
+function readSourceMap(file: string): string | null {
+  try {
+    return readFactory(file).sourceMap;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
   }
 }
 
@@ -207,19 +183,29 @@ function missingModule(path: string): HostFailure {
 }
 
 /** Shared code may only use what is shared, too. */
-function canShare(module: LoadedModule): boolean {
-  return module.factory.imports.every(({ sharedNames }, index) => {
-    const { shared, factory } = module.imports[index]!;
+function canShare({ factory, imports }: LoadedModule): boolean {
+  return factory.imports.every(({ sharedNames }, index) => {
+    const { shared, factory: { exports } } = imports[index]!;
     return sharedNames.every((name) =>
-      shared !== null && factory.exports.some((each) => each.name === name && each.isShared)
+      shared !== null && exports.some((each) => each.name === name && each.isShared)
     );
   });
 }
 
-function checkImports(module: LoadedModule): void {
-  for (const [index, { names, path }] of module.factory.imports.entries()) {
+/** All exports of a module that is shared together with everything that it imports; else null. */
+function constantExports({ factory, imports, ...module }: LoadedModule, own: Exports) {
+  if (!factory.isShared) return null;
+  const imported = imports.map(({ shared }) => shared?.everything ?? null);
+  if (!imported.every((each) => each !== null)) return null;
+  const exports = { ...own };
+  passOnExports({ factory, imports, ...module }, imported, exports);
+  return Object.freeze(exports);
+}
+
+function checkImports({ factory, imports }: LoadedModule): void {
+  for (const [index, { names, path }] of factory.imports.entries()) {
     for (const name of names) {
-      if (doesExport(module.imports[index]!, name)) continue;
+      if (doesExport(imports[index]!, name)) continue;
       throw new SyntaxError(
         `The requested module '${path}' does not provide an export named '${name}'`,
       );
@@ -227,22 +213,24 @@ function checkImports(module: LoadedModule): void {
   }
 }
 
-function doesExport(module: LoadedModule, name: string): boolean {
-  const { exports, starExports } = module.factory;
-  return exports.some((each) => each.name === name) ||
-    (name !== "default" && starExports.some((index) => doesExport(module.imports[index]!, name)));
+function doesExport({ factory, imports }: LoadedModule, name: string): boolean {
+  return factory.exports.some((each) => each.name === name) ||
+    (name !== "default" && factory.starExports.some((index) => doesExport(imports[index]!, name)));
 }
 
-/** Adds what a module exports from its imports. */
-function passOn(module: LoadedModule, imports: readonly Exports[], exports: Exports): void {
-  const { exports: declared, starExports } = module.factory;
-  for (const { name, from } of declared) {
+/** Adds to a module's exports what it exports from its imports. */
+export function passOnExports(
+  { factory }: LoadedModule,
+  imports: readonly Exports[],
+  exports: Exports,
+): void {
+  for (const { name, from } of factory.exports) {
     if (from === undefined) continue;
     const source = imports[from.import]!;
     if (from.name === null) exports[name] = source;
     else copyExport(exports, name, source, from.name);
   }
-  for (const index of starExports) {
+  for (const index of factory.starExports) {
     for (const name of Object.keys(imports[index]!)) {
       if (name === "default" || Object.hasOwn(exports, name)) continue;
       copyExport(exports, name, imports[index]!, name);
@@ -254,33 +242,4 @@ function passOn(module: LoadedModule, imports: readonly Exports[], exports: Expo
 function copyExport(exports: Exports, name: string, source: Exports, sourceName: string): void {
   const descriptor = Object.getOwnPropertyDescriptor(source, sourceName)!;
   Object.defineProperty(exports, name, descriptor);
-}
-
-function defineGetters(exports: object, getters: object): void {
-  Object.defineProperties(exports, Object.getOwnPropertyDescriptors(getters));
-}
-
-function findConvexError(values: readonly unknown[]): ConvexErrorClass | undefined {
-  return values.find((value) =>
-    typeof value === "function" && value.name === "ConvexError" && value.prototype instanceof Error
-  ) as ConvexErrorClass | undefined;
-}
-
-/** Makes library objects constant, as they are shared between calls. */
-function freezeDeep(value: unknown, realm: Realm): void {
-  const isObject = typeof value === "object" && value !== null;
-  if (!isObject && typeof value !== "function") return;
-  if (Object.isFrozen(value) || realm.isBuiltIn(value) || !isPlain(value)) return;
-  Object.freeze(value);
-  for (const name of Reflect.ownKeys(value)) {
-    freezeDeep(Object.getOwnPropertyDescriptor(value, name)!.value, realm);
-  }
-}
-
-/** Objects that still work when they are frozen; a Map or a RegExp would not. */
-function isPlain(value: object): boolean {
-  if (typeof value === "function" || Array.isArray(value)) return true;
-  const prototype = Object.getPrototypeOf(value);
-  const isClassPrototype = Object.hasOwn(value, "constructor");
-  return prototype === Object.prototype || prototype === null || isClassPrototype;
 }

@@ -1,4 +1,4 @@
-/** Looks up where generated code came from. Decodes the map on the first question and then keeps it. */
+/** Looks up where generated code came from. Loads the map on the first question and then keeps it. */
 
 export interface OriginalPosition {
   readonly source: string;
@@ -11,12 +11,13 @@ export interface OriginalPosition {
 type Segment = readonly [column: number, source: number, line: number, originalColumn: number];
 
 export class SourceMap {
-  readonly #json: string;
+  readonly #load: () => string | null;
   #sources: readonly (string | null)[] = [];
   #lines: readonly (readonly Segment[])[] | null = null;
 
-  constructor(json: string) {
-    this.#json = json;
+  /** `load` gives the map's JSON text; null: it is not to be had any more. */
+  constructor(load: () => string | null) {
+    this.#load = load;
   }
 
   /** `line` and `column` are one-based, as V8 gives them. Undefined for code that has no origin. */
@@ -39,7 +40,9 @@ export class SourceMap {
   }
 
   #decode(): Segment[][] {
-    const { sources, sourceRoot, mappings } = JSON.parse(this.#json);
+    const json = this.#load();
+    if (json === null) return [];
+    const { sources, sourceRoot, mappings } = JSON.parse(json);
     this.#sources = sourceRoot ? sources.map((each: string) => `${sourceRoot}${each}`) : sources;
     return decodeMappings(mappings);
   }

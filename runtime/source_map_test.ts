@@ -10,7 +10,7 @@ const json = JSON.stringify({
 });
 
 Deno.test("SourceMap lookUp() finds the last mapping at or before a position", () => {
-  const map = new SourceMap(json);
+  const map = new SourceMap(() => json);
   assert.deepEqual(map.lookUp(1, 1), { source: "a.ts", line: 1, column: 1 });
   assert.deepEqual(map.lookUp(1, 5), { source: "a.ts", line: 1, column: 1 });
   assert.deepEqual(map.lookUp(1, 6), { source: "b.ts", line: 3, column: 9 });
@@ -19,8 +19,8 @@ Deno.test("SourceMap lookUp() finds the last mapping at or before a position", (
 });
 
 Deno.test("SourceMap lookUp() knows nothing of code without an origin", () => {
-  const map = new SourceMap(json);
+  const map = new SourceMap(() => json);
   assert.equal(map.lookUp(2, 9), undefined);
   assert.equal(map.lookUp(4, 1), undefined);
-  assert.equal(new SourceMap(`{"sources":[null],"mappings":"AAAA"}`).lookUp(1, 1), undefined);
+  assert.equal(new SourceMap(() => `{"sources":[null],"mappings":"AAAA"}`).lookUp(1, 1), undefined);
 });
