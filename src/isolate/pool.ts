@@ -28,8 +28,11 @@ import {
 } from "./outcomes.ts";
 import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.ts";
 
-/** A running call older than this no longer keeps others waiting behind it, in milliseconds. */
-const slowMs = 10;
+/**
+ * A running call older than this no longer keeps others waiting behind it, in milliseconds. Longer than collecting
+ * garbage and a busy machine stall a quick one: calls that were taken back needlessly are work for nothing.
+ */
+const slowMs = 25;
 /** How often running and waiting calls are looked at, in milliseconds. */
 const tickMs = 5;
 /** How often a call is run again after its isolate was lost while it ran, and how often it is moved at all. */

@@ -131,7 +131,7 @@ Deno.test("pool revokes what waits behind a slow call and gives it to another is
   const calls = ["slow", "a", "b"].map((args) => run(args, undefined, mutation));
   isolates[1]!.ready();
   const [slow, other] = isolates as [FakeIsolate, FakeIsolate];
-  await environment.advance(20);
+  await environment.advance(40);
   assert.equal(slow.revoked.length, 2);
   assert.deepEqual(other.args, ["a", "b"]);
   other.answer("mutation");
@@ -145,7 +145,7 @@ Deno.test("pool ignores the answer of a revoked call and has its writes forgotte
   const calls = ["slow", "a"].map((args) => run(args, undefined, mutation));
   isolates[1]!.ready();
   const [slow, other] = isolates as [FakeIsolate, FakeIsolate];
-  await environment.advance(20);
+  await environment.advance(40);
   // It had begun the revoked call before it heard.
   slow.answer("mutation");
   slow.answer("mutation");
@@ -160,7 +160,7 @@ Deno.test("pool hands one call at a time to an isolate that was slow, and more a
   isolates[0]!.ready();
   const [isolate] = isolates as [FakeIsolate];
   for (let index = 0; index < 9; index++) run(`${index}`);
-  await environment.advance(20);
+  await environment.advance(40);
   isolate.skipRevoked();
   isolate.answer();
   assert.deepEqual(isolate.args, ["1"]);
@@ -191,7 +191,7 @@ Deno.test("pool leaves the calls of a slow call's own lane behind it", async () 
   run("next", "lane", mutation);
   run("free");
   isolates[1]!.ready();
-  await environment.advance(20);
+  await environment.advance(40);
   assert.equal(isolates[0]!.revoked.length, 1);
   isolates[0]!.skipRevoked();
   assert.deepEqual(isolates[0]!.args, ["slow", "next"]);
@@ -207,7 +207,7 @@ Deno.test("pool does not let another lane's calls wait for a slow call, in its b
   isolates[1]!.ready();
   const [slow, other] = isolates as [FakeIsolate, FakeIsolate];
   assert.deepEqual(slow.args, ["a1", "b1"]);
-  await environment.advance(20);
+  await environment.advance(40);
   assert.deepEqual(other.args, ["b1", "b2"]);
 });
 
@@ -231,7 +231,7 @@ Deno.test("pool blames nobody when the isolate was busy with a revoked call as i
   const slow = run("slow");
   const revoked = run("revoked");
   const [first] = isolates as [FakeIsolate];
-  await environment.advance(20);
+  await environment.advance(40);
   const lateCallId = first.calls[1]!.callId;
   first.answer();
   assert.equal(await slow, "slow");
@@ -346,7 +346,7 @@ Deno.test("pool answers every call exactly once, whatever isolates do", async ()
       reason: fc.constantFrom("exit" as const, "timeout" as const),
       callId: fc.constantFrom(null, undefined),
     }),
-    fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(15) }),
+    fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(40) }),
     fc.record({ kind: fc.constant("renew" as const) }),
   );
   await fc.assert(
