@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers";
 import type { CallOutcome, FromIsolate, FunctionCall, ToIsolate } from "../src/isolate/protocol.ts";
 import type { TableNames } from "../src/values/validator.ts";
 import { ActionRun } from "./action_run.ts";
-import { parseArguments } from "./call_arguments.ts";
+import { parseArguments } from "./call_values.ts";
 import { describeFailure, SystemFailure } from "./failure.ts";
 import type { Deliver } from "./finished_call.ts";
 import type { OperationRequest } from "./host_operations.ts";

@@ -1,14 +1,14 @@
 /** One action or HTTP action: real time, the network, and the server for everything else (function-abi 2.4, 2.5). */
-import type { FunctionCall } from "../src/isolate/protocol.ts";
-import { formatBytes } from "../src/values/limits.ts";
-import { checkArguments, checkReturns, type TableNames } from "../src/values/validator.ts";
+import type { FunctionCall, HostOperation } from "../src/isolate/protocol.ts";
+import type { TableNames } from "../src/values/validator.ts";
 import { encodeValue, parseValue, type Value } from "../src/values/value.ts";
 import { ActionSyscalls } from "./action_syscalls.ts";
+import { encodeResult, validateArguments } from "./call_values.ts";
 import { actionCtx } from "./ctx/action_ctx.ts";
 import type { ActionHost } from "./ctx/action_host.ts";
 import { Execution } from "./execution.ts";
-import { HostFailure, toUserError } from "./failure.ts";
-import { debugName, displayName, type FunctionPath } from "./function_address.ts";
+import { HostFailure } from "./failure.ts";
+import { displayName, type FunctionPath } from "./function_address.ts";
 import { HostOperations, type OperationRequest } from "./host_operations.ts";
 import { type FinishedResponse, HttpExchange } from "./http_exchange.ts";
 import type { Log } from "./log.ts";
@@ -21,8 +21,6 @@ import {
   visibilityOf,
 } from "./registered_function.ts";
 import { settleAction } from "./settle.ts";
-
-const resultBytesMax = 16 * 1024 * 1024;
 
 export interface ActionOptions {
   readonly call: FunctionCall;
@@ -69,11 +67,13 @@ export class ActionRun implements ActionHost {
   async run(args: Value[]): Promise<string> {
     const found = findFunction(this.#import(), this.#path, "action");
     this.visibility = visibilityOf(found);
-    this.#checkArguments(args);
+    const { loader, tables } = this.#options;
+    validateArguments(loader.validator(this.call.args), args, tables);
     this.execution.beginRun(new ActionSyscalls(this, null));
     const result = await this.#settle(this.#invoke(found, args));
-    this.#warnOfPending();
-    return this.#encodeResult(result);
+    const validator = loader.validator(this.call.returns);
+    const { convexError } = this.#instances;
+    return encodeResult(result, { path: this.#path, validator, tables, convexError });
   }
 
   /** Routes a request and resolves with the response. @throws what its action fails with. */
@@ -87,9 +87,7 @@ export class ActionRun implements ActionHost {
       await router.runRequest(exchange.requestText(), route[2]);
       return await exchange.finish(bodyBytesMax, this.execution.log);
     };
-    const response = await this.#settle(handled());
-    this.#warnOfPending();
-    return response as FinishedResponse;
+    return await this.#settle(handled()) as FinishedResponse;
   }
 
   #import(): Exports {
@@ -103,57 +101,26 @@ export class ActionRun implements ActionHost {
     return parseValue(await found.invokeAction!("", encodeValue(args).json));
   }
 
-  #settle(promise: Promise<unknown>): Promise<unknown> {
+  async #settle(promise: Promise<unknown>): Promise<unknown> {
     const { execution, operations } = this;
+    let abandoned: readonly HostOperation[] = [];
+    const ended = promise.finally(() => abandoned = operations.pending);
     const isBusy = () =>
       execution.usedNetwork || execution.pendingOperations > 0 || operations.pending.length > 0;
-    return settleAction(promise, execution, isBusy);
+    const value = await settleAction(ended, execution, isBusy);
+    if (abandoned.length > 0) warnOfAbandoned(abandoned, execution.log);
+    return value;
   }
+}
 
-  #checkArguments(args: Value[]): void {
-    const { loader, tables } = this.#options;
-    const validator = loader.validator(this.call.args);
-    if (validator === null) return;
-    const problem = checkArguments(validator, args, tables());
-    if (problem !== null) throw new HostFailure(problem);
-  }
-
-  #encodeResult(result: unknown): string {
-    const { json, bytes } = this.#encode(result === undefined ? null : result);
-    if (bytes > resultBytesMax) {
-      throw new HostFailure(
-        `Function ${debugName(this.#path)} return value is too large (actual: ${
-          formatBytes(bytes)
-        }, limit: ${formatBytes(resultBytesMax)})`,
-      );
-    }
-    const { loader, tables } = this.#options;
-    const validator = loader.validator(this.call.returns);
-    if (validator !== null) {
-      const problem = checkReturns(validator, parseValue(json), tables());
-      if (problem !== null) throw new HostFailure(problem);
-    }
-    return json;
-  }
-
-  #encode(result: unknown) {
-    try {
-      return encodeValue(result);
-    } catch (error) {
-      throw toUserError(error, null);
-    }
-  }
-
-  #warnOfPending(): void {
-    const { pending } = this.operations;
-    if (pending.length === 0) return;
-    this.execution.log.add("WARN", [
-      `${pending.length} unawaited operation${pending.length === 1 ? "" : "s"}: [${
-        pending.join(", ")
-      }]. Async operations should be awaited or they might not run. See ` +
-      "https://docs.convex.dev/functions/actions#dangling-promises for more information.",
-    ]);
-  }
+function warnOfAbandoned(operations: readonly HostOperation[], log: Log): void {
+  const count = `${operations.length} unawaited operation${operations.length === 1 ? "" : "s"}`;
+  log.add("WARN", [
+    `${count}: [${
+      operations.join(", ")
+    }]. Async operations should be awaited or they might not run. ` +
+    "See https://docs.convex.dev/functions/actions#dangling-promises for more information.",
+  ]);
 }
 
 function findRouter(exports: Exports): Router {

@@ -5,16 +5,14 @@
  */
 import { QueryJournal, Transaction } from "../src/database/transaction.ts";
 import type { FunctionCall } from "../src/isolate/protocol.ts";
-import { formatBytes } from "../src/values/limits.ts";
-import { checkArguments, checkReturns } from "../src/values/validator.ts";
 import { encodeValue, parseValue, type Value } from "../src/values/value.ts";
+import { encodeResult, validateArguments } from "./call_values.ts";
 import { Query, QueryInitializer } from "./ctx/query.ts";
 import { mutationCtx, queryCtx } from "./ctx/transaction_ctx.ts";
 import type { NestedCall, TransactionHost } from "./ctx/transaction_host.ts";
 import { Execution, type ExecutionOptions } from "./execution.ts";
 import {
   describeFailure,
-  HostFailure,
   makeUserError,
   renderFailure,
   SystemFailure,
@@ -37,7 +35,6 @@ import { TransactionSyscalls } from "./transaction_syscalls.ts";
 import { TurnQueue } from "./turn_queue.ts";
 
 const depthMax = 8;
-const resultBytesMax = 16 * 1024 * 1024;
 
 /** What all functions in one transaction have in common. */
 export interface TransactionScope {
@@ -100,7 +97,7 @@ export class FunctionRun implements TransactionHost {
    * Imports the module, runs the function and resolves with the canonical JSON of its result.
    * @throws what it fails with; see `describeFailure`.
    */
-  async run(args: Value, validators?: Validators): Promise<string> {
+  async run(args: Value[], validators?: Validators): Promise<string> {
     const { path } = this.#options;
     const found = findFunction(this.instances.import(path.module), path, this.kind);
     this.visibility = visibilityOf(found);
@@ -108,10 +105,18 @@ export class FunctionRun implements TransactionHost {
       args: exportedValidator(found, "exportArgs"),
       returns: exportedValidator(found, "exportReturns"),
     };
-    this.#checkArguments(argsValidator, args);
+    const { loader } = this;
+    const tables = () => this.#transaction.tableName;
+    validateArguments(loader.validator(argsValidator), args, tables);
     this.execution.beginRun(new TransactionSyscalls(this));
-    const result = await settle(this.#invoke(found, args as Value[]), this.execution, this.#queue);
-    return this.#encodeResult(result, returns);
+    const result = await settle(this.#invoke(found, args), this.execution, this.#queue);
+    const { convexError } = this.instances;
+    return encodeResult(result, {
+      path,
+      validator: loader.validator(returns),
+      tables,
+      convexError,
+    });
   }
 
   /** The handler is called at once; whatever it does is in the promise. */
@@ -135,35 +140,6 @@ export class FunctionRun implements TransactionHost {
       ? await found.invokeQuery!(text)
       : await found.invokeMutation!(text);
     return parseValue(result);
-  }
-
-  #checkArguments(validator: string | null, args: Value): void {
-    const parsed = this.#scope.loader.validator(validator);
-    const problem = checkArguments(parsed, args as Value[], this.#transaction.tableName);
-    if (problem !== null) throw new HostFailure(problem);
-  }
-
-  #encodeResult(result: unknown, validator: string | null): string {
-    const name = debugName(this.#options.path);
-    let encoded;
-    try {
-      encoded = encodeValue(result === undefined ? null : result);
-    } catch (error) {
-      throw toUserError(error, this.instances.convexError);
-    }
-    if (encoded.bytes > resultBytesMax) {
-      throw new HostFailure(
-        `Function ${name} return value is too large (actual: ${
-          formatBytes(encoded.bytes)
-        }, limit: ${formatBytes(resultBytesMax)})`,
-      );
-    }
-    const parsed = this.#scope.loader.validator(validator);
-    if (parsed !== null) {
-      const problem = checkReturns(parsed, parseValue(encoded.json), this.#transaction.tableName);
-      if (problem !== null) throw new HostFailure(problem);
-    }
-    return encoded.json;
   }
 
   perform<T>(action: (transaction: Transaction) => T): T {
@@ -220,8 +196,8 @@ export class FunctionRun implements TransactionHost {
   ): Promise<Value> {
     const nested = this.#nestedRun(call, kind, path);
     const { budgets } = this.#scope;
-    const isOwnState = call.udfType === "snapshotQuery";
-    const boundary = isOwnState ? null : this.#transaction.nest(transactionLimits(call.limits));
+    const readsStale = call.udfType === "snapshotQuery";
+    const boundary = readsStale ? null : this.#transaction.nest(transactionLimits(call.limits));
     const endBudgets = budgets.nest(call.limits);
     const leave = this.#scope.services.realm.enterNested(nested.execution);
     try {

@@ -17,7 +17,7 @@ import {
 import type { FunctionFailure } from "../src/errors.ts";
 import type { CallOutcome, FunctionCall } from "../src/isolate/protocol.ts";
 import type { SnapshotReader } from "../src/persistence/persistence.ts";
-import { parseArguments } from "./call_arguments.ts";
+import { parseArguments } from "./call_values.ts";
 import { describeFailure, SystemFailure } from "./failure.ts";
 import type { Deliver } from "./finished_call.ts";
 import { debugName, type FunctionPath } from "./function_address.ts";

@@ -15,14 +15,9 @@
  * 1. `new RealmGuard()` when all globals are installed.
  * 2. `clean()` after every execution.
  */
-import { Script } from "node:vm";
-import { defineHidden } from "./properties.ts";
-
-interface Assignable {
-  readonly object: Record<PropertyKey, unknown>;
-  readonly name: PropertyKey;
-  readonly value: unknown;
-}
+import { builtInObjects } from "./built_in_objects.ts";
+import { DefinitionWatch } from "./definition_watch.ts";
+import { type Assignable, compileCheck } from "./property_check.ts";
 
 interface OpenObject {
   readonly object: object;
@@ -59,16 +54,14 @@ const { exec } = RegExp.prototype;
 
 export class RealmGuard {
   readonly #open: readonly OpenObject[];
-  readonly #openSet = new WeakSet<object>();
+  readonly #watch = new DefinitionWatch();
   /** Every property that assignment could change. */
   readonly #assignable: Assignable[] = [];
   #hasValues: (() => boolean) | null = null;
   readonly #builtIn: ReadonlySet<object>;
-  #touched = false;
 
   constructor() {
-    this.#watchDefinitions();
-    const { open, sealed, frozen } = sortObjects();
+    const { open, sealed, frozen } = builtInObjects();
     this.#builtIn = new Set([...open, ...sealed]);
     for (const object of frozen) Object.freeze(object);
     for (const object of sealed) {
@@ -90,12 +83,12 @@ export class RealmGuard {
   clean(): Changes | null {
     // The last match of any regular expression shows in RegExp.$1 and the like.
     apply(exec, /(?:)/, [""]);
-    if (!this.#touched && this.#isClean()) return null;
+    if (!this.#watch.wasUsed && this.#isClean()) return null;
     const changes: Change[] = [];
     for (let i = 0; i < this.#open.length; i++) undoChanges(this.#open[i]!, changes);
     // What is left are values of sealed objects.
     for (let i = 0; i < this.#assignable.length; i++) undoAssignment(this.#assignable[i]!, changes);
-    this.#touched = false;
+    this.#watch.wasUsed = false;
     return changes;
   }
 
@@ -106,7 +99,7 @@ export class RealmGuard {
       if (descriptor === undefined) deleteProperty(object, name);
       else defineProperty(object, name, descriptor);
     }
-    this.#touched = true;
+    this.#watch.wasUsed = true;
   }
 
   #isClean(): boolean {
@@ -123,7 +116,7 @@ export class RealmGuard {
   #guard(object: object): OpenObject {
     fixUnassignable(object);
     this.#guardValues(object);
-    this.#openSet.add(object);
+    this.#watch.add(object);
     const descriptors = descriptorsOf(object);
     return {
       object,
@@ -143,118 +136,6 @@ export class RealmGuard {
       this.#assignable.push({ object: object as Assignable["object"], name, value });
     }
   }
-
-  #watchDefinitions(): void {
-    this.#watchArguments(Object, [
-      "defineProperty",
-      "defineProperties",
-      "freeze",
-      "preventExtensions",
-      "seal",
-      "setPrototypeOf",
-    ]);
-    this.#watchArguments(Reflect, ["defineProperty", "preventExtensions", "setPrototypeOf"]);
-    this.#watchReceivers(["__defineGetter__", "__defineSetter__"]);
-    this.#definePrototypeAccessor();
-    this.#watchProxies();
-  }
-
-  #watchArguments(owner: object, names: readonly string[]): void {
-    const note = (target: object) => this.#note(target);
-    for (const name of names) {
-      const native = Reflect.get(owner, name) as (...args: unknown[]) => unknown;
-      const { [name]: watched } = {
-        [name](target: object, second: unknown, third: unknown) {
-          note(target);
-          return native(target, second, third);
-        },
-      };
-      defineHidden(owner, { [name]: watched });
-    }
-  }
-
-  #watchReceivers(names: readonly string[]): void {
-    const note = (target: object) => this.#note(target);
-    for (const name of names) {
-      const native = Reflect.get(Object.prototype, name) as (...args: unknown[]) => unknown;
-      const { [name]: watched } = {
-        [name](this: object, property: unknown, accessor: unknown) {
-          note(this);
-          return native.call(this, property, accessor);
-        },
-      };
-      defineHidden(Object.prototype, { [name]: watched });
-    }
-  }
-
-  /** Deno takes this property away; libraries count on it. */
-  #definePrototypeAccessor(): void {
-    const note = (target: object) => this.#note(target);
-    Object.defineProperty(Object.prototype, "__proto__", {
-      configurable: true,
-      get(this: unknown) {
-        return getPrototypeOf(Object(this));
-      },
-      set(this: unknown, prototype: object | null) {
-        const isObject = (typeof this === "object" && this !== null) || typeof this === "function";
-        if (!isObject || (typeof prototype !== "object" && typeof prototype !== "function")) return;
-        note(this);
-        Object.setPrototypeOf(this, prototype);
-      },
-    });
-  }
-
-  /** A proxy of an open object is another way to it. */
-  #watchProxies(): void {
-    const openSet = this.#openSet;
-    const NativeProxy = Proxy;
-    const { revocable } = Proxy;
-    defineHidden(NativeProxy, {
-      revocable(target: object, handler: ProxyHandler<object>) {
-        const made = revocable(target, handler);
-        if (openSet.has(target)) openSet.add(made.proxy);
-        return made;
-      },
-    });
-    const WatchedProxy = new NativeProxy(NativeProxy, {
-      construct(_target, [target, handler]) {
-        const proxy = new NativeProxy(target, handler);
-        if (openSet.has(target)) openSet.add(proxy);
-        return proxy;
-      },
-    });
-    defineHidden(globalThis, { Proxy: WatchedProxy });
-  }
-
-  #note(target: unknown): void {
-    if (this.#openSet.has(target as object)) this.#touched = true;
-  }
-}
-
-/** Comparisons that one compiled function holds; the engine does not optimize much larger ones. */
-const comparisonsMax = 100;
-
-/**
- * A function that says whether every property has its value. It is compiled for these very properties, because
- * a loop over them would look each up in a hash table instead of knowing where it is: ten times the cost.
- */
-function compileCheck(assignable: readonly Assignable[]): () => boolean {
-  const parts: string[] = [];
-  for (let start = 0; start < assignable.length; start += comparisonsMax) {
-    const comparisons = assignable.slice(start, start + comparisonsMax).map(({ name }, offset) => {
-      const index = start + offset;
-      const key = typeof name === "string" ? JSON.stringify(name) : `n${index}`;
-      return `o${index}[${key}]===v${index}`;
-    });
-    parts.push(`()=>${comparisons.join("&&")}`);
-  }
-  const constants = assignable.map(({ name }, index) =>
-    `const {object:o${index},value:v${index}}=p[${index}];` +
-    (typeof name === "string" ? "" : `const n${index}=p[${index}].name;`)
-  );
-  const script = `(p)=>{${constants.join("")}const parts=[${parts.join()}];` +
-    `return()=>{for(let i=0;i<parts.length;i++)if(!parts[i]())return false;return true}}`;
-  return new Script(script).runInThisContext()(assignable);
 }
 
 function descriptorsOf(object: object): Descriptors {
@@ -311,75 +192,4 @@ function isSameProperty(
   if (a === undefined || b === undefined) return a === b;
   return a.value === b.value && a.get === b.get && a.set === b.set &&
     a.writable === b.writable && a.enumerable === b.enumerable && a.configurable === b.configurable;
-}
-
-const openGlobals = [
-  ...["Object", "Function", "Array", "Number", "String", "Symbol", "BigInt", "Date", "Promise"],
-  ...["RegExp", "Error", "Map", "Set", "JSON", "Math", "Reflect", "Intl", "Convex", "console"],
-  ...["process", "crypto", "performance", "URL", "Headers", "Request", "Response"],
-];
-
-const sealedGlobals = [
-  ...["AggregateError", "EvalError", "RangeError", "ReferenceError", "SuppressedError"],
-  ...["SyntaxError", "TypeError", "URIError", "Boolean", "WeakMap", "WeakSet", "Iterator"],
-  ...["ArrayBuffer", "SharedArrayBuffer", "DataView", "Float16Array", "Float32Array"],
-  ...["Float64Array", "BigInt64Array", "BigUint64Array", "Int16Array", "Int32Array", "Int8Array"],
-  ...["Uint16Array", "Uint32Array", "Uint8Array", "Uint8ClampedArray", "URLSearchParams", "Blob"],
-  ...["File", "FormData", "AbortController", "AbortSignal", "Event", "EventTarget", "TextEncoder"],
-  ...["TextDecoder", "Crypto", "SubtleCrypto"],
-];
-
-/** All objects that user code can reach without making them. */
-function sortObjects(): { open: Set<object>; sealed: Set<object>; frozen: Set<object> } {
-  const open = new Set([Object.prototype, globalThis, ...openGlobals.flatMap(withPrototype)]);
-  const typedArray = getPrototypeOf(Uint8Array);
-  const sealed = new Set([
-    ...sealedGlobals.flatMap(withPrototype),
-    typedArray,
-    typedArray.prototype,
-  ]);
-  const frozen = reachableFrom([globalThis, ...hiddenIntrinsics()]).difference(open)
-    .difference(sealed);
-  return { open, sealed, frozen };
-}
-
-function withPrototype(name: string): object[] {
-  const value = Reflect.get(globalThis, name);
-  return typeof value === "function" ? [value, value.prototype] : [value];
-}
-
-function reachableFrom(roots: readonly object[]): Set<object> {
-  const reached = new Set<object>();
-  const visit = (value: unknown) => {
-    if ((typeof value !== "object" || value === null) && typeof value !== "function") return;
-    if (reached.has(value)) return;
-    reached.add(value);
-    // Methods lead nowhere, and most objects are methods.
-    if (typeof value === "function" && !Object.hasOwn(value, "prototype")) return;
-    visit(getPrototypeOf(value));
-    const descriptors = descriptorsOf(value);
-    for (const name of ownKeys(descriptors)) {
-      const { value: member, get, set } = descriptors[name]!;
-      [member, get, set].forEach(visit);
-    }
-  };
-  roots.forEach(visit);
-  return reached;
-}
-
-/** Objects of the language that no global leads to. */
-function hiddenIntrinsics(): object[] {
-  const generator = function* () {};
-  const asyncGenerator = async function* () {};
-  const iterators = [
-    [].values(),
-    new Map().values(),
-    new Set().values(),
-    "".matchAll(/./g),
-    ""[Symbol.iterator](),
-    Iterator.from({ next: () => ({ done: true, value: undefined }) }),
-    [].values().map(String),
-  ];
-  return [async () => {}, generator, asyncGenerator, asyncGenerator.prototype, ...iterators]
-    .map((object) => getPrototypeOf(object));
 }

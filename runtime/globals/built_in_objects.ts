@@ -1,0 +1,77 @@
+/** All objects that user code can reach without making them, and how realm_guard.ts treats each. */
+
+export interface BuiltInObjects {
+  readonly open: ReadonlySet<object>;
+  readonly sealed: ReadonlySet<object>;
+  readonly frozen: ReadonlySet<object>;
+}
+
+const openGlobals = [
+  ...["Object", "Function", "Array", "Number", "String", "Symbol", "BigInt", "Date", "Promise"],
+  ...["RegExp", "Error", "Map", "Set", "JSON", "Math", "Reflect", "Intl", "Convex", "console"],
+  ...["process", "crypto", "performance", "URL", "Headers", "Request", "Response"],
+];
+
+const sealedGlobals = [
+  ...["AggregateError", "EvalError", "RangeError", "ReferenceError", "SuppressedError"],
+  ...["SyntaxError", "TypeError", "URIError", "Boolean", "WeakMap", "WeakSet", "Iterator"],
+  ...["ArrayBuffer", "SharedArrayBuffer", "DataView", "Float16Array", "Float32Array"],
+  ...["Float64Array", "BigInt64Array", "BigUint64Array", "Int16Array", "Int32Array", "Int8Array"],
+  ...["Uint16Array", "Uint32Array", "Uint8Array", "Uint8ClampedArray", "URLSearchParams", "Blob"],
+  ...["File", "FormData", "AbortController", "AbortSignal", "Event", "EventTarget", "TextEncoder"],
+  ...["TextDecoder", "Crypto", "SubtleCrypto"],
+];
+
+/** Call when all globals are installed. */
+export function builtInObjects(): BuiltInObjects {
+  const open = new Set([Object.prototype, globalThis, ...openGlobals.flatMap(withPrototype)]);
+  const typedArray = Object.getPrototypeOf(Uint8Array);
+  const sealed = new Set([
+    ...sealedGlobals.flatMap(withPrototype),
+    typedArray,
+    typedArray.prototype,
+  ]);
+  const frozen = reachableFrom([globalThis, ...hiddenIntrinsics()]).difference(open)
+    .difference(sealed);
+  return { open, sealed, frozen };
+}
+
+function withPrototype(name: string): object[] {
+  const value = Reflect.get(globalThis, name);
+  return typeof value === "function" ? [value, value.prototype] : [value];
+}
+
+function reachableFrom(roots: readonly object[]): Set<object> {
+  const reached = new Set<object>();
+  const visit = (value: unknown) => {
+    if ((typeof value !== "object" || value === null) && typeof value !== "function") return;
+    if (reached.has(value)) return;
+    reached.add(value);
+    // Methods lead nowhere, and most objects are methods.
+    if (typeof value === "function" && !Object.hasOwn(value, "prototype")) return;
+    visit(Object.getPrototypeOf(value));
+    for (const name of Reflect.ownKeys(value)) {
+      const { value: member, get, set } = Object.getOwnPropertyDescriptor(value, name)!;
+      [member, get, set].forEach(visit);
+    }
+  };
+  roots.forEach(visit);
+  return reached;
+}
+
+/** Objects of the language that no global leads to. */
+function hiddenIntrinsics(): object[] {
+  const generator = function* () {};
+  const asyncGenerator = async function* () {};
+  const iterators = [
+    [].values(),
+    new Map().values(),
+    new Set().values(),
+    "".matchAll(/./g),
+    ""[Symbol.iterator](),
+    Iterator.from({ next: () => ({ done: true, value: undefined }) }),
+    [].values().map(String),
+  ];
+  return [async () => {}, generator, asyncGenerator, asyncGenerator.prototype, ...iterators]
+    .map((object) => Object.getPrototypeOf(object));
+}
