@@ -169,8 +169,8 @@ export class FunctionRun implements TransactionHost {
   async callFunction(call: NestedCall): Promise<Value> {
     const { path, kind } = this.#checkCall(call);
     return await this.#queue.add(async () => {
-      // By then nothing of this function can run before the call returns.
-      await turn();
+      // When these are done, nothing of this function can run before the call returns.
+      do await turn(); while (this.execution.pendingOperations > 0);
       return await this.#callNested(call, kind, path);
     });
   }

@@ -57,7 +57,10 @@ class Isolate {
       heartbeat: new Heartbeat(data.heartbeat),
       isolate,
       limits,
-      reportFault: (fault) => error("A function failed through a fault of Hull", fault),
+      reportFault: (fault) =>
+        error(
+          `A function failed through a fault of Hull: ${this.#stackTraces.describeFault(fault)}`,
+        ),
     };
     this.#transactions = kind === "transaction"
       ? new TransactionCalls(this.#services, this.#openReader())

@@ -18,6 +18,18 @@ export class StackTraces {
     Error.prepareStackTrace = (_error, callSites) => this.render(callSites as CallSite[]);
   }
 
+  /** A fault of ours with the stack as it is: none of its frames lead to the author's files. */
+  describeFault(fault: unknown): string {
+    const hooks: { prepareStackTrace?: unknown } = Error;
+    const { prepareStackTrace } = hooks;
+    hooks.prepareStackTrace = undefined;
+    try {
+      return fault instanceof Error ? fault.stack ?? fault.message : String(fault);
+    } finally {
+      hooks.prepareStackTrace = prepareStackTrace;
+    }
+  }
+
   add(fileName: string, map: SourceMap): void {
     this.#maps.set(fileName, map);
   }
