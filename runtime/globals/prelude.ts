@@ -58,9 +58,14 @@ export function installGlobals(realm: Realm): void {
     crypto,
     self: globalThis,
   });
-  delete (URL as Partial<typeof URL>).createObjectURL;
-  delete (URL as Partial<typeof URL>).revokeObjectURL;
+  removeMembers(URL, ["createObjectURL", "revokeObjectURL"]);
+  // A timer in disguise.
+  removeMembers(Atomics, ["waitAsync"]);
   removeOthers(realm);
+}
+
+function removeMembers(owner: object, names: readonly string[]): void {
+  for (const name of names) Reflect.deleteProperty(owner, name);
 }
 
 function removeOthers(realm: Realm): void {

@@ -55,6 +55,7 @@ const probes: readonly (readonly [code: string, result: unknown])[] = [
     "TypeError",
   ],
   [`typeof URL.createObjectURL`, "undefined"],
+  [`typeof (Atomics as any).waitAsync`, "undefined"],
   // Modules
   [
     `import("node:fs").then(() => "imported", (e) => e.message)`,
