@@ -24,6 +24,7 @@ const plan = isQuick
     starts: 3,
   };
 
+const loadBefore = Deno.loadavg()[0]!;
 const folder = await Deno.makeTempDir({ prefix: "hull-bench-" });
 const results: Result[] = [];
 try {
@@ -33,9 +34,12 @@ try {
   await Deno.remove(folder, { recursive: true });
 }
 
-const machine =
-  `${new Date().toISOString().slice(0, 10)}, ${navigator.hardwareConcurrency} cores, ` +
-  `Deno ${Deno.version.deno}.`;
+const machine = [
+  new Date().toISOString().slice(0, 10),
+  `${navigator.hardwareConcurrency} cores`,
+  `Deno ${Deno.version.deno}`,
+  `load before the run ${loadBefore.toFixed(1)} (anything else that runs takes its share)`,
+].join(", ") + ".";
 const table = renderTable(results);
 console.log(`\n${machine}\n\n${table}`);
 if (!isQuick) {
