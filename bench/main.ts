@@ -1,6 +1,6 @@
 /**
  * `deno task bench [--quick]`: what Hull does on this machine, each measure beside the limit that a raw server showed
- * a moment earlier. The full run rewrites the table in BENCHMARKS.md and takes about three minutes.
+ * a moment earlier. The full run rewrites the table in BENCHMARKS.md and takes about a minute and a half.
  */
 import { fileURLToPath } from "node:url";
 import {
