@@ -51,9 +51,13 @@ export class UserModules {
     const path = this.#paths.get(url);
     if (path === undefined || this.#mapped.has(url)) return;
     this.#mapped.add(url);
+    this.#stackTraces.add(url, new SourceMap(() => this.#readMap(path)));
+  }
+
+  #readMap(path: string): string | null {
     const encoded = inlineMap.exec(this.#read(path))?.[1];
-    if (encoded === undefined) return;
+    if (encoded === undefined) return null;
     const bytes = Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0));
-    this.#stackTraces.add(url, new SourceMap(new TextDecoder().decode(bytes)));
+    return new TextDecoder().decode(bytes);
   }
 }
