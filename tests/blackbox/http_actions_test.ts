@@ -42,6 +42,7 @@ test("http-api 71: an uncaught error is answered with 500, code and trace", asyn
     /^\[Request ID: [0-9a-f]{16}\] Server Error: Uncaught Error: broken on purpose/,
   );
   assert.match(trace, /http\.ts/);
+  assert.doesNotMatch(trace, /node_modules|convex\/src\/server/);
   assert.deepEqual(rest, {});
 });
 
