@@ -34,5 +34,4 @@ export const recordKeys = {
   deployment: "deployment",
   environmentVariables: "environment_variables",
   canonicalUrls: "canonical_urls",
-  instance: "instance",
 } as const;

@@ -4,7 +4,7 @@
  */
 import type { FunctionFailure } from "../errors.ts";
 import type { Timestamp } from "../database/timestamp.ts";
-import type { HttpActionResponse, LogLine, UserIdentity } from "../isolate/protocol.ts";
+import type { HttpActionResponse, UserIdentity } from "../isolate/protocol.ts";
 import type { CallOrigin } from "../logs/log_store.ts";
 
 /** Who calls. */
@@ -113,5 +113,3 @@ export type HttpResult =
   /** No route, or no http.js: the plain text of the 404. */
   | { readonly ok: false; readonly notFound: string }
   | { readonly ok: false; readonly failure: FunctionFailure };
-
-export type { LogLine };
