@@ -34,4 +34,5 @@ export const recordKeys = {
   deployment: "deployment",
   environmentVariables: "environment_variables",
   canonicalUrls: "canonical_urls",
+  instance: "instance",
 } as const;
