@@ -136,7 +136,13 @@ export const echo = queryGeneric((_ctx, args: any) => args);
 
 const catalog = {
   createTables: ["docs"],
-  createIndexes: [{ table: "docs", name: "by_text", fields: ["text"], staged: false }],
+  createIndexes: [{
+    kind: "database" as const,
+    table: "docs",
+    name: "by_text",
+    fields: ["text"],
+    staged: false,
+  }],
 };
 
 Deno.test("ctx.db, native and as the function library makes it", async (t) => {

@@ -222,7 +222,13 @@ Deno.test("committer commit(): a change of indexes or schemas makes earlier tran
   fixture.committer.changeCatalog({ records: [{ key: "x", json: "1" }] });
   fixture.must(early);
   const late = fixture.change(undefined, b);
-  const index = { table: "items", name: "by_value", fields: ["value"], staged: false };
+  const index = {
+    kind: "database" as const,
+    table: "items",
+    name: "by_value",
+    fields: ["value"],
+    staged: false,
+  };
   fixture.committer.changeCatalog({ createIndexes: [index] });
   assert.deepEqual(kinds(fixture.commit(late)), ["conflict"]);
 });
@@ -318,7 +324,13 @@ Deno.test("committer backfill() fills an index in steps while commits go on, the
   const fixture = new Fixture();
   const documents = Array.from({ length: 250 }, (_, i) => ({ _id: `d${i}`, value: i }));
   fixture.must(...documents.map((document) => fixture.change(undefined, document)));
-  const definition = { table: "items", name: "by_value", fields: ["value"], staged: false };
+  const definition = {
+    kind: "database" as const,
+    table: "items",
+    name: "by_value",
+    fields: ["value"],
+    staged: false,
+  };
   const { catalog } = fixture.committer.changeCatalog({ createIndexes: [definition] });
   const [index] = catalog.indexes;
   assert.equal(index!.state, "backfilling");
@@ -341,7 +353,13 @@ Deno.test("committer backfill() fills an index in steps while commits go on, the
 
 Deno.test("committer backfill() of a dropped index is refused", () => {
   const fixture = new Fixture();
-  const definition = { table: "items", name: "by_value", fields: ["value"], staged: false };
+  const definition = {
+    kind: "database" as const,
+    table: "items",
+    name: "by_value",
+    fields: ["value"],
+    staged: false,
+  };
   const { catalog } = fixture.committer.changeCatalog({ createIndexes: [definition] });
   const { id } = catalog.indexes[0]!;
   fixture.committer.changeCatalog({ dropIndexes: [id] });

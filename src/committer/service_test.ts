@@ -190,7 +190,13 @@ Deno.test("committer service: backfills advance in steps between commits", async
   const link = await openLink();
   for (let i = 0; i < 150; i++) link.track("x");
   await link.settle();
-  const definition = { table: "items", name: "by_value", fields: ["value"], staged: false };
+  const definition = {
+    kind: "database" as const,
+    table: "items",
+    name: "by_value",
+    fields: ["value"],
+    staged: false,
+  };
   const created = link.client.changeCatalog({ createIndexes: [definition] });
   await link.settle();
   await link.completeSync();

@@ -19,15 +19,48 @@ export interface TableDefinition {
   readonly name: string;
 }
 
-export interface IndexDefinition {
+/** What an index holds of each document. */
+export type IndexSpec = DatabaseIndexSpec | SearchIndexSpec | VectorIndexSpec;
+
+export interface DatabaseIndexSpec {
+  readonly kind: "database";
+  /** Declared fields only; every key ends with `_creationTime` and `_id` (`by_id`: `_id` alone; `by_creation_time`: no declared fields). */
+  readonly fields: readonly string[];
+}
+
+export interface SearchIndexSpec {
+  readonly kind: "search";
+  /** Where the text is; a document without a string there is in the index, but no text finds it. */
+  readonly searchField: string;
+  readonly filterFields: readonly string[];
+}
+
+export interface VectorIndexSpec {
+  readonly kind: "vector";
+  readonly vectorField: string;
+  readonly dimensions: number;
+  readonly filterFields: readonly string[];
+}
+
+interface IndexIdentity {
+  /** One numbering for indexes of all kinds. */
   readonly id: IndexId;
   readonly table: TableNumber;
   /** `by_id` and `by_creation_time` exist for every table. */
   readonly name: string;
-  /** Declared fields only; every key ends with `_creationTime` and `_id` (`by_id`: `_id` alone; `by_creation_time`: no declared fields). */
-  readonly fields: readonly string[];
   /** Only `ready` indexes serve reads; all are maintained by writes. */
   readonly state: "backfilling" | "backfilled" | "ready" | "staged";
+}
+
+export interface DatabaseIndex extends IndexIdentity, DatabaseIndexSpec {}
+export interface SearchIndex extends IndexIdentity, SearchIndexSpec {}
+export interface VectorIndex extends IndexIdentity, VectorIndexSpec {}
+
+export type IndexDefinition = DatabaseIndex | SearchIndex | VectorIndex;
+
+/** Whether an index has keys in the order of values. */
+export function isDatabaseIndex(index: IndexDefinition): index is DatabaseIndex {
+  return index.kind === "database";
 }
 
 /** A schema as `defineSchema(...).export()` gives it, parsed (function-abi 21.4). */
@@ -96,22 +129,18 @@ export function declaredIndexId(ordinal: number): IndexId {
 export const firstUserIndexOrdinal = 100;
 
 /** The two indexes that every table has. */
-export function builtInIndexes(table: TableNumber): readonly [IndexDefinition, IndexDefinition] {
+export function builtInIndexes(table: TableNumber): readonly [DatabaseIndex, DatabaseIndex] {
+  const common = { kind: "database", table, fields: [], state: "ready" } as const;
   return [
-    { id: byIdIndexId(table), table, name: "by_id", fields: [], state: "ready" },
-    {
-      id: byCreationTimeIndexId(table),
-      table,
-      name: "by_creation_time",
-      fields: [],
-      state: "ready",
-    },
+    { ...common, id: byIdIndexId(table), name: "by_id" },
+    { ...common, id: byCreationTimeIndexId(table), name: "by_creation_time" },
   ];
 }
 
 /** Indexes that the server itself needs on system tables; user code cannot name them. */
-export const systemIndexes: readonly IndexDefinition[] = [
+export const systemIndexes: readonly DatabaseIndex[] = [
   {
+    kind: "database",
     id: declaredIndexId(1),
     table: systemTables._scheduled_functions,
     name: "by_state",

@@ -2,8 +2,10 @@
 import { DeveloperError } from "../errors.ts";
 import { lowestKey, prefixInterval } from "../values/index_key.ts";
 import {
-  byCreationTimeIndexId,
+  builtInIndexes,
+  type DatabaseIndex,
   type IndexDefinition,
+  isDatabaseIndex,
   isSystemTable,
   type TableDefinition,
 } from "./catalog.ts";
@@ -17,7 +19,7 @@ import type { Order } from "./snapshot.ts";
 export type Reader = "user" | "server";
 
 export interface CompiledQuery {
-  readonly index: IndexDefinition;
+  readonly index: DatabaseIndex;
   readonly interval: KeyInterval;
   readonly order: Order;
 }
@@ -40,8 +42,7 @@ export function compileQuery(
   switch (source.type) {
     case "FullTableScan": {
       if (table === undefined) return undefined;
-      const id = byCreationTimeIndexId(table.number);
-      const index = view.indexesOf(table.number).find((index) => index.id === id)!;
+      const [, index] = builtInIndexes(table.number);
       return { index, interval: prefixInterval(lowestKey), order: source.order ?? "asc" };
     }
     case "IndexRange": {
@@ -51,6 +52,12 @@ export function compileQuery(
         throw new DeveloperError("IndexNotFoundError", `Index ${indexName} not found.`);
       }
       checkReadable(index, indexName);
+      if (!isDatabaseIndex(index)) {
+        throw new DeveloperError(
+          "IndexNotADatabaseIndexError",
+          `Index ${indexName} is not a database index`,
+        );
+      }
       const interval = compileIndexRange(index, indexName, source.range);
       return { index, interval, order: source.order ?? "asc" };
     }

@@ -13,6 +13,7 @@ import {
   firstUserTableNumber,
   type IndexDefinition,
   type IndexId,
+  isDatabaseIndex,
   type SchemaDefinition,
   type TableDefinition,
   type TableNumber,
@@ -46,7 +47,7 @@ export class TestDatabase {
       definitions.push({ name: table.name, number });
       for (const [name, fields] of Object.entries(table.indexes ?? {})) {
         const id = declaredIndexId(ordinal++);
-        indexes.push({ id, table: number, name, fields, state: "ready" });
+        indexes.push({ kind: "database", id, table: number, name, fields, state: "ready" });
       }
     });
     this.catalogData = {
@@ -145,7 +146,7 @@ export class TestDatabase {
 
   #keysOf(table: TableNumber, json: string): IndexPoint[] {
     const document = parseDocument(json);
-    return new Catalog(this.catalogData).indexesOf(table)
+    return new Catalog(this.catalogData).indexesOf(table).filter(isDatabaseIndex)
       .map((index) => [index.id, indexKeyOf(index, document)] as const);
   }
 

@@ -2,7 +2,7 @@
 import { DeveloperError } from "../errors.ts";
 import { afterPrefix, encodeKeyValue, type IndexKey, lowestKey } from "../values/index_key.ts";
 import { renderValue } from "../values/render.ts";
-import type { IndexDefinition } from "./catalog.ts";
+import type { DatabaseIndex } from "./catalog.ts";
 import type { RangeExpression } from "./query.ts";
 import type { KeyInterval } from "./read_set.ts";
 
@@ -19,7 +19,7 @@ interface Bounds {
  * @throws DeveloperError when the index cannot serve them.
  */
 export function compileIndexRange(
-  index: IndexDefinition,
+  index: DatabaseIndex,
   indexName: string,
   range: readonly RangeExpression[],
 ): KeyInterval {

@@ -5,7 +5,7 @@
  */
 import { type IndexKey, indexKeyOf, keySuccessor } from "../values/index_key.ts";
 import { parseDocument, type ValueObject } from "../values/value.ts";
-import type { IndexDefinition } from "./catalog.ts";
+import type { DatabaseIndex } from "./catalog.ts";
 import type { LayeredSnapshot } from "./layered_snapshot.ts";
 import type { KeyInterval } from "./read_set.ts";
 import type { Order, StoredDocument } from "./snapshot.ts";
@@ -17,7 +17,7 @@ const batchRowsMax = 1024;
 const batchCharactersMax = 1024 * 1024;
 
 export interface ScanOptions {
-  readonly index: IndexDefinition;
+  readonly index: DatabaseIndex;
   readonly interval: KeyInterval;
   readonly order: Order;
   /** How many documents are wanted, if that is known. */
@@ -26,7 +26,7 @@ export interface ScanOptions {
 
 export class IndexScan {
   readonly #view: LayeredSnapshot;
-  readonly #index: IndexDefinition;
+  readonly #index: DatabaseIndex;
   readonly #interval: KeyInterval;
   readonly #order: Order;
   readonly #rowsWanted: number;

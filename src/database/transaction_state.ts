@@ -18,6 +18,7 @@ import {
   byCreationTimeIndexId,
   byIdIndexId,
   type IndexId,
+  isDatabaseIndex,
   isSystemTable,
   type TableDefinition,
   tableNameKey,
@@ -228,7 +229,7 @@ export class TransactionState {
 
   #keysOf(table: TableDefinition, document: ValueObject | null): IndexPoint[] {
     if (document === null) return [];
-    return this.view.indexesOf(table.number)
+    return this.view.indexesOf(table.number).filter(isDatabaseIndex)
       .map((index) => [index.id, indexKeyOf(index, document)] as const);
   }
 

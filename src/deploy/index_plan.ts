@@ -2,14 +2,14 @@
  * What has to happen to indexes so that the catalog becomes what a new schema says (semantics 7.2), and the
  * difference as the CLI prints it. Pure: made anew from the catalog at each step of a push.
  */
-import type { CatalogData, IndexDefinition, IndexId } from "../database/catalog.ts";
-import type { CatalogChange } from "../persistence/persistence.ts";
+import type { CatalogData, IndexDefinition, IndexId, IndexSpec } from "../database/catalog.ts";
+import type { NewIndex } from "../persistence/persistence.ts";
 import type { ParsedSchema, ParsedTable } from "./schema_definition.ts";
 
 export interface IndexPlan {
   /** Missing tables and indexes, to be created when the push starts. */
   readonly createTables: readonly string[];
-  readonly createIndexes: NonNullable<CatalogChange["createIndexes"]>;
+  readonly createIndexes: readonly NewIndex[];
   /** Left behind by a push that was never finished, and not wanted by this one. */
   readonly dropAtStart: readonly IndexId[];
   /** Wanted, and not yet filled. */
@@ -46,13 +46,6 @@ export type IndexConfig =
     }
   );
 
-interface DeclaredIndex {
-  readonly table: string;
-  readonly name: string;
-  readonly fields: readonly string[];
-  readonly staged: boolean;
-}
-
 /** Compares `catalog` with the schema of a push; `active` is the one of the live deployment. */
 export function planIndexes(
   catalog: CatalogData,
@@ -77,12 +70,17 @@ class Planner {
   plan(next: ParsedSchema | null): IndexPlan {
     const createTables = (next?.tables ?? []).map((table) => table.tableName)
       .filter((name) => !this.#numbers.has(name));
-    const createIndexes: DeclaredIndex[] = [];
+    const createIndexes: NewIndex[] = [];
     const wanted = new Set<IndexDefinition>();
     const fill: IndexDefinition[] = [];
     const enable: IndexDefinition[] = [];
     const stage: IndexDefinition[] = [];
-    const diff = otherIndexDiff(this.active, next);
+    const diff: IndexDiff = {
+      added_indexes: [],
+      removed_indexes: [],
+      enabled_indexes: [],
+      disabled_indexes: [],
+    };
     for (const declared of declaredIndexes(next)) {
       const existing = this.#find(declared);
       if (existing === undefined) {
@@ -117,85 +115,102 @@ class Planner {
     };
   }
 
-  #find(declared: DeclaredIndex): IndexDefinition | undefined {
+  #find(declared: NewIndex): IndexDefinition | undefined {
     const table = this.#numbers.get(declared.table);
     return this.catalog.indexes.find((index) =>
       index.table === table && identity(this.#declaration(index)) === identity(declared)
     );
   }
 
-  #declaration(index: IndexDefinition): DeclaredIndex {
-    const { table, name, fields, state } = index;
-    return { table: this.#names.get(table) ?? "", name, fields, staged: state !== "ready" };
+  #declaration({ table, ...index }: IndexDefinition): NewIndex {
+    return { ...index, table: this.#names.get(table) ?? "", staged: index.state !== "ready" };
   }
 }
 
-/** Whether an index is staged is no part of what it is. */
-function identity({ table, name, fields }: DeclaredIndex): string {
-  return JSON.stringify([table, name, fields]);
+/** What an index is: not whether it is staged, nor the order of its filter fields. */
+function identity({ table, name, ...spec }: NewIndex): string {
+  return JSON.stringify([table, name, ...specParts(spec)]);
 }
 
-function declaredIndexes(schema: ParsedSchema | null): DeclaredIndex[] {
-  const declare = (table: ParsedTable, indexes: ParsedTable["indexes"], staged: boolean) =>
-    indexes.map(({ indexDescriptor, fields }) => ({
-      table: table.tableName,
-      name: indexDescriptor,
-      fields,
-      staged,
-    }));
+function specParts(spec: IndexSpec): unknown[] {
+  switch (spec.kind) {
+    case "database":
+      return [spec.kind, spec.fields];
+    case "search":
+      return [spec.kind, spec.searchField, spec.filterFields.toSorted()];
+    case "vector":
+      return [spec.kind, spec.vectorField, spec.dimensions, spec.filterFields.toSorted()];
+  }
+}
+
+function declaredIndexes(schema: ParsedSchema | null): NewIndex[] {
   return (schema?.tables ?? []).flatMap((table) => [
-    ...declare(table, table.indexes, false),
-    ...declare(table, table.stagedDbIndexes, true),
+    ...databaseIndexes(table, table.indexes, false),
+    ...databaseIndexes(table, table.stagedDbIndexes, true),
+    ...searchIndexes(table, table.searchIndexes, false),
+    ...searchIndexes(table, table.stagedSearchIndexes, true),
+    ...vectorIndexes(table, table.vectorIndexes, false),
+    ...vectorIndexes(table, table.stagedVectorIndexes, true),
   ]);
 }
 
-function configOf({ table, name, fields, staged }: DeclaredIndex): IndexConfig {
-  const allFields = [...fields, "_creationTime"];
-  return { name: `${table}.${name}`, type: "database", fields: allFields, staged };
+function databaseIndexes(
+  { tableName: table }: ParsedTable,
+  indexes: ParsedTable["indexes"],
+  staged: boolean,
+): NewIndex[] {
+  return indexes.map(({ indexDescriptor: name, fields }) => ({
+    kind: "database",
+    table,
+    name,
+    fields,
+    staged,
+  }));
 }
 
-/** Search and vector indexes exist in schemas only, so one schema is compared with the other. */
-function otherIndexDiff(active: ParsedSchema | null, next: ParsedSchema | null): IndexDiff {
-  const diff: IndexDiff = {
-    added_indexes: [],
-    removed_indexes: [],
-    enabled_indexes: [],
-    disabled_indexes: [],
-  };
-  const before = new Map(otherIndexes(active).map((index) => [JSON.stringify(index), index]));
-  const after = new Map(otherIndexes(next).map((index) => [JSON.stringify(index), index]));
-  for (const [key, index] of after) if (!before.has(key)) diff.added_indexes.push(index);
-  for (const [key, index] of before) if (!after.has(key)) diff.removed_indexes.push(index);
-  return diff;
+function searchIndexes(
+  { tableName: table }: ParsedTable,
+  indexes: ParsedTable["searchIndexes"],
+  staged: boolean,
+): NewIndex[] {
+  return indexes.map(({ indexDescriptor: name, searchField, filterFields }) => ({
+    kind: "search",
+    table,
+    name,
+    searchField,
+    filterFields,
+    staged,
+  }));
 }
 
-/** The search and vector indexes of a schema. */
-export function otherIndexes(schema: ParsedSchema | null): IndexConfig[] {
-  return (schema?.tables ?? []).flatMap((table) => {
-    const name = (index: { indexDescriptor: string }) =>
-      `${table.tableName}.${index.indexDescriptor}`;
-    const search = (indexes: ParsedTable["searchIndexes"], staged: boolean): IndexConfig[] =>
-      indexes.map((index) => ({
-        name: name(index),
-        type: "search",
-        searchField: index.searchField,
-        filterFields: index.filterFields,
-        staged,
-      }));
-    const vector = (indexes: ParsedTable["vectorIndexes"], staged: boolean): IndexConfig[] =>
-      indexes.map((index) => ({
-        name: name(index),
-        type: "vector",
-        vectorField: index.vectorField,
-        dimensions: index.dimensions,
-        filterFields: index.filterFields,
-        staged,
-      }));
-    return [
-      ...search(table.searchIndexes, false),
-      ...search(table.stagedSearchIndexes, true),
-      ...vector(table.vectorIndexes, false),
-      ...vector(table.stagedVectorIndexes, true),
-    ];
-  });
+function vectorIndexes(
+  { tableName: table }: ParsedTable,
+  indexes: ParsedTable["vectorIndexes"],
+  staged: boolean,
+): NewIndex[] {
+  return indexes.map(({ indexDescriptor: name, vectorField, dimensions, filterFields }) => ({
+    kind: "vector",
+    table,
+    name,
+    vectorField,
+    dimensions,
+    filterFields,
+    staged,
+  }));
+}
+
+function configOf(index: NewIndex): IndexConfig {
+  const common = { name: `${index.table}.${index.name}`, staged: index.staged };
+  switch (index.kind) {
+    case "database":
+      return { ...common, type: index.kind, fields: [...index.fields, "_creationTime"] };
+    case "search": {
+      const { kind: type, searchField, filterFields } = index;
+      return { ...common, type, searchField, filterFields };
+    }
+    case "vector": {
+      const { kind: type, vectorField, dimensions, filterFields } = index;
+      return { ...common, type, vectorField, dimensions, filterFields };
+    }
+  }
 }

@@ -14,7 +14,7 @@ import type { Isolates } from "../isolate/isolates.ts";
 import { log } from "../logger.ts";
 import { checkVariables } from "./app_definition.ts";
 import { type DeploymentRecord, recordKeys } from "./deployment.ts";
-import { type IndexDiff, otherIndexes } from "./index_plan.ts";
+import { type IndexDiff } from "./index_plan.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 import { ModuleStore } from "./module_store.ts";
 import type { PendingSchema, SchemaStatus } from "./pending_schema.ts";
@@ -203,7 +203,14 @@ function warnAboutUnbuilt(
   if (crons && crons !== previous?.analysis["crons.js"]?.crons) {
     log("warn", "Cron jobs are stored, but Hull does not run them yet");
   }
-  const indexes = otherIndexes(analysis.schema?.parsed ?? null).map((index) => index.name);
+  const indexes = (analysis.schema?.parsed.tables ?? []).flatMap((table) =>
+    [
+      ...table.searchIndexes,
+      ...table.stagedSearchIndexes,
+      ...table.vectorIndexes,
+      ...table.stagedVectorIndexes,
+    ].map((index) => `${table.tableName}.${index.indexDescriptor}`)
+  );
   if (indexes.length > 0 && record.schema !== previous?.schema) {
     log("warn", "Search and vector indexes are stored, but Hull cannot query them yet", {
       indexes: indexes.join(", "),

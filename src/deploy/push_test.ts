@@ -3,7 +3,12 @@ import { defineSchema, defineTable } from "convex/server";
 import { type GenericValidator, v } from "convex/values";
 import type { CommitterClient } from "../committer/protocol.ts";
 import { defaultConfig } from "../config.ts";
-import { type IndexDefinition, type TableNumber } from "../database/catalog.ts";
+import {
+  type DatabaseIndex,
+  type IndexDefinition,
+  isDatabaseIndex,
+  type TableNumber,
+} from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { systemEnvironment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
@@ -71,8 +76,9 @@ class TestServer {
     return this.#writer.catalog;
   }
 
-  indexes(): Pick<IndexDefinition, "name" | "fields" | "state">[] {
-    return this.catalog.indexes.map(({ name, fields, state }) => ({ name, fields, state }));
+  indexes(): Pick<DatabaseIndex, "name" | "fields" | "state">[] {
+    return this.catalog.indexes.filter(isDatabaseIndex)
+      .map(({ name, fields, state }) => ({ name, fields, state }));
   }
 
   insert(table: string, fields: Record<string, string>, pendingSchemaViolation?: string): string {

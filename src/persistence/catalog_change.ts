@@ -6,6 +6,7 @@ import {
   declaredIndexId,
   firstUserIndexOrdinal,
   type IndexDefinition,
+  type IndexSpec,
   type TableNumber,
 } from "../database/catalog.ts";
 import type { TableCreation } from "../database/write_set.ts";
@@ -52,11 +53,12 @@ export function changedCatalog(state: CatalogState, change: CatalogChange): Cata
     change.activeSchema !== undefined || change.pendingSchema !== undefined;
   if (!structureChanges && tables.length === before.tables.length) return state;
 
-  const created = createIndexes.map(({ table, name, fields }, i): IndexDefinition => {
+  const created = createIndexes.map((index, i): IndexDefinition => {
+    const { table, name } = index;
     const number = tables.find((candidate) => candidate.name === table)?.number;
     assert(number !== undefined, `the table ${table} of the new index ${name} does not exist`);
     const id = declaredIndexId(state.nextIndexOrdinal + i);
-    return { id, table: number, name, fields, state: "backfilling" };
+    return { ...specOf(index), id, table: number, name, state: "backfilling" };
   });
   const newStates = new Map(setIndexState.map(({ id, state }) => [id, state]));
   const kept = before.indexes.filter(({ id }) => !dropIndexes.includes(id))
@@ -74,4 +76,19 @@ export function changedCatalog(state: CatalogState, change: CatalogChange): Cata
     },
     nextIndexOrdinal: state.nextIndexOrdinal + created.length,
   };
+}
+
+function specOf(index: IndexSpec): IndexSpec {
+  switch (index.kind) {
+    case "database":
+      return { kind: index.kind, fields: index.fields };
+    case "search": {
+      const { kind, searchField, filterFields } = index;
+      return { kind, searchField, filterFields };
+    }
+    case "vector": {
+      const { kind, vectorField, dimensions, filterFields } = index;
+      return { kind, vectorField, dimensions, filterFields };
+    }
+  }
 }

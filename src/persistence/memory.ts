@@ -6,7 +6,13 @@
  * back to one of the states since the last completed sync.
  */
 import { assert } from "../assert.ts";
-import { byIdIndexId, Catalog, type CatalogData, type IndexId } from "../database/catalog.ts";
+import {
+  byIdIndexId,
+  Catalog,
+  type CatalogData,
+  type IndexId,
+  isDatabaseIndex,
+} from "../database/catalog.ts";
 import type { KeyInterval } from "../database/read_set.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import type { DocumentWrite } from "../database/write_set.ts";
@@ -177,6 +183,7 @@ class MemoryWriter implements PersistenceWriter {
   backfill(index: IndexId, limit: number): boolean {
     const definition = this.catalog.indexes.find(({ id }) => id === index);
     assert(definition !== undefined, `index ${index} exists`);
+    if (!isDatabaseIndex(definition)) return true;
     return this.#transaction((state) => {
       const after = this.#backfilled.get(index);
       const lower = (after === undefined ? "" : after + "\0") as IndexKey;

@@ -64,6 +64,16 @@ const migrations: readonly ((database: Database) => void)[] = [
         'version', 1, 'structureVersion', 1, 'tables', json_array(), 'indexes', json_array(),
         'activeSchema', NULL, 'pendingSchema', NULL), 100);
     `),
+
+  /** Indexes have kinds. */
+  (database) =>
+    database.exec(`
+      UPDATE catalog SET json = json_set(json, '$.indexes', (
+        SELECT json_group_array(json_set(value, '$.kind', 'database'))
+        FROM json_each(json, '$.indexes')));
+      UPDATE catalog SET json = json_set(json, '$.version', json->'$.version' + 1);
+      UPDATE state SET catalog_version = catalog_version + 1;
+    `),
 ];
 
 export const layoutVersion = migrations.length;

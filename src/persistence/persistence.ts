@@ -6,6 +6,7 @@ import type {
   CatalogData,
   IndexDefinition,
   IndexId,
+  IndexSpec,
   SchemaDefinition,
 } from "../database/catalog.ts";
 import type { Snapshot } from "../database/snapshot.ts";
@@ -51,15 +52,16 @@ export interface TransactionOrigin {
   readonly sequence: number;
 }
 
+export type NewIndex = IndexSpec & {
+  readonly table: string;
+  readonly name: string;
+  readonly staged: boolean;
+};
+
 /** A change of tables, indexes, schemas and records that becomes visible as one commit. */
 export interface CatalogChange {
   readonly createTables?: readonly string[];
-  readonly createIndexes?: readonly {
-    table: string;
-    name: string;
-    fields: readonly string[];
-    staged: boolean;
-  }[];
+  readonly createIndexes?: readonly NewIndex[];
   readonly setIndexState?: readonly { id: IndexId; state: IndexDefinition["state"] }[];
   readonly dropIndexes?: readonly IndexId[];
   /** Absent: unchanged. */

@@ -91,7 +91,13 @@ class Session {
   }
 
   createIndex(): IndexId {
-    const index = { table: "items", name: "by_value", fields: ["value"], staged: false };
+    const index = {
+      kind: "database" as const,
+      table: "items",
+      name: "by_value",
+      fields: ["value"],
+      staged: false,
+    };
     const { indexes } = this.writer.applyCatalogChange({ createIndexes: [index] }, this.next);
     return indexes.at(-1)!.id;
   }

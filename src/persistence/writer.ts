@@ -14,7 +14,12 @@
  * The log remains the same file for as long as this connection is open.
  */
 import { assert } from "../assert.ts";
-import { byIdIndexId, type CatalogData, type IndexId } from "../database/catalog.ts";
+import {
+  byIdIndexId,
+  type CatalogData,
+  type IndexId,
+  isDatabaseIndex,
+} from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { DocumentWrite } from "../database/write_set.ts";
 import { indexKeyOf, keyToBytes } from "../values/index_key.ts";
@@ -187,6 +192,7 @@ class SqliteWriter implements PersistenceWriter {
   backfill(index: IndexId, limit: number): boolean {
     const definition = this.catalog.indexes.find(({ id }) => id === index);
     assert(definition !== undefined, `index ${index} exists`);
+    if (!isDatabaseIndex(definition)) return true;
     const after = this.#backfilled.get(index) ?? new Uint8Array();
     const rows = this.#statements.documentsAfter.rows(byIdIndexId(definition.table), after, limit);
     this.#database.transaction(() => {

@@ -18,7 +18,7 @@ export interface KeyRange {
   readonly upper: IndexKey | null;
 }
 
-/** What `indexKeyOf` needs to know of an index; `IndexDefinition` has it. */
+/** What `indexKeyOf` needs to know of an index; `DatabaseIndex` has it. */
 export interface IndexShape {
   readonly name: string;
   readonly fields: readonly string[];

@@ -189,7 +189,13 @@ class Simulation {
   async #changeIndexes({ client }: SimulatedServer): Promise<void> {
     const index = this.#persistence.state.catalogState.catalog.indexes
       .find(({ name }) => name === "by_value");
-    const definition = { table: itemsTable, name: "by_value", fields: ["value"], staged: false };
+    const definition = {
+      kind: "database" as const,
+      table: itemsTable,
+      name: "by_value",
+      fields: ["value"],
+      staged: false,
+    };
     const change = index === undefined
       ? client.changeCatalog({ createIndexes: [definition] })
       : index.state === "backfilling"

@@ -12,8 +12,20 @@ export const itemsTable = "items";
 
 /** What the items are found by. */
 export const itemIndexes = [
-  { table: itemsTable, name: "by_name", fields: ["name"], staged: false },
-  { table: itemsTable, name: "by_group", fields: ["group", "value"], staged: false },
+  {
+    kind: "database" as const,
+    table: itemsTable,
+    name: "by_name",
+    fields: ["name"],
+    staged: false,
+  },
+  {
+    kind: "database" as const,
+    table: itemsTable,
+    name: "by_group",
+    fields: ["group", "value"],
+    staged: false,
+  },
 ];
 
 export interface FinishedFunction {

@@ -4,7 +4,8 @@ import { DatabaseSync } from "node:sqlite";
 import {
   builtInIndexes,
   type CatalogData,
-  type IndexDefinition,
+  type DatabaseIndex,
+  isDatabaseIndex,
   systemIndexes,
   type TableNumber,
 } from "../../src/database/catalog.ts";
@@ -66,8 +67,9 @@ export function checkDatabase(dataFolder: string): void {
 }
 
 /** Those that must be complete. */
-function indexesOf(catalog: CatalogData, table: TableNumber): readonly IndexDefinition[] {
+function indexesOf(catalog: CatalogData, table: TableNumber): readonly DatabaseIndex[] {
   const declared = [...systemIndexes, ...catalog.indexes]
+    .filter(isDatabaseIndex)
     .filter((index) => index.table === table && index.state !== "backfilling");
   return [...builtInIndexes(table), ...declared];
 }

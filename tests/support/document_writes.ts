@@ -1,5 +1,10 @@
 /** Write sets as an isolate would make them, from plain documents. */
-import { Catalog, type CatalogData, type TableNumber } from "../../src/database/catalog.ts";
+import {
+  Catalog,
+  type CatalogData,
+  isDatabaseIndex,
+  type TableNumber,
+} from "../../src/database/catalog.ts";
 import type { DocumentWrite, IndexPoint } from "../../src/database/write_set.ts";
 import { indexKeyOf } from "../../src/values/index_key.ts";
 import { encodeValue, type Value } from "../../src/values/value.ts";
@@ -43,7 +48,7 @@ export function indexPoints(
   document: TestDocument | undefined,
 ): IndexPoint[] {
   if (document === undefined) return [];
-  return new Catalog(data).indexesOf(table)
+  return new Catalog(data).indexesOf(table).filter(isDatabaseIndex)
     .map((index) => [index.id, indexKeyOf(index, withCreationTime(document))] as const);
 }
 
