@@ -133,7 +133,7 @@ Deno.test("actions", async (t) => {
   const errorOf = async (name: string, args = {}) =>
     (await isolate.action(`actions:${name}`, args)).error;
 
-  await t.step("function-abi 13: calls go to the server", async () => {
+  await t.step("function-abi §13: calls go to the server", async () => {
     assert.deepEqual(await valueOf("calls", { b: 2 }), [{ $integer: "AQAAAAAAAAA=" }, null, null]);
     assert.deepEqual(operations.splice(0), [
       {

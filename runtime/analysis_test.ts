@@ -81,7 +81,7 @@ Deno.test("analysis of a push", async (t) => {
     assert.deepEqual(wrappers!.functions, []);
   });
 
-  await t.step("function-abi 21: routes, crons, schema, settings", async () => {
+  await t.step("function-abi §21: routes, crons, schema, settings", async () => {
     const modules = await modulesOf({ DOMAIN: "https://issuer" });
     assert.deepEqual(modules["http.js"]!.httpRoutes, [
       { path: "/a", method: "GET" },

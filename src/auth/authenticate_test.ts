@@ -24,13 +24,13 @@ async function refused(authorization: string): Promise<string> {
   return `${error.kind} ${error.code}`;
 }
 
-Deno.test("http-api 18: without credentials the caller is anonymous; ?adminKey= works without the header", async () => {
+Deno.test("http-api rule 18: without credentials the caller is anonymous; ?adminKey= works without the header", async () => {
   assert.deepEqual(await authenticator.request(null, null), { kind: "anonymous" });
   assert.deepEqual(await authenticator.request(null, adminKey), admin);
   assert.equal(await refused("Convex wrong").catch(String), "unauthenticated BadAdminKey");
 });
 
-Deno.test("http-api 17: the header's scheme is compared without case, other schemes are refused", async () => {
+Deno.test("http-api rule 17: the header's scheme is compared without case, other schemes are refused", async () => {
   assert.deepEqual(await authenticator.request(`convex ${adminKey}`, null), admin);
   assert.deepEqual(await authenticator.request(`Convex ${adminKey}`, "ignored"), admin);
   assert.equal(await refused("abc"), "badRequest InvalidHeaderFailure");
@@ -38,7 +38,7 @@ Deno.test("http-api 17: the header's scheme is compared without case, other sche
   assert.equal(await refused("Bearer "), "badRequest InvalidAdminKey");
 });
 
-Deno.test("http-api 19: deployment types are dropped, the instance name must match", async () => {
+Deno.test("http-api rule 19: deployment types are dropped, the instance name must match", async () => {
   assert.deepEqual(await authenticator.request(`Convex prod:${adminKey}`, null), admin);
   assert.deepEqual(
     await authenticator.request(`Convex preview:team:project|${secret}`, null),
@@ -49,7 +49,7 @@ Deno.test("http-api 19: deployment types are dropped, the instance name must mat
   assert.equal(await refused(`Convex ${adminKey.slice(0, -1)}`), "unauthenticated BadAdminKey");
 });
 
-Deno.test("http-api 20: a key with attributes acts as that user", async () => {
+Deno.test("http-api rule 20: a key with attributes acts as that user", async () => {
   const user = { issuer: "https://i", subject: "s", name: "N", role: ["x"] };
   const expected = {
     kind: "admin",
@@ -68,7 +68,7 @@ Deno.test("http-api 20: a key with attributes acts as that user", async () => {
   }
 });
 
-Deno.test("http-api 108: tokens are refused by what is wrong with them", async () => {
+Deno.test("http-api rule 108: tokens are refused by what is wrong with them", async () => {
   assert.equal(await refused("Bearer garbage"), "unauthenticated InvalidAuthHeader");
   assert.equal(
     await refused(`Bearer ${jwt({ sub: "s" })}`),

@@ -26,17 +26,17 @@ Deno.test("fileKey is a UUID that only the secret leads back from", () => {
   }));
 });
 
-Deno.test("http-api 50: fileUrl has the cloud origin and the file's UUID", () => {
+Deno.test("http-api rule 50: fileUrl has the cloud origin and the file's UUID", () => {
   const url = fileUrl(origin, secret, fileId);
   assert.match(url, /^http:\/\/127\.0\.0\.1:3210\/api\/storage\/[0-9a-f-]{36}$/);
 });
 
-Deno.test("http-api 51: parseFileKey refuses what is no UUID", () => {
+Deno.test("http-api rule 51: parseFileKey refuses what is no UUID", () => {
   assert.equal(parseFileKey(secret, "upload"), undefined);
   assert.equal(parseFileKey(secret, fileId), undefined);
 });
 
-Deno.test("function-abi 9: storageDocumentId takes document ids and UUIDs of files, nothing else", () => {
+Deno.test("function-abi §9: storageDocumentId takes document ids and UUIDs of files, nothing else", () => {
   assert.equal(storageDocumentId(secret, fileId), fileId);
   assert.equal(storageDocumentId(secret, fileKey(secret, fileId)), fileId);
   assert.throws(() => storageDocumentId(secret, "x"), {
@@ -50,7 +50,7 @@ Deno.test("function-abi 9: storageDocumentId takes document ids and UUIDs of fil
   });
 });
 
-Deno.test("http-api 46, 49: an upload token is valid for one hour and cannot be made up", () => {
+Deno.test("http-api rule 46, 49: an upload token is valid for one hour and cannot be made up", () => {
   const now = 1_795_348_954_730.5;
   const token = new URL(uploadUrl(origin, secret, now)).searchParams.get("token")!;
   assert.equal(checkUploadToken(secret, token, now), "valid");

@@ -251,7 +251,7 @@ Deno.test("a table begins to exist with its first document", () => {
   assert.equal(database.begin().get(id)!.body, "hi");
 });
 
-Deno.test("function-abi 31–34, 94: indexes that cannot be read", () => {
+Deno.test("function-abi 31–34, semantics 94: indexes that cannot be read", () => {
   const database = new TestDatabase([messages]);
   const setState = (state: IndexDefinition["state"]) => {
     const indexes = database.catalogData.indexes.map((index) => ({ ...index, state }));

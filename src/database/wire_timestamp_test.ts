@@ -9,7 +9,7 @@ Deno.test("encodeWireTimestamp and decodeWireTimestamp are inverse", () => {
   }));
 });
 
-Deno.test("http-api 39 of the checklist: a timestamp has 12 characters of base64", () => {
+Deno.test("http-api 39: a timestamp has 12 characters of base64", () => {
   assert.equal(encodeWireTimestamp(0 as Timestamp), "AAAAAAAAAAA=");
   assert.equal(encodeWireTimestamp(1 as Timestamp), "6AMAAAAAAAA=");
 });

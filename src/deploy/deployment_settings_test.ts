@@ -50,7 +50,7 @@ Deno.test("DeploymentSettings keeps variables before anything was pushed", async
   });
 });
 
-Deno.test("deploy-protocol 5: a change takes effect under a new manifest", async () => {
+Deno.test("deploy-protocol §5: a change takes effect under a new manifest", async () => {
   const { live, settings, manifests } = setUp();
   live.activate(record);
   await settings.changeEnvironmentVariables([{ name: "A", value: "1" }]);
@@ -62,7 +62,7 @@ Deno.test("deploy-protocol 5: a change takes effect under a new manifest", async
   assert.deepEqual(settings.urls, { cloud: "http://cloud", site: "http://site" });
 });
 
-Deno.test("deploy-protocol 5: changes made side by side all count", async () => {
+Deno.test("deploy-protocol §5: changes made side by side all count", async () => {
   const { settings } = setUp();
   await Promise.all(
     ["A", "B", "C"].map((name) => settings.changeEnvironmentVariables([{ name, value: name }])),

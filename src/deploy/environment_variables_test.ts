@@ -4,7 +4,7 @@ import { changeVariables } from "./environment_variables.ts";
 const set = (name: string, value: string) => ({ name, value });
 const code = (code: string) => ({ code });
 
-Deno.test("deploy-protocol 5: changes set, replace and remove variables; removing an unset one is fine", () => {
+Deno.test("deploy-protocol §5: changes set, replace and remove variables; removing an unset one is fine", () => {
   const changes = [set("C", "3\nlines"), { name: "A", value: null }, { name: "Z", value: null }];
   assert.deepEqual(changeVariables({ A: "1", B: "2" }, [...changes, set("B", "")]), {
     B: "",
@@ -12,7 +12,7 @@ Deno.test("deploy-protocol 5: changes set, replace and remove variables; removin
   });
 });
 
-Deno.test("deploy-protocol 5: names and values have rules", () => {
+Deno.test("deploy-protocol §5: names and values have rules", () => {
   for (const name of ["1A", "A-B", "", "Ä", "A B", "__proto__ "]) {
     assert.throws(
       () => changeVariables({}, [set(name, "x")]),
@@ -37,7 +37,7 @@ Deno.test("deploy-protocol 5: names and values have rules", () => {
   );
 });
 
-Deno.test("deploy-protocol 5: their number and total size are limited", () => {
+Deno.test("deploy-protocol §5: their number and total size are limited", () => {
   const many = (count: number, value: string) =>
     Array.from({ length: count }, (_, i) => set(`V${i}`, value));
   assert.equal(Object.keys(changeVariables({}, many(512, "x"))).length, 512);

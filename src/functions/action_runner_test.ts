@@ -88,7 +88,7 @@ Deno.test("no query result reaches an action before what it tells is durable", a
   assert.deepEqual(order, ["synced", "answered"]);
 });
 
-Deno.test("function-abi 13: callees keep the identity, may be internal, and fail with their whole text", async () => {
+Deno.test("function-abi §13: callees keep the identity, may be internal, and fail with their whole text", async () => {
   const { runner } = startFunctions({
     ...functions,
     "m:nested": { ...action((context) => call(context, "runQuery", "m:who")), isInternal: true },
@@ -118,7 +118,7 @@ Deno.test("function-abi 13: callees keep the identity, may be internal, and fail
   );
 });
 
-Deno.test("function-abi 8, 9: jobs and files are the services' business", async () => {
+Deno.test("function-abi §8, §9: jobs and files are the services' business", async () => {
   const asked: unknown[] = [];
   const remember = (answer: unknown) => (...args: unknown[]) => {
     asked.push(args);
@@ -255,7 +255,7 @@ Deno.test("any() runs what it finds under a path, as an admin", async () => {
   assert.ok(!missing.ok && missing.failure.message.startsWith("Could not find function for"));
 });
 
-Deno.test("http-api 68: what cannot be routed is answered without running anything", async () => {
+Deno.test("http-api rule 68: what cannot be routed is answered without running anything", async () => {
   const request = { method: "GET", url: "http://x/b", headers: [], body: new Uint8Array(0) };
   const without = startFunctions(functions);
   assert.deepEqual(await without.runner.httpAction(request, context()), {

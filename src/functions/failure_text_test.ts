@@ -6,7 +6,7 @@ const thrown = {
   frames: ["    at f (../convex/a.ts:1:2)", "    at handler (../convex/a.ts:3:4)"],
 };
 
-Deno.test("function-abi 13: failureText ends with a newline, with frames and without", () => {
+Deno.test("function-abi §13: failureText ends with a newline, with frames and without", () => {
   assert.equal(
     failureText(thrown),
     "Uncaught Error: boom\n    at f (../convex/a.ts:1:2)\n    at handler (../convex/a.ts:3:4)\n",
@@ -14,7 +14,7 @@ Deno.test("function-abi 13: failureText ends with a newline, with frames and wit
   assert.equal(failureText({ message: "gone", frames: [] }), "gone\n");
 });
 
-Deno.test("http-api 35: clientFailureText begins with the request id", () => {
+Deno.test("http-api rule 35: clientFailureText begins with the request id", () => {
   assert.equal(
     clientFailureText({ message: "gone", frames: [] }, "abc", false),
     "[Request ID: abc] Server Error\ngone\n",

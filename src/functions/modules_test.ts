@@ -82,7 +82,7 @@ Deno.test("sync-protocol 34: the wrong kind is named with the right one", () => 
   );
 });
 
-Deno.test("http-api 39: system modules are for admins", () => {
+Deno.test("http-api rule 39: system modules are for admins", () => {
   const modules = deployed();
   const path = "_system/cli/tables:default";
   assert.equal(

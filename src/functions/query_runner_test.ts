@@ -13,7 +13,7 @@ function value({ result }: QueryResult): string {
   return result.value;
 }
 
-Deno.test("semantics 10: concurrent identical requests share one execution", async () => {
+Deno.test("semantics §10: concurrent identical requests share one execution", async () => {
   const { runner, backend } = startFunctions({
     "m:a": query((context) => {
       context.print("'ran'");
@@ -42,7 +42,7 @@ Deno.test("semantics 79: a cached result replays its log lines", async () => {
   assert.equal(backend.calls.length, 1);
 });
 
-Deno.test("semantics 10: a result ends with the first commit into its read set", async () => {
+Deno.test("semantics §10: a result ends with the first commit into its read set", async () => {
   const { runner, backend } = startFunctions({ "m:a": readsA });
   backend.write({ a: "1", b: "1" });
   const first = await runner.query(queryRequest("m:a"));
@@ -206,7 +206,7 @@ Deno.test("a failure whose reads are unknown is tried again after a while", asyn
   assert.equal(invalidations, 1);
 });
 
-Deno.test("sync-protocol 66: a result is found under the journal it was given and the one it produced", async () => {
+Deno.test("sync-protocol rule 66: a result is found under the journal it was given and the one it produced", async () => {
   const { runner, backend } = startFunctions({
     "m:page": query((context) => {
       context.journal = "end of page";

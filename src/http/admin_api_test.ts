@@ -43,7 +43,7 @@ Deno.test("deploy-protocol 3.2: canonical URLs are told and changed", async () =
   assert.equal((await change("elsewhere", null)).status, 400);
 });
 
-Deno.test("deploy-protocol 5: environment variables are listed and changed; the answer has no body", async () => {
+Deno.test("deploy-protocol §5: environment variables are listed and changed; the answer has no body", async () => {
   const { server, changes } = serving();
   await using _ = server;
   const listed = await fetch(`${server.url}/api/v1/list_environment_variables`, {

@@ -5,7 +5,7 @@ const whole = { kind: "whole" };
 const unsatisfiable = { kind: "unsatisfiable" };
 const part = (start: number, end: number) => ({ kind: "part", start, end });
 
-Deno.test("http-api 53: parseByteRange follows RFC 9110", () => {
+Deno.test("http-api rule 53: parseByteRange follows RFC 9110", () => {
   const cases: [header: string | null, expected: unknown][] = [
     [null, whole],
     ["bytes=0-3", part(0, 4)],
@@ -29,6 +29,6 @@ Deno.test("http-api 53: parseByteRange follows RFC 9110", () => {
   }
 });
 
-Deno.test("http-api 53: an empty file is always sent whole", () => {
+Deno.test("http-api rule 53: an empty file is always sent whole", () => {
   assert.deepEqual(parseByteRange("bytes=0-3", 0), whole);
 });

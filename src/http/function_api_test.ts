@@ -82,7 +82,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 const call = (path: string, args: unknown = {}, format?: string) => ({ path, args, format });
 
-Deno.test("http-api 33: the envelope has a value, and log lines if there are any", () =>
+Deno.test("http-api rule 33: the envelope has a value, and log lines if there are any", () =>
   serving(async ({ post }) => {
     const plain = await post("query", call("m:echo"));
     assert.deepEqual([plain.status, plain.body], [200, { status: "success", value: [{}] }]);
@@ -90,7 +90,7 @@ Deno.test("http-api 33: the envelope has a value, and log lines if there are any
     assert.deepEqual(body, { status: "success", value: null, logLines: ["[LOG] 'hi'"] });
   }));
 
-Deno.test("http-api 24: an object is the single argument, an array the list of them; -0 survives", () =>
+Deno.test("http-api rule 24: an object is the single argument, an array the list of them; -0 survives", () =>
   serving(async ({ post }) => {
     const value = async (args: string) =>
       (await post("query", `{"path":"m:echo","args":${args}}`)).body.value;
@@ -101,14 +101,14 @@ Deno.test("http-api 24: an object is the single argument, an array the list of t
     assert.ok(Object.is((await value('{"z":-0}'))[0].z, -0));
   }));
 
-Deno.test("http-api 27 of the checklist: m, m:default and m.js:default are one function", () =>
+Deno.test("http-api 27: m, m:default and m.js:default are one function", () =>
   serving(async ({ post }) => {
     for (const path of ["m", "m:default", "m.js:default"]) {
       assert.equal((await post("query", call(path))).body.value, "default");
     }
   }));
 
-Deno.test("http-api 33, 35: a function's failure is an answer with status 200", () =>
+Deno.test("http-api rule 33, 35: a function's failure is an answer with status 200", () =>
   serving(async ({ post }) => {
     const { status, body } = await post("query", call("m:throws"), { "convex-request-id": "abc" });
     assert.equal(status, 200);
@@ -120,7 +120,7 @@ Deno.test("http-api 33, 35: a function's failure is an answer with status 200", 
     });
   }));
 
-Deno.test("http-api 10: without a request id of the client's each failure gets one", () =>
+Deno.test("http-api rule 10: without a request id of the client's each failure gets one", () =>
   serving(async ({ post }) => {
     const id = async () =>
       /^\[Request ID: ([0-9a-f]{16})\]/
@@ -129,7 +129,7 @@ Deno.test("http-api 10: without a request id of the client's each failure gets o
     assert.ok(first !== undefined && second !== undefined && first !== second);
   }));
 
-Deno.test("http-api 29, 33: data of a ConvexError is delivered in the chosen format, null included", () =>
+Deno.test("http-api rule 29, 33: data of a ConvexError is delivered in the chosen format, null included", () =>
   serving(async ({ post }) => {
     assert.equal((await post("query", call("m:throwsData"))).body.errorData, "1");
     const encoded = await post("query", call("m:throwsData", {}, "convex_encoded_json"));
@@ -138,7 +138,7 @@ Deno.test("http-api 29, 33: data of a ConvexError is delivered in the chosen for
     assert.ok("errorData" in body && body.errorData === null);
   }));
 
-Deno.test("http-api 36: redaction hides messages and log lines, keeps data, and spares admins", () =>
+Deno.test("http-api rule 36: redaction hides messages and log lines, keeps data, and spares admins", () =>
   serving(async ({ post }) => {
     const { body } = await post("query", call("m:throws"), { "convex-request-id": "abc" });
     assert.deepEqual(body, { status: "error", errorMessage: "[Request ID: abc] Server Error" });
@@ -149,7 +149,7 @@ Deno.test("http-api 36: redaction hides messages and log lines, keeps data, and 
     assert.deepEqual(admin.body.logLines, ["[LOG] 1"]);
   }, { redact: true }));
 
-Deno.test("http-api 29: formats; an unknown one is refused before the mutation runs", () =>
+Deno.test("http-api rule 29: formats; an unknown one is refused before the mutation runs", () =>
   serving(async ({ post, backend }) => {
     assert.equal((await post("query", call("m:int"))).body.value, "1");
     const encoded = await post("query", call("m:int", {}, "convex_encoded_json"));
@@ -161,7 +161,7 @@ Deno.test("http-api 29: formats; an unknown one is refused before the mutation r
     assert.deepEqual(backend.calls.filter((path) => path === "m:write"), []);
   }));
 
-Deno.test("http-api 5, 22, 23: what is no call is refused with its code", () =>
+Deno.test("http-api rule 5, 22, 23: what is no call is refused with its code", () =>
   serving(async ({ post }) => {
     const refused = async (body: unknown, code: string, headers?: Record<string, string>) => {
       const answer = await post("query", body, headers);
@@ -185,7 +185,7 @@ Deno.test("http-api 5, 22, 23: what is no call is refused with its code", () =>
     assert.equal(variant.body.value, "default");
   }));
 
-Deno.test("http-api 25, 26, 28, 46 of the checklist: visibility, kinds, and /api/function", () =>
+Deno.test("http-api 25, 26, 28, 46: visibility, kinds, and /api/function", () =>
   serving(async ({ post }) => {
     const error = async (path: string, target: string) =>
       (await post(path, call(target))).body.errorMessage;
@@ -209,7 +209,7 @@ Deno.test("http-api 25, 26, 28, 46 of the checklist: visibility, kinds, and /api
     assert.equal(badPath.body.code, "InvalidComponentPath");
   }));
 
-Deno.test("http-api 20, 21: an admin may act as a user; a bad token fails the request", () =>
+Deno.test("http-api rule 20, 21: an admin may act as a user; a bad token fails the request", () =>
   serving(async ({ post }) => {
     const user = btoa(JSON.stringify({ issuer: "i", subject: "s" }));
     const headers = { authorization: `Convex ${adminKey}:${user}` };
@@ -220,7 +220,7 @@ Deno.test("http-api 20, 21: an admin may act as a user; a bad token fails the re
     assert.deepEqual([bad.status, bad.body.code], [401, "InvalidAuthHeader"]);
   }));
 
-Deno.test("http-api 26: /api/run/a/b/f calls a/b:f and answers in json", () =>
+Deno.test("http-api rule 26: /api/run/a/b/f calls a/b:f and answers in json", () =>
   serving(async ({ post }) => {
     const { body } = await post("run/a/b/act", { args: { x: 1 } }, {
       "convex-client": "npm-1.4.0",
@@ -243,7 +243,7 @@ Deno.test("GET /api/query takes its call from the query string", () =>
     assert.equal((await get({ args: "{}" })).code, "BadJsonBody");
   }));
 
-Deno.test("http-api 27: query_at_ts answers while what the query reads is unchanged since", () =>
+Deno.test("http-api rule 27: query_at_ts answers while what the query reads is unchanged since", () =>
   serving(async ({ post, backend }) => {
     const { body: { ts } } = await post("query_ts", "");
     assert.match(ts, /^[A-Za-z0-9+/]{11}=$/);
@@ -258,7 +258,7 @@ Deno.test("http-api 27: query_at_ts answers while what the query reads is unchan
     assert.equal((await at("m:read", "?")).status, 500);
   }));
 
-Deno.test("http-api 28: query_batch answers in order at one timestamp; a malformed element fails it all", () =>
+Deno.test("http-api rule 28: query_batch answers in order at one timestamp; a malformed element fails it all", () =>
   serving(async ({ post, backend }) => {
     backend.write({ a: "1", b: "1" });
     const queries = [call("m:read"), call("m:other"), call("m:throws"), call("m:int")];

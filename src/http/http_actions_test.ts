@@ -57,7 +57,7 @@ const failure = {
   },
 } as const;
 
-Deno.test("http-api 60, 61: the action sees URL, headers and body as the client sent them", () =>
+Deno.test("http-api rule 60, 61: the action sees URL, headers and body as the client sent them", () =>
   serving(() => answer("ok"), async ({ url, seen }) => {
     await fetch(`${url}/a%20b?x=1&x=2`, { method: "POST", body: "päng", headers: { "x-a": "1" } });
     const { method, body, headers } = seen[0]!;
@@ -66,7 +66,7 @@ Deno.test("http-api 60, 61: the action sees URL, headers and body as the client 
     assert.deepEqual(headers.find(([name]) => name === "x-a"), ["x-a", "1"]);
   }));
 
-Deno.test("http-api 60, 83: a proxy tells scheme and host", () =>
+Deno.test("http-api rule 60, 83: a proxy tells scheme and host", () =>
   serving(() => answer("ok"), async ({ port, seen }) => {
     const get = async (...lines: string[]) => {
       const head = ["GET /p HTTP/1.1", "Connection: close", ...lines];
@@ -87,7 +87,7 @@ Deno.test("http-api 60, 83: a proxy tells scheme and host", () =>
     assert.equal(await get("Host: a b"), "HTTP/1.1 400");
   }));
 
-Deno.test("http-api 69: status and repeated headers survive; what describes the connection is ours", () => {
+Deno.test("http-api rule 69: status and repeated headers survive; what describes the connection is ours", () => {
   const headers: [string, string][] = [
     ["set-cookie", "a=1"],
     ["set-cookie", "b=2"],
@@ -118,7 +118,7 @@ Deno.test("responses without a body, by method or by status", () =>
     assert.deepEqual([deleted.status, await deleted.text()], [204, ""]);
   }));
 
-Deno.test("http-api 57: methods that HTTP actions do not have are answered with 405", () =>
+Deno.test("http-api rule 57: methods that HTTP actions do not have are answered with 405", () =>
   serving(() => answer("ok"), async ({ port, seen }) => {
     const reply = await sendRaw(
       port,
@@ -128,7 +128,7 @@ Deno.test("http-api 57: methods that HTTP actions do not have are answered with 
     assert.equal(seen.length, 0);
   }));
 
-Deno.test("http-api 74: a request body over the limit is answered with 413", () =>
+Deno.test("http-api rule 74: a request body over the limit is answered with 413", () =>
   serving(() => answer("ok"), async ({ url, seen }) => {
     const post = (length: number) => fetch(url, { method: "POST", body: "x".repeat(length) });
     assert.equal((await post(1000)).status, 200);
@@ -138,7 +138,7 @@ Deno.test("http-api 74: a request body over the limit is answered with 413", () 
     assert.equal(seen.length, 1);
   }));
 
-Deno.test("http-api 68: the texts of 404, and a greeting where the app has nothing at /", () =>
+Deno.test("http-api rule 68: the texts of 404, and a greeting where the app has nothing at /", () =>
   serving(() => ({ ok: false, notFound: "No matching routes found" }), async ({ url }) => {
     const missing = await fetch(`${url}/x`);
     assert.equal(missing.status, 404);
@@ -165,7 +165,7 @@ Deno.test("a fallback answers what the app has no route for, unless it declines"
     },
   ));
 
-Deno.test("http-api 71: a failure is answered with 500, code, trace and data", () =>
+Deno.test("http-api rule 71: a failure is answered with 500, code, trace and data", () =>
   serving(() => failure, async ({ url }) => {
     const response = await fetch(url);
     assert.equal(response.status, 500);
@@ -179,14 +179,14 @@ Deno.test("http-api 71: a failure is answered with 500, code, trace and data", (
     assert.deepEqual([data, rest], [{ a: 1 }, {}]);
   }));
 
-Deno.test("http-api 71: redaction leaves the request id and the data", () =>
+Deno.test("http-api rule 71: redaction leaves the request id and the data", () =>
   serving(() => failure, async ({ url }) => {
     const { code, ...rest } = await (await fetch(url)).json();
     assert.match(code, /^\[Request ID: [0-9a-f]{16}\] Server Error$/);
     assert.deepEqual(rest, { data: { a: 1 } });
   }, { redact: true }));
 
-Deno.test("http-api 63: a bad credential does not stop the action", () =>
+Deno.test("http-api rule 63: a bad credential does not stop the action", () =>
   serving(() => answer("ok"), async ({ url, seen }) => {
     const get = async (authorization?: string) => {
       await (await fetch(url, authorization === undefined ? {} : { headers: { authorization } }))

@@ -46,7 +46,7 @@ async function serving(
   );
 }
 
-Deno.test("deploy-protocol 8: a completion has every field that the CLI reads", () =>
+Deno.test("deploy-protocol §8: a completion has every field that the CLI reads", () =>
   serving(async (logs, get) => {
     logs.append(entry());
     const cli = { "convex-client": "npm-cli-1.48.0" };
@@ -69,7 +69,7 @@ Deno.test("deploy-protocol 8: a completion has every field that the CLI reads", 
     assert.deepEqual((await again.json()).entries[0].logLines, ["[LOG] 'hi' 1"]);
   }));
 
-Deno.test("deploy-protocol 8: a poll waits for what comes after its cursor, one that begins does not", () =>
+Deno.test("deploy-protocol §8: a poll waits for what comes after its cursor, one that begins does not", () =>
   serving(async (logs, get) => {
     const { entries, newCursor } = await (await get("function_logs?cursor=0")).json();
     assert.deepEqual(entries, []);
@@ -84,7 +84,7 @@ Deno.test("deploy-protocol 8: a poll waits for what comes after its cursor, one 
     assert.ok(page.newCursor > newCursor);
   }));
 
-Deno.test("deploy-protocol 8: stream_udf_execution has completions alone; a session's request can be followed", () =>
+Deno.test("deploy-protocol §8: stream_udf_execution has completions alone; a session's request can be followed", () =>
   serving(async (logs, get) => {
     logs.append(entry({ kind: "progress" }));
     logs.append(entry({ requestId: sessionRequestId("s", 3), executionId: "mine" }));

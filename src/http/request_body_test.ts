@@ -28,7 +28,7 @@ Deno.test("BodyReader text() reads small and large bodies alike", async () => {
   assert.equal((await reader.bytes(new Request("http://x/"), 10)).length, 0);
 });
 
-Deno.test("http-api 22: a body that is announced as too large is not read at all", async () => {
+Deno.test("http-api rule 22: a body that is announced as too large is not read at all", async () => {
   const reader = new BodyReader(config, environment);
   const { request } = openRequest({ "content-length": "100001" });
   await assert.rejects(reader.text(request, 100_000), BodyTooLargeError);
@@ -60,7 +60,7 @@ Deno.test("large bodies share a budget, which is free again when they are done",
   assert.equal((await reader.bytes(third, 250_000)).length, 200_000);
 });
 
-Deno.test("http-api 4: a large body that does not arrive in time ends with a time-out", async () => {
+Deno.test("http-api rule 4: a large body that does not arrive in time ends with a time-out", async () => {
   const reader = new BodyReader(config, environment);
   const { request, writer } = openRequest();
   const outcome = reader.bytes(request, 100_000).catch((error) => error.code);

@@ -39,7 +39,7 @@ Deno.test("the API's exact paths are ours, every other path is the app's", async
   for (const path of ofTheApp) assert.equal(await get(path), `app GET ${path}`);
 });
 
-Deno.test("http-api 56, 60: under /http/ the app sees the path without that prefix", async () => {
+Deno.test("http-api rule 56, 60: under /http/ the app sees the path without that prefix", async () => {
   await using server = listenWith({ query: answering("query") }, { app });
   const get = async (path: string) => await (await fetch(server.url + path)).text();
   assert.equal(await get("/http/"), "app GET /");
@@ -47,7 +47,7 @@ Deno.test("http-api 56, 60: under /http/ the app sees the path without that pref
   assert.equal(await get("/http"), "app GET /http");
 });
 
-Deno.test("http-api 12, 13: a preflight mirrors origin and headers", async () => {
+Deno.test("http-api rule 12, 13: a preflight mirrors origin and headers", async () => {
   await using server = listenWith({});
   const response = await fetch(`${server.url}/api/query`, {
     method: "OPTIONS",
@@ -70,7 +70,7 @@ Deno.test("http-api 12, 13: a preflight mirrors origin and headers", async () =>
   assert.match(headers.vary!, /origin/);
 });
 
-Deno.test("http-api 12, 17: answers and errors of the API may be read by any origin, the app's are its own", async () => {
+Deno.test("http-api rule 12, 17: answers and errors of the API may be read by any origin, the app's are its own", async () => {
   await using server = listenWith({
     query: answering("ok"),
     mutation: () => {
@@ -89,7 +89,7 @@ Deno.test("http-api 12, 17: answers and errors of the API may be read by any ori
   assert.equal(own.headers.get("access-control-allow-origin"), null);
 });
 
-Deno.test("http-api 6: errors are an envelope of code and message; unclassified ones tell nothing", async () => {
+Deno.test("http-api rule 6: errors are an envelope of code and message; unclassified ones tell nothing", async () => {
   await using server = listenWith({
     query: () => {
       throw new RequestError("overloaded", "Busy", "try later");
@@ -122,7 +122,7 @@ Deno.test("a method that a path of the API does not have is answered with 405; H
   assert.match(await send("HEAD"), /^HTTP\/1\.1 200 OK\r\n[^]*content-length: 5\r\n[^]*\r\n\r\n$/);
 });
 
-Deno.test("http-api 3: service paths say which server this is", async () => {
+Deno.test("http-api rule 3: service paths say which server this is", async () => {
   await using server = listenWith({ ...serviceApi("1.2.3") });
   const text = async (path: string, init?: RequestInit) =>
     await (await fetch(server.url + path, init)).text();
@@ -132,7 +132,7 @@ Deno.test("http-api 3: service paths say which server this is", async () => {
   assert.equal(await text("/echo", { method: "POST", body: "päng" }), "päng");
 });
 
-Deno.test("http-api 8, 9: clients that are too old, or malformed, are refused on every path of the API", async () => {
+Deno.test("http-api rule 8, 9: clients that are too old, or malformed, are refused on every path of the API", async () => {
   await using server = listenWith({ query: answering("ok") });
   const post = (client: string) =>
     fetch(`${server.url}/api/query`, { method: "POST", headers: { "convex-client": client } });
@@ -146,7 +146,7 @@ Deno.test("http-api 8, 9: clients that are too old, or malformed, are refused on
   assert.equal(await (await post("npm-1.48.0")).text(), "ok");
 });
 
-Deno.test("http-api 18: the query parameter adminKey authenticates", async () => {
+Deno.test("http-api rule 18: the query parameter adminKey authenticates", async () => {
   await using server = listenWith({
     checkAdminKey: async (request) => {
       await request.requireAdmin();

@@ -3,7 +3,7 @@ import { listenWith } from "../../tests/support/api_listener.ts";
 import { requireUpgrade } from "../sync/upgrade_request.ts";
 import { syncApi } from "./sync_api.ts";
 
-Deno.test("sync-protocol 6, 7, 9: the header tells the client, else the path; both decide about chunks", async () => {
+Deno.test("sync-protocol rule 6, 7, 9: the header tells the client, else the path; both decide about chunks", async () => {
   const accept = (_request: Request, { chunks }: { chunks: boolean }) =>
     new Response(String(chunks));
   await using server = listenWith({ ...syncApi({ accept }) });
@@ -20,7 +20,7 @@ Deno.test("sync-protocol 6, 7, 9: the header tells the client, else the path; bo
   assert.match(await get("/api/1.48.0.x/sync"), /InvalidClientVersion/);
 });
 
-Deno.test("sync-protocol 4: what is no request for a socket is answered with 400 and JSON", async () => {
+Deno.test("sync-protocol rule 4: what is no request for a socket is answered with 400 and JSON", async () => {
   const accept = (request: Request) => {
     requireUpgrade(request);
     return new Response();

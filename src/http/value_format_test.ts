@@ -11,14 +11,14 @@ const encoded = JSON.stringify({
   plain: [1, 1.5, "a", null, true],
 });
 
-Deno.test("http-api 90: json is lossy where JSON has no form of its own", () => {
+Deno.test("http-api rule 90: json is lossy where JSON has no form of its own", () => {
   assert.equal(
     formatValue(encoded, "json"),
     '{"big":"1","bytes":"ABCD","nan":"NaN","infinite":"-Infinity","zero":-0.0,"plain":[1,1.5,"a",null,true]}',
   );
 });
 
-Deno.test("http-api 91: export_json keeps integers and floats apart", () => {
+Deno.test("http-api rule 91: export_json keeps integers and floats apart", () => {
   assert.equal(
     formatValue(encoded, "export_json"),
     '{"big":1,"bytes":{"$bytes":"ABCD"},"nan":{"$float":"AAAAAAAA+H8="},' +
@@ -33,7 +33,7 @@ Deno.test("formatValue leaves convex_encoded_json, and values without special fo
   assert.equal(formatValue('"\\"$"', "json"), '"\\"$"');
 });
 
-Deno.test("http-api 29: names, aliases and defaults of formats", () => {
+Deno.test("http-api rule 29: names, aliases and defaults of formats", () => {
   assert.equal(parseValueFormat("convex_clean_json"), "json");
   assert.equal(parseValueFormat("convex_json"), "convex_encoded_json");
   assert.throws(() => parseValueFormat("xml"), {

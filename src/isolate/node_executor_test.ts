@@ -149,7 +149,7 @@ Deno.test("Node actions run with Node's modules, the deployment's variables and 
   });
 });
 
-Deno.test("function-abi 20: Node actions ask the server for calls, jobs and files", async () => {
+Deno.test("function-abi §20: Node actions ask the server for calls, jobs and files", async () => {
   await withNode({}, { actions: source }, async ({ run }) => {
     const asked: unknown[] = [];
     const host: Partial<ActionHost> = {
@@ -182,7 +182,7 @@ Deno.test("function-abi 20: Node actions ask the server for calls, jobs and file
   });
 });
 
-Deno.test("function-abi 20: what Node actions print is inspected by Node and reaches the host", async () => {
+Deno.test("function-abi §20: what Node actions print is inspected by Node and reaches the host", async () => {
   await withNode({}, { actions: source }, async ({ run }) => {
     const lines: LogLine[] = [];
     assert.equal(value(await run("prints", {}, { log: (more) => lines.push(...more) })), null);
@@ -214,7 +214,7 @@ Deno.test("function-abi 1.3: failures of what a Node action calls can be caught 
   });
 });
 
-Deno.test("function-abi 20: forgotten calls are warned of, database calls are refused, unknown names named", async () => {
+Deno.test("function-abi §20: forgotten calls are warned of, database calls are refused, unknown names named", async () => {
   await withNode({}, { actions: source }, async ({ run }) => {
     const lines: LogLine[] = [];
     const host = {

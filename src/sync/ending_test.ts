@@ -18,13 +18,13 @@ const table: Record<ErrorKind, ReturnType<typeof endingFor>> = {
   internal: { code: 1011, reason: "InternalServerError" },
 };
 
-Deno.test("sync-protocol 106: every kind of error has its announcement, code and reason", () => {
+Deno.test("sync-protocol rule 106: every kind of error has its announcement, code and reason", () => {
   for (const [kind, ending] of Object.entries(table)) {
     assert.deepEqual(endingFor(new RequestError(kind as ErrorKind, "Code", "text")), ending, kind);
   }
 });
 
-Deno.test("sync-protocol 28: authentication errors are announced with their version", () => {
+Deno.test("sync-protocol rule 28: authentication errors are announced with their version", () => {
   assert.deepEqual(endingFor(new AuthenticationError("text", 3, true)), {
     announcement: '{"type":"AuthError","error":"text","baseVersion":3,"authUpdateAttempted":true}',
   });

@@ -77,7 +77,7 @@ Deno.test("parseClientMessage does not lose negative zero", () => {
   assert.equal(message.args, '[{"x":{"$float":"AAAAAAAAAIA="},"y":-0.5}]');
 });
 
-Deno.test("sync-protocol 20: the user an admin acts as, under both names", () => {
+Deno.test("sync-protocol rule 20: the user an admin acts as, under both names", () => {
   const user = { issuer: "i", subject: "s", role: "x" };
   for (const name of ["impersonating", "acting_as"]) {
     const message = parse({

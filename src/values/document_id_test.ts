@@ -12,7 +12,7 @@ const vectors: [number, string][] = [
   [4294967295, "zzzzzzrf000g40r40m30e209185gr38e1y1nj"],
 ];
 
-Deno.test("http-api 103: document id vectors in both directions", () => {
+Deno.test("http-api rule 103: document id vectors in both directions", () => {
   for (const [tableNumber, text] of vectors) {
     assert.equal(encodeId(tableNumber, internalId), text);
     assert.deepEqual(decodeId(text), { tableNumber, internalId });
@@ -45,7 +45,7 @@ Deno.test("generateId() ends the internal id with the day of creation", () => {
   assert.equal(bytes[14]! * 256 + bytes[15]!, day);
 });
 
-Deno.test("http-api 101: what is no id is refused with its reason", () => {
+Deno.test("http-api rule 101: what is no id is refused with its reason", () => {
   const valid = vectors[3]![1];
   const cases: [string, RegExp][] = [
     ["abc", /^Unable to decode ID: Invalid ID length 3$/],

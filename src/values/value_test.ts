@@ -28,7 +28,7 @@ Deno.test("values round trip through their JSON form, which the function library
   }));
 });
 
-Deno.test("http-api 87: equal values have equal canonical texts, whatever the order of their fields", () => {
+Deno.test("http-api rule 87: equal values have equal canonical texts, whatever the order of their fields", () => {
   assert.equal(
     encodeValue({ b: 1, a: { d: 1, c: "x" } }).json,
     encodeValue({ a: { c: "x", d: 1 }, b: 1 }).json,
@@ -38,7 +38,7 @@ Deno.test("http-api 87: equal values have equal canonical texts, whatever the or
   }));
 });
 
-Deno.test("http-api 83: encoding vectors in both directions", () => {
+Deno.test("http-api rule 83: encoding vectors in both directions", () => {
   const vectors: [Value, string][] = [
     [1n, '{"$integer":"AQAAAAAAAAA="}'],
     [-1n, '{"$integer":"//////////8="}'],
@@ -58,7 +58,7 @@ Deno.test("http-api 83: encoding vectors in both directions", () => {
   }
 });
 
-Deno.test("http-api 92: size vectors", () => {
+Deno.test("http-api rule 92: size vectors", () => {
   const vectors: [Value, number][] = [
     [null, 1],
     ["", 2],
@@ -75,7 +75,7 @@ Deno.test("http-api 92: size vectors", () => {
   }
 });
 
-Deno.test("http-api 84–88: what is no encoded value is refused", () => {
+Deno.test("http-api rule 84–88: what is no encoded value is refused", () => {
   const cases: [string, RegExp][] = [
     ['{"$integer":"AA=="}', /Received 1 bytes, expected 8 for \$integer/],
     ['{"$integer":5}', /Malformed \$integer field/],
@@ -154,7 +154,7 @@ Deno.test("parseDocument() is not misled by text that looks like a special value
   assert.deepEqual(parseDocument(encodeValue(document).json), document);
 });
 
-Deno.test("http-api 80: undefined is transported in patches and literals", () => {
+Deno.test("http-api rule 80: undefined is transported in patches and literals", () => {
   assert.equal(decodeValueOrUndefined({ $undefined: null }), undefined);
   assert.deepEqual(decodePatch({ a: { $undefined: null }, b: 1 }), { a: undefined, b: 1 });
   assert.throws(() => decodePatch({ a: { b: { $undefined: null } } }), /\$undefined/);

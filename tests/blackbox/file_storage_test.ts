@@ -154,7 +154,7 @@ test("http-api 102: a file larger than any other body is uploaded and served", a
   assert.equal(sha256(await response.bytes()), sha256(bytes));
 });
 
-test("function-abi 9: actions store, read and delete files", async ({ clients }) => {
+test("function-abi §9: actions store, read and delete files", async ({ clients }) => {
   const http = clients.http();
   const id = await http.action(api.files.store, { text: "from an action", type: "text/plain" });
   const url: string = await http.query(api.files.url, { id });
@@ -177,7 +177,7 @@ test("function-abi 9: actions store, read and delete files", async ({ clients })
   assert.equal((await upload(target, "x")).status, 200);
 });
 
-test("semantics 14, 114: a deleted file is gone from its URL, from disk and from live queries", async ({ clients, server }) => {
+test("semantics §14, 114: a deleted file is gone from its URL, from disk and from live queries", async ({ clients, server }) => {
   const http = clients.http();
   const { storageId } = await upload(await http.mutation(api.files.uploadUrl), "short-lived");
   const watched = watch(clients.live(), api.files.url, { id: storageId });

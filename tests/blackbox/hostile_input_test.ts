@@ -42,77 +42,87 @@ const call = (fields: Record<string, unknown>) =>
   JSON.stringify({ path: "counters:read", args: { name: "x" }, ...fields });
 
 const requests: readonly RequestCase[] = [
-  { name: "6: invalid JSON", body: "{", status: 400, code: "BadJsonBody" },
-  { name: "6: an empty body", body: "", status: 400, code: "BadJsonBody" },
-  { name: "6: JSON that is no object", body: "[1]", status: 400, code: "BadJsonBody" },
-  { name: "7: no path", body: '{"args":{}}', status: 400, code: "BadJsonBody" },
-  { name: "22: no args", body: '{"path":"counters:read"}', status: 400, code: "BadJsonBody" },
-  { name: "22: a path that is no text", body: call({ path: 5 }), status: 400, code: "BadJsonBody" },
+  { name: "http-api 6: invalid JSON", body: "{", status: 400, code: "BadJsonBody" },
+  { name: "http-api 6: an empty body", body: "", status: 400, code: "BadJsonBody" },
+  { name: "http-api 6: JSON that is no object", body: "[1]", status: 400, code: "BadJsonBody" },
+  { name: "http-api 7: no path", body: '{"args":{}}', status: 400, code: "BadJsonBody" },
   {
-    name: "4: another content type",
+    name: "http-api 22: no args",
+    body: '{"path":"counters:read"}',
+    status: 400,
+    code: "BadJsonBody",
+  },
+  {
+    name: "http-api 22: a path that is no text",
+    body: call({ path: 5 }),
+    status: 400,
+    code: "BadJsonBody",
+  },
+  {
+    name: "http-api 4: another content type",
     headers: { "content-type": "text/plain" },
     body: call({}),
     status: 400,
     code: "BadJsonBody",
   },
   {
-    name: "29: a path that leaves the folder",
+    name: "http-api 29: a path that leaves the folder",
     body: call({ path: "../x" }),
     status: 400,
     code: "BadConvexFunctionIdentifier",
   },
   {
-    name: "30: a path with illegal characters",
+    name: "http-api 30: a path with illegal characters",
     body: call({ path: "a-b:f" }),
     status: 400,
     code: "BadConvexFunctionIdentifier",
   },
   {
-    name: "10: a client without version",
+    name: "http-api 10: a client without version",
     headers: { "convex-client": "npm" },
     body: call({}),
     status: 400,
     code: "InvalidClientVersion",
   },
   {
-    name: "11: a client that is too old",
+    name: "http-api 11: a client that is too old",
     headers: { "convex-client": "npm-0.19.0" },
     body: call({}),
     status: 400,
     code: "ClientVersionUnsupported",
   },
   {
-    name: "57: a short Authorization header",
+    name: "http-api 57: a short Authorization header",
     headers: { authorization: "abc" },
     body: call({}),
     status: 400,
     code: "InvalidHeaderFailure",
   },
   {
-    name: "58: an unknown kind of credential",
+    name: "http-api 58: an unknown kind of credential",
     headers: { authorization: "Basic abcdef" },
     body: call({}),
     status: 400,
     code: "InvalidAdminKey",
   },
   {
-    name: "59: a wrong admin key",
+    name: "http-api 59: a wrong admin key",
     headers: { authorization: "Convex wrong|key" },
     body: call({}),
     status: 401,
     code: "BadAdminKey",
   },
-  { name: "45: /api/run without a module", path: "/api/run/f", body: "{}", status: 400 },
+  { name: "http-api 45: /api/run without a module", path: "/api/run/f", body: "{}", status: 400 },
   {
-    name: "46: /api/function without an admin key",
+    name: "http-api 46: /api/function without an admin key",
     path: "/api/function",
     body: call({}),
     status: 403,
     code: "BadDeployKey",
   },
-  { name: "3: an unknown API path", path: "/api/nosuch", body: "{}", status: 404 },
+  { name: "http-api 3: an unknown API path", path: "/api/nosuch", body: "{}", status: 404 },
   {
-    name: "8: a body of 17 MiB",
+    name: "http-api 8: a body of 17 MiB",
     body: call({ args: { name: "x".repeat(17 * MiB) } }),
     status: 400,
     code: "BadJsonBody",
@@ -120,7 +130,7 @@ const requests: readonly RequestCase[] = [
 ];
 
 for (const request of requests) {
-  test(`http-api ${request.name} is answered with ${request.status}`, (context) =>
+  test(`${request.name} is answered with ${request.status}`, (context) =>
     unharmed(context, async () => {
       const response = await fetch(`${context.server.url}${request.path ?? "/api/query"}`, {
         method: "POST",
@@ -138,16 +148,28 @@ for (const request of requests) {
 
 /** Arguments that no client of ours would send, by the text their refusal must contain. */
 const wrongArguments: readonly (readonly [string, unknown, RegExp])[] = [
-  ["32: no argument", [], /ArgumentValidationError: Expected to receive a single object/],
-  ["33: an extra field", { name: "x", more: 1 }, /ArgumentValidationError: Object contains extra/],
-  ["24: a text", "text", /ArgumentValidationError: Expected to receive an object/],
-  ["112: a commit timestamp", { name: { $commitTs: null } }, /starts with '\$', which is reserved/],
-  ["104: a short integer", { name: { $integer: "AA==" } }, /Invalid arguments|8 bytes|ntegerr?/i],
-  ["107: a control character in a name", { name: "x", "a\tb": 1 }, /invalid character/],
+  ["http-api 32: no argument", [], /ArgumentValidationError: Expected to receive a single object/],
+  [
+    "http-api 33: an extra field",
+    { name: "x", more: 1 },
+    /ArgumentValidationError: Object contains extra/,
+  ],
+  ["http-api 24: a text", "text", /ArgumentValidationError: Expected to receive an object/],
+  [
+    "http-api 112: a commit timestamp",
+    { name: { $commitTs: null } },
+    /starts with '\$', which is reserved/,
+  ],
+  [
+    "http-api 104: a short integer",
+    { name: { $integer: "AA==" } },
+    /Invalid arguments|8 bytes|ntegerr?/i,
+  ],
+  ["http-api 107: a control character in a name", { name: "x", "a\tb": 1 }, /invalid character/],
 ];
 
 for (const [name, args, refusal] of wrongArguments) {
-  test(`http-api ${name} as argument fails the call`, (context) =>
+  test(`${name} as argument fails the call`, (context) =>
     unharmed(context, async () => {
       const { status, body } = await postJson(`${context.server.url}/api/query`, {
         path: "counters:read",

@@ -18,7 +18,7 @@ test("a subscriber sees every client's writes, whatever way they took", async ({
   await counter.until((value) => value === 2, "a write over HTTP");
 });
 
-test("semantics 11: a subscriber is not told of writes that do not concern it", async ({ clients }) => {
+test("semantics §10: a subscriber is not told of writes that do not concern it", async ({ clients }) => {
   const client = clients.live();
   const quiet = watch(client, counters.read, { name: "quiet" });
   const busy = watch(client, counters.read, { name: "busy" });

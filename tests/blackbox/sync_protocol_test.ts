@@ -7,28 +7,28 @@ import { appServer } from "../support/app_server.ts";
 
 const { test } = appServer({ app: "tests/fixtures/workshop" });
 
-/** Frames that end the connection with a FatalError, by the number of the checklist. */
+/** Frames that end the connection with a FatalError, by the line of the checklist. */
 const fatal: readonly (readonly [string, string])[] = [
-  ["92: text that is no JSON", "{"],
-  ["92: JSON that is no object", "7"],
-  ["93: an unknown type", '{"type":"Nonsense"}'],
-  ["93: no type", "{}"],
+  ["sync-protocol 92: text that is no JSON", "{"],
+  ["sync-protocol 92: JSON that is no object", "7"],
+  ["sync-protocol 93: an unknown type", '{"type":"Nonsense"}'],
+  ["sync-protocol 93: no type", "{}"],
   [
-    "94: a mutation without args",
+    "sync-protocol 94: a mutation without args",
     '{"type":"Mutation","requestId":0,"udfPath":"counters:increment"}',
   ],
   [
-    "95: a path with illegal characters",
+    "sync-protocol 95: a path with illegal characters",
     '{"type":"Mutation","requestId":0,"udfPath":"bad-name:fn","args":[{}]}',
   ],
   [
-    "107: a session id that is no UUID",
+    "sync-protocol 107: a session id that is no UUID",
     '{"type":"Connect","sessionId":"x","connectionCount":0,"lastCloseReason":null}',
   ],
 ];
 
 for (const [name, text] of fatal) {
-  test(`sync-protocol ${name} is fatal for its connection alone`, async ({ server, clients }) => {
+  test(`${name} is fatal for its connection alone`, async ({ server, clients }) => {
     const socket = await clients.socket();
     const other = await clients.socket();
     other.connect();
