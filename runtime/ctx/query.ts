@@ -200,8 +200,7 @@ export class Query implements AsyncIterableIterator<ValueObject> {
 
   async paginate(options: PaginationOptions): Promise<unknown> {
     requireArgument(options, 1, "paginate", "options");
-    const { numItems, cursor, endCursor = null, maximumRowsRead = null, maximumBytesRead } =
-      options;
+    const { numItems, ...limits } = options ?? {};
     if (typeof numItems !== "number" || numItems < 0) {
       throw new Error(
         `\`options.numItems\` must be a positive number. Received \`${numItems}\`.`,
@@ -209,13 +208,7 @@ export class Query implements AsyncIterableIterator<ValueObject> {
     }
     const query = this.#take();
     return await this.#host.operation((transaction) =>
-      transaction.paginate(query, {
-        cursor,
-        endCursor,
-        pageSize: numItems,
-        maximumRowsRead,
-        maximumBytesRead: maximumBytesRead ?? null,
-      }, this.#host.journal)
+      transaction.paginate(query, { ...limits, pageSize: numItems }, this.#host.journal)
     );
   }
 

@@ -1,8 +1,18 @@
 /**
- * Cursors of paginated queries: opaque to clients, the same for the same position, bound to the query they
- * came from, and signed so that nobody can make one up (function-abi 6).
+ * Cursors of paginated queries: the same for the same position, bound to the query they came from, and
+ * sealed (function-abi 6): nobody can make one up, nor read the key in it, which may be that of a document
+ * that a filter kept from the client.
+ *
+ * The construction is that of AES-SIV (RFC 5297) from parts that every runtime has: a signature of query and
+ * key comes first and is the counter block under which the key is encrypted.
  */
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  timingSafeEqual,
+} from "node:crypto";
 import { DeveloperError } from "../errors.ts";
 import { bytesToKey, encodeKeyValue, type IndexKey, keyToBytes } from "../values/index_key.ts";
 import type { Value } from "../values/value.ts";
@@ -12,16 +22,20 @@ import type { Query } from "./query.ts";
 export type PagePosition = { readonly after: IndexKey } | "end";
 
 const signatureBytes = 16;
+const cipher = "aes-256-ctr";
 /** A key is never empty, so an empty one stands for the end. */
 const endKey = new Uint8Array(0);
 
 export class PageCursors {
-  readonly #secret: string;
+  readonly #signingKey: Uint8Array;
+  readonly #encryptionKey: Uint8Array;
   readonly #fingerprint: Uint8Array;
 
   /** For one query; `indexFields` because a cursor means nothing once its index is another. */
   constructor(secret: string, query: Query, indexFields: readonly string[]) {
-    this.#secret = secret;
+    const keys = createHmac("sha512", secret).update("page cursors").digest();
+    this.#signingKey = keys.subarray(0, 32);
+    this.#encryptionKey = keys.subarray(32);
     this.#fingerprint = createHash("sha256")
       .update(JSON.stringify([query, indexFields], encodeLiterals)).digest();
   }
@@ -29,24 +43,26 @@ export class PageCursors {
   encode(position: PagePosition): string {
     const key = position === "end" ? endKey : keyToBytes(position.after);
     const cursor = new Uint8Array(signatureBytes + key.length);
-    cursor.set(this.#sign(key));
-    cursor.set(key, signatureBytes);
+    const signature = this.#sign(key);
+    cursor.set(signature);
+    cursor.set(createCipheriv(cipher, this.#encryptionKey, signature).update(key), signatureBytes);
     return cursor.toBase64({ alphabet: "base64url", omitPadding: true });
   }
 
   /** @throws DeveloperError when this is no cursor of this query; clients then begin again at the first page. */
   decode(text: string): PagePosition {
     const cursor = parseBase64(text);
-    const key = cursor.subarray(signatureBytes);
-    const genuine = cursor.length >= signatureBytes &&
-      timingSafeEqual(cursor.subarray(0, signatureBytes), this.#sign(key));
-    if (!genuine) throw invalidCursor();
+    if (cursor.length < signatureBytes) throw invalidCursor();
+    const signature = cursor.subarray(0, signatureBytes);
+    const key = createDecipheriv(cipher, this.#encryptionKey, signature)
+      .update(cursor.subarray(signatureBytes));
+    if (!timingSafeEqual(signature, this.#sign(key))) throw invalidCursor();
     return key.length === 0 ? "end" : { after: bytesToKey(key) };
   }
 
   /** The query's fingerprint is part of what is signed, not of the cursor. */
   #sign(key: Uint8Array): Uint8Array {
-    return createHmac("sha256", this.#secret).update(this.#fingerprint).update(key)
+    return createHmac("sha256", this.#signingKey).update(this.#fingerprint).update(key)
       .digest().subarray(0, signatureBytes);
   }
 }

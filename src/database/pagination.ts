@@ -1,5 +1,6 @@
 /** One page of a query (function-abi 6). */
 import { DeveloperError } from "../errors.ts";
+import { checkString, invalidArgument } from "./arguments.ts";
 import { indexKeyOf, type KeyRange, keySuccessor } from "../values/index_key.ts";
 import type { ValueObject } from "../values/value.ts";
 import type { PageCursors, PagePosition } from "./page_cursor.ts";
@@ -7,12 +8,13 @@ import type { CompiledQuery } from "./compiled_query.ts";
 import type { QueryRun } from "./query_run.ts";
 import { isReadLimit } from "./usage.ts";
 
+/** As user code gives them; `checkPageOptions` comes first. */
 export interface PageOptions {
-  readonly cursor: string | null;
+  readonly cursor?: string | null;
   /** Where the page must end, whatever its size. */
-  readonly endCursor: string | null;
+  readonly endCursor?: string | null;
   readonly pageSize: number;
-  readonly maximumRowsRead: number | null;
+  readonly maximumRowsRead?: number | null;
   readonly maximumBytesRead?: number | null;
 }
 
@@ -40,9 +42,14 @@ const pageSizeMax = 32_000;
 const pageBytesMax = 16 * 1024 * 1024;
 const pageDocumentsRecommendedMax = 6144;
 
-/** @throws DeveloperError for sizes that no page can have. */
+/** @throws DeveloperError for what no page can have; types do not bind user code, nor its clients. */
 export function checkPageOptions(options: PageOptions): void {
-  const { pageSize, maximumRowsRead, maximumBytesRead } = options;
+  const { cursor, endCursor, pageSize, maximumRowsRead, maximumBytesRead } = options;
+  checkString(cursor ?? "", "cursor", "paginate");
+  checkString(endCursor ?? "", "endCursor", "paginate");
+  checkCount(pageSize, "numItems");
+  checkCount(maximumRowsRead ?? 1, "maximumRowsRead");
+  checkCount(maximumBytesRead ?? 1, "maximumBytesRead");
   if (pageSize === 0) {
     throw new DeveloperError(
       "NoDocumentsForPagination",
@@ -58,6 +65,11 @@ export function checkPageOptions(options: PageOptions): void {
       "maximumRowsRead and maximumBytesRead must be greater than 0",
     );
   }
+}
+
+function checkCount(value: number, option: string): void {
+  if (Number.isInteger(value) && value >= 0) return;
+  throw invalidArgument(option, "paginate", `expected a whole number, got ${value}`);
 }
 
 /** What of a query's interval lies behind `start` and not behind `end`; null for no bound. */
@@ -123,17 +135,18 @@ export function readPage(
   }
 
   const positionAt = (row: ValueObject): PagePosition => ({ after: indexKeyOf(query.index, row) });
-  const position = isComplete ? end ?? "end" : positionAt(rows.at(-1)!);
+  // A page with a given end keeps it even when it could not be read to there: the pages behind it begin at it.
+  const position = end ?? (isComplete ? "end" : positionAt(rows.at(-1)!));
   const isLarge = rows.length > 0.75 * (options.maximumRowsRead ?? pageSizeMax) ||
     run.bytesRead > 0.75 * (options.maximumBytesRead ?? pageBytesMax) ||
     page.length > pageDocumentsRecommendedMax;
+  // Clients show a page that must be split only once it is, so there must be a way to split it.
+  const canSplit = rows.length > 2 || isShort;
   return {
     page,
     isDone: position === "end",
     continueCursor: cursors.encode(position),
-    splitCursor: rows.length <= 2
-      ? null
-      : cursors.encode(positionAt(rows[Math.floor(rows.length / 2)]!)),
+    splitCursor: canSplit ? cursors.encode(positionAt(rows[Math.floor(rows.length / 2)]!)) : null,
     pageStatus: isShort ? "SplitRequired" : isLarge ? "SplitRecommended" : null,
   };
 }

@@ -85,6 +85,28 @@ Deno.test("function-abi 48, 49: sizes that no page can have", () => {
     [{ pageSize: 40_000 }, "Requested too many items: 40000"],
     [{ maximumRowsRead: 0 }, "maximumRowsRead and maximumBytesRead must be greater than 0"],
     [{ maximumBytesRead: 0 }, "maximumRowsRead and maximumBytesRead must be greater than 0"],
+    ...Object.entries({ 2.5: 2.5, NaN: NaN, Infinity: Infinity, "-1": -1 }).map((
+      [shown, pageSize],
+    ): [Partial<PageOptions>, string] => [
+      { pageSize },
+      `Invalid argument \`numItems\` for \`paginate\`: expected a whole number, got ${shown}`,
+    ]),
+    [
+      { maximumRowsRead: -1 },
+      "Invalid argument `maximumRowsRead` for `paginate`: expected a whole number, got -1",
+    ],
+    [
+      { maximumBytesRead: "1" as unknown as number },
+      "Invalid argument `maximumBytesRead` for `paginate`: expected a whole number, got 1",
+    ],
+    [
+      { cursor: 5 as unknown as string },
+      "Invalid argument `cursor` for `paginate`: expected a string, got number",
+    ],
+    [
+      { endCursor: {} as unknown as string },
+      "Invalid argument `endCursor` for `paginate`: expected a string, got object",
+    ],
   ];
   for (const [options, message] of cases) {
     assert.throws(() => paginate(transaction, query("asc"), options), { message });
@@ -118,12 +140,11 @@ Deno.test("function-abi 54, 55: read bounds end a page early, and large pages ca
   assert.deepEqual(numbers(early), [0, 2]);
   assert.equal(early.pageStatus, "SplitRequired");
   assert.notEqual(early.splitCursor, null);
+  const small = paginate(database.begin(), query("asc"), { pageSize: 2 });
+  assert.deepEqual([small.pageStatus, small.splitCursor], [null, null]);
   const tiny = paginate(database.begin(), query("asc"), { maximumBytesRead: 1 });
-  assert.deepEqual([numbers(tiny), tiny.pageStatus, tiny.splitCursor], [
-    [0],
-    "SplitRequired",
-    null,
-  ]);
+  assert.deepEqual([numbers(tiny), tiny.pageStatus], [[0], "SplitRequired"]);
+  assert.notEqual(tiny.splitCursor, null, "clients show such a page only when they have split it");
   const large = paginate(database.begin(), query("asc"), { maximumRowsRead: 3 });
   assert.deepEqual([numbers(large), large.pageStatus], [[0, 1, 2], "SplitRecommended"]);
 
@@ -134,14 +155,50 @@ Deno.test("function-abi 54, 55: read bounds end a page early, and large pages ca
   assert.throws(() => paginate(transaction, query("asc"), {}), { code: "TooManyDocumentsRead" });
 });
 
+Deno.test("sync-protocol 70: a page that cannot be read to its end keeps that end and must be split", () => {
+  const database = databaseWith(3);
+  const journal = new QueryJournal(null);
+  const first = paginate(database.begin(), query("asc"), { pageSize: 2 }, journal);
+  database.commit((transaction) => transaction.insert("t", { n: 0.5 }));
+  const limits = { ...database.begin().options.limits, documentsReadMax: 1 };
+  const again = new QueryJournal(journal.result);
+  const cut = paginate(database.begin({ limits }), query("asc"), { pageSize: 2 }, again);
+  assert.deepEqual([numbers(cut), cut.pageStatus], [[0], "SplitRequired"]);
+  assert.equal(cut.continueCursor, first.continueCursor);
+  assert.equal(again.result, journal.result);
+  const rest = paginate(database.begin(), query("asc"), {
+    cursor: cut.splitCursor,
+    endCursor: cut.continueCursor,
+  });
+  assert.deepEqual(numbers(rest), [0.5, 1]);
+});
+
+Deno.test("function-abi 6: a cursor tells nothing of the document that it stands behind", () => {
+  const database = new TestDatabase([{ name: "t", indexes: { by_n: ["n"] } }]);
+  database.commit((transaction) => transaction.insert("t", { n: "a secret name" }));
+  const { continueCursor } = paginate(database.begin(), query("asc"), { pageSize: 1 });
+  const bytes = Uint8Array.fromBase64(continueCursor, { alphabet: "base64url" });
+  assert.ok(!String.fromCharCode(...bytes).includes("secret"));
+  assert.equal(
+    paginate(database.begin(), query("asc"), { pageSize: 1 }).continueCursor,
+    continueCursor,
+    "the same for the same position",
+  );
+});
+
 Deno.test("function-abi 56: a cursor of another query, or a forged one, lets clients begin again", () => {
   const transaction = databaseWith(5).begin();
   const { continueCursor } = paginate(transaction, query("asc"), {});
-  const forged = (continueCursor.startsWith("A") ? "B" : "A") + continueCursor.slice(1);
+  const changed = (at: number) =>
+    continueCursor.slice(0, at) + (continueCursor[at] === "A" ? "B" : "A") +
+    continueCursor.slice(at + 1);
   const attempts: [Query, string][] = [
     [query("desc"), continueCursor],
     [query("asc", [{ filter: isEven }]), continueCursor],
-    [query("asc"), forged],
+    [query("asc"), changed(0)],
+    [query("asc"), changed(30)],
+    [query("asc"), continueCursor.slice(0, -4)],
+    [query("asc"), "A".repeat(22)],
     [query("asc"), ""],
     [query("asc"), "*"],
   ];

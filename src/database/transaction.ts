@@ -148,8 +148,9 @@ export class Transaction {
       query,
       compiled?.index.fields ?? [],
     );
-    const start = options.cursor === null ? null : cursors.decode(options.cursor);
+    const cursor = options.cursor ?? null;
     const endCursor = options.endCursor ?? journal.given;
+    const start = cursor === null ? null : cursors.decode(cursor);
     const end = endCursor === null ? null : cursors.decode(endCursor);
 
     let page = emptyPage(cursors);
