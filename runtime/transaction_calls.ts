@@ -101,7 +101,7 @@ export class TransactionCalls {
     if ("failure" in result) {
       const { failure } = result;
       return isQuery
-        ? { kind: "failure", failure, ...observations(transaction, run) }
+        ? { kind: "failure", failure, ...observations(transaction, run), journal: keptJournal(run) }
         : this.#failedMutation(failure, call, transaction);
     }
     addUsageWarnings(run.execution.log, run.metrics());
@@ -221,6 +221,11 @@ function pathOf(call: FunctionCall): FunctionPath {
 /** The job that this call is. */
 function jobOf({ isScheduledJob, scheduledFunctionId }: FunctionCall): string | null {
   return isScheduledJob === true ? scheduledFunctionId ?? null : null;
+}
+
+/** A query that failed before it came to its page has not forgotten where that ends. */
+function keptJournal({ journal }: FunctionRun): string | null {
+  return journal.result ?? journal.given;
 }
 
 /** What a query's result depends on. */

@@ -72,8 +72,10 @@ export const environment = query(() =>
 export const badEnvironment = query(() => process.env["bad-name"]);
 export const freezes = query(() => { Object.freeze(Array.prototype); return 1; });
 export const getter = query(() => ({ get a() { throw new Error("from a getter"); } }));
-export const page = query(async (ctx, { cursor }: any) =>
-  await ctx.db.query("docs").paginate({ numItems: 2, cursor }));
+export const page = query(async (ctx, { cursor, fails }: any) => {
+  if (fails) throw new Error("before the page");
+  return await ctx.db.query("docs").paginate({ numItems: 2, cursor });
+});
 `,
   "shared.ts": `export const shared = { count: 0 };`,
   "other.ts": `import { shared } from "./shared"; export const value = shared;`,
@@ -298,6 +300,13 @@ Deno.test("queries and mutations", async (t) => {
     assert.deepEqual([rest.value.page.length, rest.value.isDone], [2, false]);
     const again = await isolate.query("functions:page", { cursor: null }, { journal });
     assert.equal(again.value.continueCursor, value.continueCursor);
+    const failed = await isolate.query("functions:page", { fails: true }, { journal });
+    assert.equal(failed.outcome.kind, "failure");
+    assert.equal(
+      failed.outcome.kind === "failure" && failed.outcome.journal,
+      journal,
+      "a failure keeps the page's end for when it is over",
+    );
   });
 });
 

@@ -90,7 +90,7 @@ export class QueryRunner {
     return {
       result: functionResult(answer),
       timestamp: outcome.snapshot ?? from,
-      // A run that failed before it paginated has not forgotten where its page ends.
+      // Without word from the isolate the page keeps its end.
       journal: outcome.journal === undefined ? request.journal : outcome.journal,
       reads: outcome.reads ?? null,
       // Without word from the isolate the worst is assumed: nobody else may get this answer.
