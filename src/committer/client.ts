@@ -94,8 +94,8 @@ export class ThreadCommitterClient implements CommitterClient {
     return await this.#durableChange((id) => ({ type: "changeCatalog", id, change }), onVisible);
   }
 
-  async backfill(index: IndexId): Promise<void> {
-    await this.#durableChange((id) => ({ type: "backfill", id, index }));
+  async backfill(indexes: readonly IndexId[]): Promise<void> {
+    await this.#durableChange((id) => ({ type: "backfill", id, indexes }));
   }
 
   async #durableChange(

@@ -6,7 +6,8 @@
  * of the same group included, and what passes is applied as one batch. Checking, choosing a timestamp and
  * applying are one stretch without `await`, so what was checked still holds when it is used.
  */
-import type { CatalogData, IndexId } from "../database/catalog.ts";
+import { assert } from "../assert.ts";
+import { type CatalogData, type IndexId, isFilled } from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { type Conflict, WriteLog, writtenPoints } from "../database/write_log.ts";
 import type { TableCreation } from "../database/write_set.ts";
@@ -21,6 +22,7 @@ import {
   type SessionRecord,
 } from "../persistence/persistence.ts";
 import { leftNoTrace, PersistenceError } from "../persistence/persistence_error.ts";
+import type { IndexKey } from "../values/index_key.ts";
 import type { AppliedCommit, CommitOutcome, CommitRequest } from "./protocol.ts";
 
 /**
@@ -29,8 +31,11 @@ import type { AppliedCommit, CommitOutcome, CommitRequest } from "./protocol.ts"
  */
 const writeLogLimits = { keysMax: 100_000, ageMax: 60_000_000 };
 
-/** Documents that one step of a backfill indexes: a few milliseconds, in which no commit is decided. */
-const backfillDocumentsMax = 100;
+/**
+ * What one step of a backfill may put into indexes, so that it takes a few milliseconds, in which no commit is
+ * decided: documents and bytes, each times the number of indexes. One document is always let through.
+ */
+const backfillStepLimits = { entriesMax: 200, bytesMax: 128 * 1024 };
 
 /** Results of client requests are kept for two weeks (semantics 11.3), in microseconds. */
 const sessionRecordAgeMax = 14 * 24 * 60 * 60 * 1_000_000;
@@ -45,6 +50,13 @@ export interface GroupResult {
 export interface CatalogChanged {
   readonly catalog: CatalogData;
   readonly commit: AppliedCommit;
+}
+
+/** Indexes of one table that are being filled in one pass. */
+export interface Backfill {
+  readonly indexes: readonly IndexId[];
+  /** How far it has come: `BackfillStep.after` of the next step. */
+  after: IndexKey;
 }
 
 /** What the requests of a group have added so far, not yet applied. */
@@ -186,16 +198,38 @@ export class Committer {
     return { catalog, commit: appliedCommit({ timestamp, writes }) };
   }
 
-  /** Indexes some more existing documents; when none are left, the change that marks the index as filled. */
-  backfill(index: IndexId): CatalogChanged | undefined {
-    const definition = this.#persistence.catalog.indexes.find(({ id }) => id === index);
-    if (definition === undefined) {
-      throw new RequestError("conflict", "IndexDropped", `Index ${index} does not exist any more.`);
+  /**
+   * Puts some more existing documents into the indexes; when none are left, the change that marks them as filled.
+   * @throws RequestError when the indexes have all been dropped.
+   */
+  backfill(backfill: Backfill): CatalogChanged | undefined {
+    const indexes = this.#persistence.catalog.indexes.filter(({ id }) =>
+      backfill.indexes.includes(id)
+    );
+    const [first] = indexes;
+    if (first === undefined) {
+      const ids = backfill.indexes.join(", ");
+      throw new RequestError("conflict", "IndexDropped", `Index ${ids} does not exist any more.`);
     }
-    if (!this.#persistence.backfill(index, backfillDocumentsMax)) return undefined;
-    // Another push may have given it another state meanwhile.
-    const state = definition.state === "backfilling" ? "backfilled" : definition.state;
-    return this.changeCatalog({ setIndexState: [{ id: index, state }] });
+    const { table } = first;
+    assert(indexes.every((index) => index.table === table), "a backfill reads one table");
+    const { entriesMax, bytesMax } = backfillStepLimits;
+    const after = this.#persistence.backfill({
+      table,
+      indexes: indexes.map(({ id }) => id),
+      after: backfill.after,
+      documentsMax: Math.ceil(entriesMax / indexes.length),
+      bytesMax: bytesMax / indexes.length,
+    });
+    if (after !== null) {
+      backfill.after = after;
+      return undefined;
+    }
+    const setIndexState = indexes.filter((index) => !isFilled(index)).map(({ id, state }) => ({
+      id,
+      state: state === "backfilling" ? "backfilled" as const : "staged" as const,
+    }));
+    return this.changeCatalog({ setIndexState });
   }
 
   /** One bounded step of work that may wait; true when nothing is left to do. */

@@ -18,7 +18,7 @@ import { RequestError } from "../errors.ts";
 import { MemoryPersistence } from "../persistence/memory.ts";
 import { pendingSchemaViolationKey } from "../persistence/persistence.ts";
 import { PersistenceError } from "../persistence/persistence_error.ts";
-import { encodeKeyValue, pointInterval } from "../values/index_key.ts";
+import { encodeKeyValue, lowestKey, pointInterval } from "../values/index_key.ts";
 import { Committer } from "./committer.ts";
 import type { CommitOutcome, CommitRequest } from "./protocol.ts";
 
@@ -322,7 +322,7 @@ Deno.test("committer commit() throws when nobody knows what is on disk", () => {
 
 Deno.test("committer backfill() fills an index in steps while commits go on, then says so", () => {
   const fixture = new Fixture();
-  const documents = Array.from({ length: 250 }, (_, i) => ({ _id: `d${i}`, value: i }));
+  const documents = Array.from({ length: 500 }, (_, i) => ({ _id: `d${i}`, value: i }));
   fixture.must(...documents.map((document) => fixture.change(undefined, document)));
   const definition = {
     kind: "database" as const,
@@ -334,13 +334,14 @@ Deno.test("committer backfill() fills an index in steps while commits go on, the
   const { catalog } = fixture.committer.changeCatalog({ createIndexes: [definition] });
   const [index] = catalog.indexes;
   assert.equal(index!.state, "backfilling");
-  assert.equal(fixture.committer.backfill(index!.id), undefined);
+  const backfill = { indexes: [index!.id], after: lowestKey };
+  assert.equal(fixture.committer.backfill(backfill), undefined);
   fixture.must(
     fixture.change(documents[0], { _id: "d0", value: 1000 }),
     fixture.change(undefined, a),
   );
-  assert.equal(fixture.committer.backfill(index!.id), undefined);
-  const done = fixture.committer.backfill(index!.id);
+  assert.equal(fixture.committer.backfill(backfill), undefined);
+  const done = fixture.committer.backfill(backfill);
   assert.deepEqual(done!.catalog.indexes.map(({ state }) => state), ["backfilled"]);
   const snapshot = fixture.persistence.openReader().open();
   const everything = { lower: encodeKeyValue(undefined), upper: null };
@@ -349,6 +350,30 @@ Deno.test("committer backfill() fills an index in steps while commits go on, the
   );
   const expected = [...documents.slice(1).map(({ value }) => value), 1000, 1];
   assert.deepEqual(indexed, expected.sort((x, y) => x - y));
+});
+
+Deno.test("committer backfill(), semantics 7.2: a step is bounded in bytes and by the number of indexes", () => {
+  const fixture = new Fixture();
+  const text = "x".repeat(100_000);
+  const documents = Array.from({ length: 6 }, (_, i) => ({ _id: `d${i}`, value: i, text }));
+  fixture.must(...documents.map((document) => fixture.change(undefined, document)));
+  const steps = (...names: string[]) => {
+    const definition = { kind: "database" as const, table: "items", staged: true };
+    const createIndexes = names.map((name) => ({ ...definition, name, fields: [name] }));
+    const { catalog } = fixture.committer.changeCatalog({ createIndexes });
+    const created = catalog.indexes.slice(-names.length);
+    const backfill = { indexes: created.map(({ id }) => id), after: lowestKey };
+    for (let step = 1;; step++) {
+      const done = fixture.committer.backfill(backfill);
+      if (done === undefined) continue;
+      const states = done.catalog.indexes.slice(-names.length).map(({ state }) => state);
+      assert.deepEqual(states, names.map(() => "staged"));
+      assert.equal(done.catalog.structureVersion, catalog.structureVersion);
+      return step;
+    }
+  };
+  assert.equal(steps("value"), 4, "two documents a step, then none");
+  assert.equal(steps("a", "b"), 7, "one document a step, then none");
 });
 
 Deno.test("committer backfill() of a dropped index is refused", () => {
@@ -363,7 +388,10 @@ Deno.test("committer backfill() of a dropped index is refused", () => {
   const { catalog } = fixture.committer.changeCatalog({ createIndexes: [definition] });
   const { id } = catalog.indexes[0]!;
   fixture.committer.changeCatalog({ dropIndexes: [id] });
-  assert.throws(() => fixture.committer.backfill(id), RequestError);
+  assert.throws(
+    () => fixture.committer.backfill({ indexes: [id], after: lowestKey }),
+    RequestError,
+  );
 });
 
 Deno.test("committer maintain(): results of client requests are forgotten after two weeks", () => {

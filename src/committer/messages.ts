@@ -9,7 +9,7 @@ import type { AppliedCommit, CommitOutcome, CommitRequest } from "./protocol.ts"
 export type ToCommitter =
   | { readonly type: "commit"; readonly id: number; readonly request: CommitRequest }
   | { readonly type: "changeCatalog"; readonly id: number; readonly change: CatalogChange }
-  | { readonly type: "backfill"; readonly id: number; readonly index: IndexId }
+  | { readonly type: "backfill"; readonly id: number; readonly indexes: readonly IndexId[] }
   | { readonly type: "close" };
 
 export type FromCommitter =

@@ -65,8 +65,11 @@ export interface CommitterClient {
     change: CatalogChange,
     onVisible?: () => void,
   ): Promise<{ timestamp: Timestamp; catalog: CatalogData }>;
-  /** Fills an index in bounded steps between commits; resolves when its state is `backfilled`. */
-  backfill(index: IndexId): Promise<void>;
+  /**
+   * Fills indexes of one table, in one pass and in bounded steps between commits; resolves when their states say
+   * that they are filled. Rejects with the code `IndexDropped` when none of them is left.
+   */
+  backfill(indexes: readonly IndexId[]): Promise<void>;
   /** Called for each group of commits in order, in the same turn in which `appliedTimestamp` advances. */
   onApplied(listener: (commits: readonly AppliedCommit[]) => void): void;
   /** Called when the committer can no longer guarantee durability; the server must stop. */

@@ -11,13 +11,13 @@
  * Filling indexes and house-keeping are cut into steps, and take turns with messages.
  */
 import { unreachable } from "../assert.ts";
-import type { IndexId } from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
 import { log } from "../logger.ts";
 import type { PersistenceWriter } from "../persistence/persistence.ts";
 import { leftNoTrace } from "../persistence/persistence_error.ts";
-import { type CatalogChanged, Committer } from "./committer.ts";
+import { lowestKey } from "../values/index_key.ts";
+import { type Backfill, type CatalogChanged, Committer } from "./committer.ts";
 import { encodeError, type FromCommitter, type ToCommitter } from "./messages.ts";
 import type { AppliedCommit } from "./protocol.ts";
 
@@ -37,8 +37,8 @@ export class CommitterService {
   #durable: Timestamp;
   /** The flush in progress, with all that follow it directly. */
   #syncing: Promise<void> | undefined;
-  /** Indexes being filled, by the id of the request. They take turns. */
-  readonly #backfills = new Map<number, IndexId>();
+  /** By the id of the request. They take turns. */
+  readonly #backfills = new Map<number, Backfill>();
   #cancelWork: (() => void) | undefined;
   #stopped = false;
 
@@ -106,7 +106,7 @@ export class CommitterService {
         return;
       }
       case "backfill":
-        this.#backfills.set(message.id, message.index);
+        this.#backfills.set(message.id, { indexes: message.indexes, after: lowestKey });
         return this.#scheduleWork();
       case "close":
         this.#close();
@@ -181,10 +181,10 @@ export class CommitterService {
     }
   }
 
-  #backfill(id: number, index: IndexId): void {
+  #backfill(id: number, backfill: Backfill): void {
     this.#backfills.delete(id);
-    const answered = this.#answer(id, () => this.#committer.backfill(index));
-    if (!answered) this.#backfills.set(id, index);
+    const answered = this.#answer(id, () => this.#committer.backfill(backfill));
+    if (!answered) this.#backfills.set(id, backfill);
   }
 
   async #close(): Promise<void> {

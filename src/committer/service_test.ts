@@ -171,7 +171,7 @@ Deno.test("committer service: a failure of one request reaches its caller with c
   };
   const refused = link.client.commit(link.insert());
   const change = link.client.changeCatalog({ records: [{ key: "a", json: "1" }] });
-  const missing = link.client.backfill(7 as IndexId);
+  const missing = link.client.backfill([7 as IndexId]);
   const results = Promise.allSettled([refused, change, missing]);
   await link.settle();
   link.timers.shift()!();
@@ -188,7 +188,7 @@ Deno.test("committer service: a failure of one request reaches its caller with c
 
 Deno.test("committer service: backfills advance in steps between commits", async () => {
   const link = await openLink();
-  for (let i = 0; i < 150; i++) link.track("x");
+  for (let i = 0; i < 300; i++) link.track("x");
   await link.settle();
   const definition = {
     kind: "database" as const,
@@ -203,7 +203,7 @@ Deno.test("committer service: backfills advance in steps between commits", async
   await link.completeSync();
   const { catalog } = await created;
   link.takeEvents();
-  link.client.backfill(catalog.indexes[0]!.id).then(() => link.events.push("backfilled"));
+  link.client.backfill([catalog.indexes[0]!.id]).then(() => link.events.push("backfilled"));
   await link.settle();
   link.timers.shift()!();
   link.track("a");

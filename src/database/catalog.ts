@@ -48,8 +48,22 @@ interface IndexIdentity {
   readonly table: TableNumber;
   /** `by_id` and `by_creation_time` exist for every table. */
   readonly name: string;
-  /** Only `ready` indexes serve reads; all are maintained by writes. */
-  readonly state: "backfilling" | "backfilled" | "ready" | "staged";
+  readonly state: IndexState;
+}
+
+/**
+ * Writes maintain an index in whatever state; only a `ready` one serves reads. Filling it with the documents that
+ * were there before it takes from the left to the middle, the end of a push from there to the right and back:
+ *
+ *     backfilling ──────▶ backfilled ──▶ ready
+ *     stagedBackfilling ──▶ staged ◀─────┘ │
+ *                             └────────────▶
+ */
+export type IndexState = "backfilling" | "backfilled" | "ready" | "stagedBackfilling" | "staged";
+
+/** Whether an index holds every document of its table. */
+export function isFilled({ state }: { readonly state: IndexState }): boolean {
+  return state !== "backfilling" && state !== "stagedBackfilling";
 }
 
 export interface DatabaseIndex extends IndexIdentity, DatabaseIndexSpec {}

@@ -95,6 +95,7 @@ function checkReadable({ state }: IndexDefinition, indexName: string): void {
     case "ready":
       return;
     case "staged":
+    case "stagedBackfilling":
       throw new DeveloperError(
         "IndexStagedError",
         `Index ${indexName} is currently staged and not available to query until it is enabled.`,

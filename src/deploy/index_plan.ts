@@ -2,22 +2,28 @@
  * What has to happen to indexes so that the catalog becomes what a new schema says (semantics 7.2), and the
  * difference as the CLI prints it. Pure: made anew from the catalog at each step of a push.
  */
-import type { CatalogData, IndexDefinition, IndexId, IndexSpec } from "../database/catalog.ts";
-import type { NewIndex } from "../persistence/persistence.ts";
+import {
+  type CatalogData,
+  type IndexDefinition,
+  type IndexId,
+  type IndexSpec,
+  isFilled,
+} from "../database/catalog.ts";
+import type { CatalogChange, NewIndex } from "../persistence/persistence.ts";
 import type { ParsedSchema, ParsedTable } from "./schema_definition.ts";
 
 export interface IndexPlan {
-  /** Missing tables and indexes, to be created when the push starts. */
+  /** Missing tables, and missing indexes that the new code may query: to be created when the push starts. */
   readonly createTables: readonly string[];
   readonly createIndexes: readonly NewIndex[];
   /** Left behind by a push that was never finished, and not wanted by this one. */
   readonly dropAtStart: readonly IndexId[];
-  /** Wanted, and not yet filled. */
-  readonly fill: readonly IndexDefinition[];
-  /** To be switched when the push finishes; what is staged does not wait until it is filled. */
+  /** To be filled before the push may finish, which makes them ready. */
   readonly enable: readonly IndexDefinition[];
-  readonly stage: readonly IndexDefinition[];
-  readonly drop: readonly IndexId[];
+  /** What else the end of the push does. Nothing waits until staged indexes are filled. */
+  readonly atFinish: Required<
+    Pick<CatalogChange, "createIndexes" | "setIndexState" | "dropIndexes">
+  >;
   readonly diff: IndexDiff;
 }
 
@@ -46,33 +52,25 @@ export type IndexConfig =
     }
   );
 
-/** Compares `catalog` with the schema of a push; `active` is the one of the live deployment. */
-export function planIndexes(
-  catalog: CatalogData,
-  active: ParsedSchema | null,
-  next: ParsedSchema | null,
-): IndexPlan {
-  return new Planner(catalog, active).plan(next);
+/** Compares `catalog` with the schema of a push. */
+export function planIndexes(catalog: CatalogData, next: ParsedSchema | null): IndexPlan {
+  return new Planner(catalog).plan(next);
 }
 
 class Planner {
   readonly #numbers: ReadonlyMap<string, number>;
   readonly #names: ReadonlyMap<number, string>;
-  readonly #stagedBefore: ReadonlySet<string>;
 
-  constructor(readonly catalog: CatalogData, readonly active: ParsedSchema | null) {
+  constructor(readonly catalog: CatalogData) {
     this.#numbers = new Map(catalog.tables.map((table) => [table.name, table.number]));
     this.#names = new Map(catalog.tables.map((table) => [table.number, table.name]));
-    const staged = declaredIndexes(active).filter((index) => index.staged);
-    this.#stagedBefore = new Set(staged.map(identity));
   }
 
   plan(next: ParsedSchema | null): IndexPlan {
     const createTables = (next?.tables ?? []).map((table) => table.tableName)
       .filter((name) => !this.#numbers.has(name));
-    const createIndexes: NewIndex[] = [];
+    const create: NewIndex[] = [];
     const wanted = new Set<IndexDefinition>();
-    const fill: IndexDefinition[] = [];
     const enable: IndexDefinition[] = [];
     const stage: IndexDefinition[] = [];
     const diff: IndexDiff = {
@@ -84,33 +82,37 @@ class Planner {
     for (const declared of declaredIndexes(next)) {
       const existing = this.#find(declared);
       if (existing === undefined) {
-        createIndexes.push(declared);
+        create.push(declared);
         diff.added_indexes.push(configOf(declared));
         continue;
       }
       wanted.add(existing);
-      const wasReady = existing.state === "ready";
-      const wasStaged = !wasReady && this.#stagedBefore.has(identity(declared));
-      if (existing.state === "backfilling") fill.push(existing);
-      if (!wasReady && !declared.staged) enable.push(existing);
-      if (declared.staged && (wasReady || existing.state === "backfilled")) stage.push(existing);
-      if (wasReady && declared.staged) diff.disabled_indexes.push(configOf(declared));
-      else if (wasStaged && !declared.staged) diff.enabled_indexes.push(configOf(declared));
-      else if (!wasReady && !wasStaged) diff.added_indexes.push(configOf(declared));
+      const isReady = existing.state === "ready";
+      if (declared.staged && !isStaged(existing)) stage.push(existing);
+      if (!declared.staged && !isReady) enable.push(existing);
+      if (isUnfinished(existing)) diff.added_indexes.push(configOf(declared));
+      else if (isReady && declared.staged) diff.disabled_indexes.push(configOf(declared));
+      else if (!isReady && !declared.staged) diff.enabled_indexes.push(configOf(declared));
     }
     const unwanted = this.catalog.indexes.filter((index) => !wanted.has(index));
-    const isLeftover = (index: IndexDefinition) =>
-      index.state !== "ready" && !this.#stagedBefore.has(identity(this.#declaration(index)));
-    const drop = unwanted.filter((index) => !isLeftover(index));
+    const drop = unwanted.filter((index) => !isUnfinished(index));
     diff.removed_indexes.push(...drop.map((index) => configOf(this.#declaration(index))));
     return {
       createTables,
-      createIndexes,
-      dropAtStart: unwanted.filter(isLeftover).map((index) => index.id),
-      fill,
+      createIndexes: create.filter((index) => !index.staged),
+      dropAtStart: unwanted.filter(isUnfinished).map((index) => index.id),
       enable,
-      stage,
-      drop: drop.map((index) => index.id),
+      atFinish: {
+        createIndexes: create.filter((index) => index.staged),
+        setIndexState: [
+          ...enable.map(({ id }) => ({ id, state: "ready" as const })),
+          ...stage.map((index) => ({
+            id: index.id,
+            state: isFilled(index) ? "staged" as const : "stagedBackfilling" as const,
+          })),
+        ],
+        dropIndexes: drop.map((index) => index.id),
+      },
       diff,
     };
   }
@@ -123,8 +125,17 @@ class Planner {
   }
 
   #declaration({ table, ...index }: IndexDefinition): NewIndex {
-    return { ...index, table: this.#names.get(table) ?? "", staged: index.state !== "ready" };
+    return { ...index, table: this.#names.get(table) ?? "", staged: isStaged(index) };
   }
+}
+
+function isStaged({ state }: Pick<IndexDefinition, "state">): boolean {
+  return state === "staged" || state === "stagedBackfilling";
+}
+
+/** Whether it was made by a push that has not finished. */
+export function isUnfinished({ state }: Pick<IndexDefinition, "state">): boolean {
+  return state === "backfilling" || state === "backfilled";
 }
 
 /** What an index is: not whether it is staged, nor the order of its filter fields. */

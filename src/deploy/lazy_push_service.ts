@@ -2,6 +2,7 @@
  * The push service as a server holds it. Its code, with the parsers that it needs, is loaded when somebody
  * pushes: a server in production may run for weeks without.
  */
+import type { IndexState } from "../database/catalog.ts";
 import type { PushService, PushServiceOptions } from "./push.ts";
 
 export class LazyPushService {
@@ -40,8 +41,8 @@ export class LazyPushService {
     const snapshot = this.#options.reader.open();
     try {
       const { pendingSchema, indexes } = snapshot.catalog.data;
-      const isUnfinished = (state: string) => state === "backfilling" || state === "backfilled";
-      return pendingSchema !== null || indexes.some((index) => isUnfinished(index.state));
+      const isFinal = (state: IndexState) => state === "ready" || state === "staged";
+      return pendingSchema !== null || indexes.some((index) => !isFinal(index.state));
     } finally {
       snapshot.close();
     }

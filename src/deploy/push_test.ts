@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { defineSchema, defineTable } from "convex/server";
 import { type GenericValidator, v } from "convex/values";
+import { Committer } from "../committer/committer.ts";
 import type { CommitterClient } from "../committer/protocol.ts";
 import { defaultConfig } from "../config.ts";
 import {
@@ -17,6 +18,7 @@ import type { AnalysisResult, AnalyzedModule, DeploymentManifest } from "../isol
 import { MemoryPersistence } from "../persistence/memory.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
 import { generateId } from "../values/document_id.ts";
+import { lowestKey } from "../values/index_key.ts";
 import { documentWrite } from "../../tests/support/document_writes.ts";
 import { hashModule } from "./bundled_module.ts";
 import { LiveDeployment } from "./live_deployment.ts";
@@ -37,6 +39,7 @@ class TestServer {
   failure: { module: string; message: string } | null = null;
   /** While set, no index gets filled. */
   fillingMayGoOn: Promise<void> = Promise.resolve();
+  backfills = 0;
   readonly #writer = this.persistence.openWriter();
   readonly #reader = this.persistence.openReader();
   readonly live: LiveDeployment;
@@ -67,7 +70,7 @@ class TestServer {
       isolates: { analyze: (manifest) => this.#analyze(manifest) } as Partial<Isolates> as Isolates,
       committer: {
         changeCatalog: (change, onVisible) => this.#changeCatalog(change, onVisible),
-        backfill: (index) => this.#backfill(index),
+        backfill: (indexes) => this.#backfill(indexes),
       } as Partial<CommitterClient> as CommitterClient,
     });
   }
@@ -139,10 +142,14 @@ class TestServer {
     return { timestamp, catalog };
   }
 
-  async #backfill(id: IndexDefinition["id"]) {
+  async #backfill(indexes: readonly IndexDefinition["id"][]) {
     await this.fillingMayGoOn;
-    while (!this.#writer.backfill(id, 2)) await Promise.resolve();
-    await this.#changeCatalog({ setIndexState: [{ id, state: "backfilled" }] });
+    this.backfills++;
+    const environment = { ...systemEnvironment, nowMs: () => this.#timestamp / 1000 };
+    const committer = new Committer(this.#writer, environment);
+    const backfill = { indexes, after: lowestKey };
+    while (committer.backfill(backfill) === undefined) await Promise.resolve();
+    this.#timestamp = this.#writer.lastTimestamp;
   }
 }
 
@@ -491,6 +498,60 @@ Deno.test("semantics 42: a staged index is filled but not ready; unstaging enabl
     const disabled = (await server.push({ schema: schemaModule })).finished.componentDiffs[""]!;
     assert.deepEqual(disabled.indexDiff.disabled_indexes.map((index) => index.name), ["t.a"]);
     assert.equal(server.indexes()[0]!.state, "staged");
+  }));
+
+Deno.test("semantics 7.2: a push that unstages an index waits for what is left of its filling", () =>
+  withServer(async (server) => {
+    server.insert("t", { f: "x" });
+    const filling = Promise.withResolvers<void>();
+    server.fillingMayGoOn = filling.promise;
+    server.setSchema({ t: strings("f").index("a", { fields: ["f"], staged: true }) });
+    await server.push({ schema: schemaModule });
+    server.setSchema({ t: strings("f").index("a", ["f"]) });
+    const started = await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    assert.equal((await server.wait(started, 20)).type, "inProgress");
+    assert.equal(server.indexes()[0]!.state, "stagedBackfilling");
+    filling.resolve();
+    assert.equal((await server.wait(started)).type, "complete");
+    const { indexDiff } = (await server.finish(started)).componentDiffs[""]!;
+    assert.deepEqual(indexDiff.enabled_indexes.map((index) => index.name), ["t.a"]);
+    assert.equal(server.indexes()[0]!.state, "ready");
+    assert.equal(server.backfills, 1);
+  }));
+
+Deno.test("semantics 7.2: a staged index that is being filled can be dropped", () =>
+  withServer(async (server) => {
+    const filling = Promise.withResolvers<void>();
+    server.fillingMayGoOn = filling.promise;
+    server.setSchema({ t: strings("f").index("a", { fields: ["f"], staged: true }) });
+    await server.push({ schema: schemaModule });
+    server.setSchema({ t: strings("f") });
+    const { finished } = await server.push({ schema: schemaModule });
+    const { removed_indexes } = finished.componentDiffs[""]!.indexDiff;
+    assert.deepEqual(removed_indexes.map(({ name, staged }) => [name, staged]), [["t.a", true]]);
+    filling.resolve();
+    assert.deepEqual(server.indexes(), []);
+  }));
+
+Deno.test("semantics 7.2: a failed push leaves no staged index behind, and an index may be staged half filled", () =>
+  withServer(async (server) => {
+    const filling = Promise.withResolvers<void>();
+    server.fillingMayGoOn = filling.promise;
+    server.setSchema({ t: strings("f").index("a", ["f"]) });
+    await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    server.setSchema({
+      t: strings("f").index("a", { fields: ["f"], staged: true })
+        .index("b", { fields: ["f", "g"], staged: true }),
+    }, { schemaValidation: false });
+    const started = await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    assert.deepEqual(server.indexes().map(({ name }) => name), ["a"]);
+    assert.equal((await server.wait(started)).type, "complete");
+    await server.finish(started);
+    const states = () => server.indexes().map(({ name, state }) => [name, state]);
+    assert.deepEqual(states(), [["a", "stagedBackfilling"], ["b", "stagedBackfilling"]]);
+    filling.resolve();
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.deepEqual(states(), [["a", "staged"], ["b", "staged"]]);
   }));
 
 Deno.test("deploy-protocol 13: a document that contradicts the schema fails the push", () =>

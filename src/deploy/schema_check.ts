@@ -46,7 +46,8 @@ export async function findViolation(
   return null;
 }
 
-function tablesToCheck(schema: ParsedSchema, active: ParsedSchema | null): SchemaTable[] {
+/** The tables whose documents may contradict `schema` even though they satisfy `active`. */
+export function tablesToCheck(schema: ParsedSchema, active: ParsedSchema | null): SchemaTable[] {
   if (!schema.schemaValidation) return [];
   const enforced = new Map(
     active?.schemaValidation

@@ -30,7 +30,8 @@ export function schemaEvaluationResponse(
       needsBackfill,
       numDocs: countDocuments(index.name.slice(0, index.name.indexOf("."))),
     }));
-  const { diff, fill } = plan;
+  const { diff, enable } = plan;
+  const someStagedIsUnfilled = enable.some(({ state }) => state === "stagedBackfilling");
   const app = {
     definitionPath: "",
     schemaValidation,
@@ -38,7 +39,7 @@ export function schemaEvaluationResponse(
     tables: [],
     indexes: [
       ...predict(diff.added_indexes, "added", true),
-      ...predict(diff.enabled_indexes, "enabled", fill.length > 0),
+      ...predict(diff.enabled_indexes, "enabled", someStagedIsUnfilled),
       ...predict(diff.disabled_indexes, "disabled", false),
       ...predict(diff.removed_indexes, "dropped", false),
     ],

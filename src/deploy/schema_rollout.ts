@@ -4,7 +4,13 @@
  */
 import { Buffer } from "node:buffer";
 import type { CommitterClient } from "../committer/protocol.ts";
-import { byIdIndexId, type CatalogData, type IndexId } from "../database/catalog.ts";
+import {
+  byIdIndexId,
+  type CatalogData,
+  type IndexDefinition,
+  type IndexId,
+  isFilled,
+} from "../database/catalog.ts";
 import type { Environment } from "../environment.ts";
 import { errorMessage, RequestError } from "../errors.ts";
 import { log } from "../logger.ts";
@@ -15,9 +21,9 @@ import {
 } from "../persistence/persistence.ts";
 import { lowestKey } from "../values/index_key.ts";
 import type { ExportedSchema } from "./analysis.ts";
-import { type IndexPlan, planIndexes } from "./index_plan.ts";
+import { type IndexPlan, isUnfinished, planIndexes } from "./index_plan.ts";
 import { PendingSchema, type SchemaStatus } from "./pending_schema.ts";
-import { findViolation } from "./schema_check.ts";
+import { findViolation, tablesToCheck } from "./schema_check.ts";
 import type { ParsedSchema } from "./schema_definition.ts";
 
 export interface SchemaRolloutOptions {
@@ -29,6 +35,9 @@ export interface SchemaRolloutOptions {
 export class SchemaRollout {
   readonly #options: SchemaRolloutOptions;
   #pending: PendingSchema | null = null;
+  /** Backfills under way. */
+  readonly #filling = new Map<IndexId, Promise<void>>();
+  #isClosed = false;
 
   constructor(options: SchemaRolloutOptions) {
     this.#options = options;
@@ -36,8 +45,7 @@ export class SchemaRollout {
 
   /** What the indexes of a schema ask for as things are now. */
   plan(next: ParsedSchema | null): IndexPlan {
-    const catalog = this.#catalog();
-    return planIndexes(catalog, activeSchema(catalog), next);
+    return planIndexes(this.#catalog(), next);
   }
 
   /** How many documents a table has; 0 when there is no such table. */
@@ -55,22 +63,22 @@ export class SchemaRollout {
   /** Creates what the schema needs and starts to check and fill. The same schema pushed twice goes on. */
   async begin(next: ExportedSchema | null): Promise<PendingSchema> {
     const previous = this.#pending;
+    if (previous !== null) this.#takeViolation(previous);
     if (previous?.isOver === false && previous.schema?.json === next?.json) return previous;
     previous?.overwrite();
     const catalog = await this.#prepareCatalog(next?.parsed ?? null);
-    const active = activeSchema(catalog);
-    const { enable, fill } = planIndexes(catalog, active, next?.parsed ?? null);
+    const { enable } = planIndexes(catalog, next?.parsed ?? null);
     const id = Buffer.from(this.#options.environment.randomBytes(16)).toString("hex");
     const pending = new PendingSchema(id, next, enable.length);
     this.#pending = pending;
-    for (const index of enable) if (!fill.includes(index)) pending.markIndexComplete();
-    for (const index of fill) {
+    this.#fill(enable.filter((index) => !isFilled(index)));
+    for (const { id } of enable) {
       this.#inBackground(pending, async () => {
-        await this.#options.committer.backfill(index.id);
-        if (enable.includes(index)) pending.markIndexComplete();
+        await this.#filling.get(id);
+        pending.markIndexComplete();
       });
     }
-    this.#inBackground(pending, () => this.#validate(pending, active));
+    this.#inBackground(pending, () => this.#validate(pending, activeSchema(catalog)));
     return pending;
   }
 
@@ -93,14 +101,8 @@ export class SchemaRollout {
     if (!pending.isComplete) throw notComplete(pending.status);
     const next = pending.schema?.parsed ?? null;
     const catalog = this.#catalog();
-    const { enable, stage, drop } = this.plan(next);
-    const setIndexState = [
-      ...enable.map(({ id }) => ({ id, state: "ready" as const })),
-      ...stage.map(({ id }) => ({ id, state: "staged" as const })),
-    ];
     return {
-      setIndexState,
-      dropIndexes: drop,
+      ...planIndexes(catalog, next).atFinish,
       ...!isSameSchema(next, catalog.activeSchema) && { activeSchema: next },
       ...catalog.pendingSchema !== null && { pendingSchema: null },
     };
@@ -114,25 +116,34 @@ export class SchemaRollout {
 
   /** Removes what an earlier run of the server left unfinished, and goes on with staged indexes. */
   async recover(): Promise<void> {
-    const catalog = this.#catalog();
-    const active = activeSchema(catalog);
-    const { dropAtStart } = planIndexes(catalog, active, active);
-    if (catalog.pendingSchema !== null || dropAtStart.length > 0) {
-      const change = { pendingSchema: null, dropIndexes: dropAtStart };
-      await this.#options.committer.changeCatalog(change);
-    }
+    await this.#removeUnfinished();
     this.#fillStaged();
   }
 
-  close(): void {
+  /** Takes back what `begin` has done and nobody finishes. */
+  async abandon(): Promise<void> {
     this.#pending?.overwrite();
+    this.#pending = null;
+    await this.#removeUnfinished();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#pending?.overwrite();
+  }
+
+  async #removeUnfinished(): Promise<void> {
+    const { pendingSchema, indexes } = this.#catalog();
+    const dropIndexes = indexes.filter(isUnfinished).map(({ id }) => id);
+    if (pendingSchema === null && dropIndexes.length === 0) return;
+    await this.#options.committer.changeCatalog({ pendingSchema: null, dropIndexes });
   }
 
   async #prepareCatalog(next: ParsedSchema | null): Promise<CatalogData> {
     const catalog = this.#catalog();
     const { createTables, createIndexes, dropAtStart } = this.plan(next);
     // Every write of user code has to look at a pending schema, so there is none without need.
-    const mustCheck = next?.schemaValidation && !isSameSchema(next, catalog.activeSchema);
+    const mustCheck = next !== null && tablesToCheck(next, activeSchema(catalog)).length > 0;
     const pendingSchema = mustCheck ? next : null;
     const changesNothing = pendingSchema === null && catalog.pendingSchema === null &&
       createTables.length + createIndexes.length + dropAtStart.length === 0;
@@ -164,19 +175,27 @@ export class SchemaRollout {
   }
 
   #fillStaged(): void {
-    const active = activeSchema(this.#catalog());
-    for (const index of this.plan(active).fill) {
-      this.#options.committer.backfill(index.id).then(() => this.#stage(index.id)).catch((error) =>
-        log("error", "A staged index could not be filled", { index: index.name, error })
-      );
+    const staged = this.#catalog().indexes.filter(({ state }) => state === "stagedBackfilling");
+    this.#fill(staged);
+    for (const { id, name } of staged) {
+      this.#filling.get(id)!.catch((error) => {
+        // A later push may have dropped it, and the next start goes on with it.
+        if (this.#isClosed || (error as RequestError).code === "IndexDropped") return;
+        log("error", "A staged index could not be filled", { index: name, error });
+      });
     }
   }
 
-  /** A later push may have changed its mind about the index. */
-  async #stage(id: IndexId): Promise<void> {
-    const active = activeSchema(this.#catalog());
-    if (!this.plan(active).stage.some((index) => index.id === id)) return;
-    await this.#options.committer.changeCatalog({ setIndexState: [{ id, state: "staged" }] });
+  /** Sees to it that these indexes are being filled, those of a table in one pass. */
+  #fill(indexes: readonly IndexDefinition[]): void {
+    const waiting = indexes.filter(({ id }) => !this.#filling.has(id));
+    for (const group of Map.groupBy(waiting, ({ table }) => table).values()) {
+      const ids = group.map(({ id }) => id);
+      const filled = this.#options.committer.backfill(ids).finally(() => {
+        for (const id of ids) this.#filling.delete(id);
+      });
+      for (const id of ids) this.#filling.set(id, filled);
+    }
   }
 
   #inBackground(pending: PendingSchema, work: () => Promise<void>): void {
@@ -219,7 +238,9 @@ function notComplete(status: SchemaStatus): RequestError {
       return raceDetected("The schema of this push is not ready yet.");
     case "raceDetected":
     case "complete":
-      return raceDetected("Schema was overwritten by another push.");
+      return raceDetected(
+        "Schema was overwritten by another push, or this push was left alone for too long.",
+      );
   }
 }
 

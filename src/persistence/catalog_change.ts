@@ -7,6 +7,7 @@ import {
   firstUserIndexOrdinal,
   type IndexDefinition,
   type IndexSpec,
+  type IndexState,
   type TableNumber,
 } from "../database/catalog.ts";
 import type { TableCreation } from "../database/write_set.ts";
@@ -49,18 +50,22 @@ export function changedCatalog(state: CatalogState, change: CatalogChange): Cata
   const before = state.catalog;
   const tables = [...before.tables, ...missingTables(before, change)];
   const { createIndexes = [], setIndexState = [], dropIndexes = [] } = change;
-  const structureChanges = createIndexes.length + setIndexState.length + dropIndexes.length > 0 ||
+  const newStates = new Map(setIndexState.map(({ id, state }) => [id, state]));
+  // That an index got filled means nothing to transactions under way: they need not start again.
+  const structureChanges = createIndexes.length + dropIndexes.length > 0 ||
+    before.indexes.some((index) => isReadabilityChange(index.state, newStates.get(index.id))) ||
     change.activeSchema !== undefined || change.pendingSchema !== undefined;
-  if (!structureChanges && tables.length === before.tables.length) return state;
+  const changes = structureChanges || newStates.size > 0;
+  if (!changes && tables.length === before.tables.length) return state;
 
   const created = createIndexes.map((index, i): IndexDefinition => {
     const { table, name } = index;
     const number = tables.find((candidate) => candidate.name === table)?.number;
     assert(number !== undefined, `the table ${table} of the new index ${name} does not exist`);
     const id = declaredIndexId(state.nextIndexOrdinal + i);
-    return { ...specOf(index), id, table: number, name, state: "backfilling" };
+    const indexState = index.staged ? "stagedBackfilling" : "backfilling";
+    return { ...specOf(index), id, table: number, name, state: indexState };
   });
-  const newStates = new Map(setIndexState.map(({ id, state }) => [id, state]));
   const kept = before.indexes.filter(({ id }) => !dropIndexes.includes(id))
     .map((index) => ({ ...index, state: newStates.get(index.id) ?? index.state }));
   return {
@@ -76,6 +81,10 @@ export function changedCatalog(state: CatalogState, change: CatalogChange): Cata
     },
     nextIndexOrdinal: state.nextIndexOrdinal + created.length,
   };
+}
+
+function isReadabilityChange(from: IndexState, to: IndexState | undefined): boolean {
+  return to !== undefined && (from === "ready") !== (to === "ready");
 }
 
 function specOf(index: IndexSpec): IndexSpec {

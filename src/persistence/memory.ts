@@ -7,6 +7,7 @@
  */
 import { assert } from "../assert.ts";
 import {
+  byCreationTimeIndexId,
   byIdIndexId,
   Catalog,
   type CatalogData,
@@ -16,7 +17,7 @@ import {
 import type { KeyInterval } from "../database/read_set.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import type { DocumentWrite } from "../database/write_set.ts";
-import { type IndexKey, indexKeyOf } from "../values/index_key.ts";
+import { type IndexKey, indexKeyOf, keySuccessor } from "../values/index_key.ts";
 import { parseDocument } from "../values/value.ts";
 import {
   type CatalogState,
@@ -25,6 +26,7 @@ import {
   withTables,
 } from "./catalog_change.ts";
 import {
+  type BackfillStep,
   type CatalogChange,
   type CommittedTransaction,
   type Order,
@@ -133,8 +135,6 @@ class State {
 
 class MemoryWriter implements PersistenceWriter {
   readonly #persistence: MemoryPersistence;
-  /** By index: the last `by_id` key that `backfill` has come to. */
-  readonly #backfilled = new Map<IndexId, IndexKey>();
 
   constructor(persistence: MemoryPersistence) {
     this.#persistence = persistence;
@@ -180,20 +180,21 @@ class MemoryWriter implements PersistenceWriter {
     return this.catalog;
   }
 
-  backfill(index: IndexId, limit: number): boolean {
-    const definition = this.catalog.indexes.find(({ id }) => id === index);
-    assert(definition !== undefined, `index ${index} exists`);
-    if (!isDatabaseIndex(definition)) return true;
+  backfill({ table, indexes, after, documentsMax, bytesMax }: BackfillStep): IndexKey | null {
+    const definitions = this.catalog.indexes.filter(({ id }) => indexes.includes(id));
     return this.#transaction((state) => {
-      const after = this.#backfilled.get(index);
-      const lower = (after === undefined ? "" : after + "\0") as IndexKey;
-      const step = state.range(byIdIndexId(definition.table), { lower, upper: null });
-      for (const [byIdKey, row] of step.slice(0, limit)) {
+      const interval = { lower: keySuccessor(after), upper: null };
+      const left = state.range(byCreationTimeIndexId(table), interval);
+      let bytes = 0;
+      for (const [i, [key, row]] of left.entries()) {
         const { json } = state.document(row);
-        state.entries(index).set(indexKeyOf(definition, parseDocument(json)), row);
-        this.#backfilled.set(index, byIdKey);
+        for (const index of definitions.filter(isDatabaseIndex)) {
+          state.entries(index.id).set(indexKeyOf(index, parseDocument(json)), row);
+        }
+        bytes += json.length;
+        if (i + 1 === documentsMax || bytes > bytesMax) return key;
       }
-      return step.length < limit;
+      return null;
     });
   }
 

@@ -4,14 +4,16 @@
  */
 import type {
   CatalogData,
-  IndexDefinition,
   IndexId,
   IndexSpec,
+  IndexState,
   SchemaDefinition,
+  TableNumber,
 } from "../database/catalog.ts";
 import type { Snapshot } from "../database/snapshot.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { WriteSet } from "../database/write_set.ts";
+import type { IndexKey } from "../values/index_key.ts";
 
 export type { Order, Snapshot, StoredDocument } from "../database/snapshot.ts";
 
@@ -62,7 +64,7 @@ export type NewIndex = IndexSpec & {
 export interface CatalogChange {
   readonly createTables?: readonly string[];
   readonly createIndexes?: readonly NewIndex[];
-  readonly setIndexState?: readonly { id: IndexId; state: IndexDefinition["state"] }[];
+  readonly setIndexState?: readonly { id: IndexId; state: IndexState }[];
   readonly dropIndexes?: readonly IndexId[];
   /** Absent: unchanged. */
   readonly activeSchema?: SchemaDefinition | null;
@@ -77,6 +79,17 @@ export interface CatalogChange {
  */
 export const pendingSchemaViolationKey = "pending_schema_violation";
 
+/** Documents in the order of `by_creation_time`: that of their rows, which are so read from one place. */
+export interface BackfillStep {
+  readonly table: TableNumber;
+  readonly indexes: readonly IndexId[];
+  /** Key of the last document of the step before; `lowestKey` in the first one. */
+  readonly after: IndexKey;
+  readonly documentsMax: number;
+  /** The document that exceeds it is the last one. */
+  readonly bytesMax: number;
+}
+
 /**
  * Used by the committer thread alone. Synchronous but for `sync`. A method that throws an error of which
  * `leftNoTrace` is true has changed nothing; after any other error nobody knows, and the server must stop.
@@ -89,10 +102,10 @@ export interface PersistenceWriter {
   /** Applies a catalog change at `timestamp` and returns the new catalog. Not yet durable. */
   applyCatalogChange(change: CatalogChange, timestamp: Timestamp): CatalogData;
   /**
-   * Indexes up to `limit` more existing documents of a declared index; true when none are left. Changes no
-   * state. Progress is forgotten on restart; doing it again is harmless.
+   * Puts some more existing documents of a table into its declared indexes, and returns where the next step
+   * goes on; null when none are left. Changes no state. Doing it again is harmless.
    */
-  backfill(index: IndexId, limit: number): boolean;
+  backfill(step: BackfillStep): IndexKey | null;
   /** Resolves when everything applied before the call is on disk. A rejection means: outcome unknown, stop. */
   sync(): Promise<void>;
   getRecord(key: string): string | undefined;

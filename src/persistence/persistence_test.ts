@@ -15,10 +15,17 @@ import {
 } from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { WriteSet } from "../database/write_set.ts";
-import { encodeKeyValue, indexKeyOf, lowestKey, prefixInterval } from "../values/index_key.ts";
+import {
+  encodeKeyValue,
+  type IndexKey,
+  indexKeyOf,
+  lowestKey,
+  prefixInterval,
+} from "../values/index_key.ts";
 import { databasePath } from "./data_folder.ts";
 import { MemoryPersistence } from "./memory.ts";
 import {
+  type BackfillStep,
   pendingSchemaViolationKey,
   type PersistenceWriter,
   type Snapshot,
@@ -100,6 +107,15 @@ class Session {
     };
     const { indexes } = this.writer.applyCatalogChange({ createIndexes: [index] }, this.next);
     return indexes.at(-1)!.id;
+  }
+
+  backfill(
+    indexes: readonly IndexId[],
+    after: IndexKey,
+    limits: Partial<Pick<BackfillStep, "documentsMax" | "bytesMax">> = {},
+  ): IndexKey | null {
+    const unlimited = { documentsMax: all, bytesMax: all };
+    return this.writer.backfill({ table, indexes, after, ...unlimited, ...limits });
   }
 
   writes(...documents: Revisions[]): WriteSet {
@@ -364,23 +380,37 @@ contract("backfill() goes on where it was while writes maintain the index", (ses
   session.createTable();
   session.apply(...[1, 2, 3, 4, 5, 6].map((number) => ({ after: item(number, 10 - number) })));
   const index = session.createIndex();
-  assert.equal(session.writer.backfill(index, 2), false);
+  const after = session.backfill([index], lowestKey, { documentsMax: 2 });
+  assert.notEqual(after, null);
   session.apply({ before: item(1, 9), after: item(1, 0) });
   session.apply({ before: item(5, 5), after: item(5, -1) });
   session.apply({ before: item(6, 4) });
   session.apply({ after: item(7, 1) });
-  assert.equal(session.writer.backfill(index, 3), false);
-  assert.equal(session.writer.backfill(index, 3), true);
+  const next = session.backfill([index], after!, { documentsMax: 3 });
+  assert.notEqual(next, null);
+  assert.equal(session.backfill([index], next!, { documentsMax: 3 }), null);
   assert.deepEqual(session.values(index), [-1, 0, 1, 6, 7, 8]);
+});
+
+contract("backfill() fills several indexes at once, in steps of bounded size", (session) => {
+  session.createTable();
+  session.apply(...[1, 2, 3].map((number) => ({ after: item(number, -number) })));
+  const indexes = [session.createIndex(), session.createIndex()];
+  let steps = 0;
+  for (let after: IndexKey | null = lowestKey; after !== null; steps++) {
+    after = session.backfill(indexes, after, { bytesMax: 1 });
+  }
+  assert.equal(steps, 4, "one document a step, then none");
+  for (const index of indexes) assert.deepEqual(session.values(index), [-3, -2, -1]);
 });
 
 contract("backfill() may begin again after a restart", (session) => {
   session.createTable();
   session.apply(...[1, 2, 3].map((number) => ({ after: item(number, -number) })));
   const index = session.createIndex();
-  session.writer.backfill(index, 2);
+  session.backfill([index], lowestKey, { documentsMax: 2 });
   session.reopen();
-  assert.equal(session.writer.backfill(index, all), true);
+  assert.equal(session.backfill([index], lowestKey), null);
   assert.deepEqual(session.values(index), [-3, -2, -1]);
 });
 

@@ -173,6 +173,15 @@ export class Statement {
     }
   }
 
+  /** Row by row; the caller may stop early. */
+  *iterate(...parameters: SQLInputValue[]): Generator<Row> {
+    try {
+      yield* this.#statement.iterate(...parameters) as Iterable<unknown> as Iterable<Row>;
+    } catch (error) {
+      throw persistenceError("use", this.#path, error);
+    }
+  }
+
   /** The first column of the first row. */
   value(...parameters: SQLInputValue[]): SQLOutputValue | undefined {
     return this.row(...parameters)?.[0];

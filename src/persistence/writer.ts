@@ -13,26 +13,28 @@
  * database, both at NORMAL too. So a commit is always in what step 2 flushes, or in the flushed database.
  * The log remains the same file for as long as this connection is open.
  */
-import { assert } from "../assert.ts";
+import { assert, unreachable } from "../assert.ts";
 import {
+  byCreationTimeIndexId,
   byIdIndexId,
   type CatalogData,
-  type IndexId,
-  isDatabaseIndex,
+  type IndexDefinition,
 } from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { DocumentWrite } from "../database/write_set.ts";
-import { indexKeyOf, keyToBytes } from "../values/index_key.ts";
-import { parseDocument } from "../values/value.ts";
+import { bytesToKey, type IndexKey, indexKeyOf, keyToBytes } from "../values/index_key.ts";
+import { parseDocument, type ValueObject } from "../values/value.ts";
 import { type CatalogState, changedCatalog, withTables } from "./catalog_change.ts";
 import { databasePath, lockDataFolder } from "./data_folder.ts";
 import { migrate } from "./migrations.ts";
 import {
+  type BackfillStep,
   type CatalogChange,
   type CommittedTransaction,
   pendingSchemaViolationKey,
   type PersistenceWriter,
   type SessionRecord,
+  type StoredDocument,
 } from "./persistence.ts";
 import { PersistenceError } from "./persistence_error.ts";
 import { selectRecord, selectSessionRequest, sessionRecord } from "./snapshot_reader.ts";
@@ -73,8 +75,6 @@ class SqliteWriter implements PersistenceWriter {
   #lastTimestamp: Timestamp;
   #catalogState: CatalogState;
   #lastRow: number;
-  /** By index: the `by_id` key of the last document that `backfill` has indexed. */
-  readonly #backfilled = new Map<IndexId, Uint8Array>();
 
   constructor(database: Database, lock: { close(): void }) {
     this.#database = database;
@@ -189,23 +189,51 @@ class SqliteWriter implements PersistenceWriter {
     return this.#statements.findRow.value(byId, keyToBytes(point[1])) as number | undefined ?? -1;
   }
 
-  backfill(index: IndexId, limit: number): boolean {
-    const definition = this.catalog.indexes.find(({ id }) => id === index);
-    assert(definition !== undefined, `index ${index} exists`);
-    if (!isDatabaseIndex(definition)) return true;
-    const after = this.#backfilled.get(index) ?? new Uint8Array();
-    const rows = this.#statements.documentsAfter.rows(byIdIndexId(definition.table), after, limit);
+  backfill(step: BackfillStep): IndexKey | null {
+    const { documents, last } = this.#existingDocuments(step);
+    const indexes = this.catalog.indexes.filter(({ id }) => step.indexes.includes(id));
     this.#database.transaction(() => {
-      for (const [, row, json] of rows as [Uint8Array, number, string][]) {
-        const key = indexKeyOf(definition, parseDocument(json));
-        // A write since the index was created has added it already.
-        this.#statements.addMissingEntry.run(index, keyToBytes(key), row);
+      for (const { row, json } of documents) {
+        const document = parseDocument(json);
+        for (const index of indexes) this.#addExisting(index, row, document);
       }
     });
-    const done = rows.length < limit;
-    if (done) this.#backfilled.delete(index);
-    else this.#backfilled.set(index, rows.at(-1)![0] as Uint8Array);
-    return done;
+    return last;
+  }
+
+  /** The documents of one step of a backfill; `last` is null when there are no more after them. */
+  #existingDocuments({ table, after, documentsMax, bytesMax }: BackfillStep) {
+    const documents: StoredDocument[] = [];
+    let bytes = 0;
+    const index = byCreationTimeIndexId(table);
+    for (const row of this.#statements.documentsAfter.iterate(index, keyToBytes(after))) {
+      const [key, number, json] = row as unknown as [Uint8Array, number, string];
+      documents.push({ row: number, json });
+      bytes += json.length;
+      if (documents.length === documentsMax || bytes > bytesMax) {
+        return { documents, last: bytesToKey(key) };
+      }
+    }
+    return { documents, last: null };
+  }
+
+  /** A write since the index was created may have added the document already. */
+  #addExisting(index: IndexDefinition, row: number, document: ValueObject): void {
+    switch (index.kind) {
+      case "database":
+        this.#statements.addMissingEntry.run(
+          index.id,
+          keyToBytes(indexKeyOf(index, document)),
+          row,
+        );
+        return;
+      case "search":
+      case "vector":
+        // Their contents are not stored yet.
+        return;
+      default:
+        unreachable(index);
+    }
   }
 
   sync(): Promise<void> {
@@ -274,7 +302,7 @@ function prepareStatements(database: Database) {
     findRow: prepare("SELECT row FROM index_entries WHERE index_id = ? AND key = ?"),
     documentsAfter: prepare(`
       SELECT key, row, json FROM index_entries CROSS JOIN documents USING (row)
-      WHERE index_id = ? AND key > ? ORDER BY key LIMIT ?`),
+      WHERE index_id = ? AND key > ? ORDER BY key`),
 
     addDroppedIndex: prepare("INSERT INTO dropped_indexes VALUES (?)"),
     droppedIndex: prepare("SELECT index_id FROM dropped_indexes LIMIT 1"),

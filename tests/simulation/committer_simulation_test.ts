@@ -199,7 +199,7 @@ class Simulation {
     const change = index === undefined
       ? client.changeCatalog({ createIndexes: [definition] })
       : index.state === "backfilling"
-      ? client.backfill(index.id)
+      ? client.backfill([index.id])
       : client.changeCatalog({ dropIndexes: [index.id] });
     // The disk may be full, or the server about to go down.
     await change.catch(() => {});

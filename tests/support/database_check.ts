@@ -6,6 +6,7 @@ import {
   type CatalogData,
   type DatabaseIndex,
   isDatabaseIndex,
+  isFilled,
   systemIndexes,
   type TableNumber,
 } from "../../src/database/catalog.ts";
@@ -55,7 +56,7 @@ export function checkDatabase(dataFolder: string): void {
       );
     });
     const filling = new Set(
-      catalog.indexes.filter(({ state }) => state === "backfilling").map(({ id }) => id as number),
+      catalog.indexes.filter((index) => !isFilled(index)).map(({ id }) => id as number),
     );
     const stored = entries.filter(({ index_id }) => !filling.has(index_id))
       .map(({ index_id, key, row }) => JSON.stringify([index_id, bytesToKey(key), row]));
@@ -70,6 +71,6 @@ export function checkDatabase(dataFolder: string): void {
 function indexesOf(catalog: CatalogData, table: TableNumber): readonly DatabaseIndex[] {
   const declared = [...systemIndexes, ...catalog.indexes]
     .filter(isDatabaseIndex)
-    .filter((index) => index.table === table && index.state !== "backfilling");
+    .filter((index) => index.table === table && isFilled(index));
   return [...builtInIndexes(table), ...declared];
 }
