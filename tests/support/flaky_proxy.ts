@@ -1,4 +1,8 @@
-/** A TCP proxy that breaks connections in mid-air, as networks do: what was cut off may or may not have arrived. */
+/**
+ * A TCP proxy as bad as networks are: it breaks connections in mid-air, so that what was cut off may or may not have
+ * arrived, and holds bytes back, so that what was sent over a broken connection may arrive after what the client sent
+ * again over the next one. Bytes of one connection stay in order, as TCP has it.
+ */
 import { connect, createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import type { SeededRandom } from "./random.ts";
@@ -16,11 +20,13 @@ export interface FlakyProxyOptions {
   readonly bytesMax: number;
   /** After this many broken connections the network is well: clients back off longer after each. */
   readonly breaksMax: number;
+  /** How long bytes are held back at most. */
+  readonly delayMsMax: number;
 }
 
 export async function startFlakyProxy(
   target: string,
-  { random, bytesMax, breaksMax }: FlakyProxyOptions,
+  { random, bytesMax, breaksMax, delayMsMax }: FlakyProxyOptions,
 ): Promise<FlakyProxy> {
   const { hostname, port } = new URL(target);
   const open = new Set<Socket>();
@@ -28,23 +34,26 @@ export async function startFlakyProxy(
   const server = createServer((client) => {
     const upstream = connect(Number(port), hostname);
     let left = 300 + random.integer(bytesMax);
-    const end = () => {
-      client.destroy();
-      upstream.destroy();
-      open.delete(client);
-    };
     const pass = (from: Socket, to: Socket) => {
+      let delivered = Promise.resolve();
+      const deliver = (action: () => void) => {
+        const delayMs = random.integer(delayMsMax + 1);
+        delivered = delivered.then(() => sleep(delayMs)).then(action);
+      };
       from.on("data", (bytes: Uint8Array) => {
         left -= bytes.length;
-        if (left > 0 || broken >= breaksMax) return to.write(bytes);
+        if (left > 0 || broken >= breaksMax) return deliver(() => to.write(bytes));
         broken++;
         // The beginning may still get through, the rest never does.
-        to.write(bytes.subarray(0, random.integer(bytes.length)), end);
+        deliver(() => to.write(bytes.subarray(0, random.integer(bytes.length))));
+        from.destroy();
       });
-      from.on("error", end);
-      from.on("close", end);
+      from.on("error", () => {});
+      // What is on its way arrives before the end does.
+      from.on("close", () => deliver(() => to.destroy()));
+      from.on("close", () => open.delete(from));
+      open.add(from);
     };
-    open.add(client);
     pass(client, upstream);
     pass(upstream, client);
   });
@@ -59,4 +68,8 @@ export async function startFlakyProxy(
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -19,14 +19,17 @@ export class RestartingServer implements AsyncDisposable {
   }
 
   /** Starts a server and deploys the app to it once; later starts find it in the data folder. */
-  static async start(app: string): Promise<RestartingServer> {
+  static async start(
+    app: string,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<RestartingServer> {
     const dataFolder = await Deno.makeTempDir({ prefix: "hull-data-" });
-    const server = await ServerProcess.start({ dataFolder });
+    const server = await ServerProcess.start({ dataFolder, environment });
     const folder = await copyApp(app);
     await server.deploy(folder);
     await Deno.remove(folder, { recursive: true });
     const port = Number(new URL(server.url).port);
-    return new RestartingServer(server, dataFolder, { dataFolder, port });
+    return new RestartingServer(server, dataFolder, { dataFolder, port, environment });
   }
 
   get current(): ServerProcess {
