@@ -13,12 +13,12 @@
  */
 import { errorMessage } from "../src/errors.ts";
 import {
-  checkFrame,
   decodeFrame,
   encodeFrame,
   FrameDecoder,
   frameIsolate,
   joinFrames,
+  splitFrames,
   stampFrame,
 } from "../src/isolate/frames.ts";
 import { type ExpiryReason, Heartbeat } from "../src/isolate/heartbeat.ts";
@@ -55,7 +55,7 @@ class Executor {
   readonly #watch: Watch;
   readonly #ports = new Map<number, MessagePort>();
   /** Frames of this turn; they leave in one write. */
-  #outgoing: Uint8Array[] = [];
+  #outgoing: Uint8Array<ArrayBuffer>[] = [];
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -80,16 +80,21 @@ class Executor {
     for (;;) {
       const count = await Deno.stdin.read(chunk);
       if (count === null) return;
-      for (const frame of decoder.push(chunk.subarray(0, count))) this.#receive(frame);
+      this.#receive(decoder.push(chunk.subarray(0, count)));
     }
   }
 
-  #receive(frame: Uint8Array<ArrayBuffer>): void {
-    const isolate = frameIsolate(frame);
-    if (isolate === 0) return this.#obey(decodeFrame(frame).header as ToExecutor);
-    // Without a port it died, and the server is about to read so.
-    this.#ports.get(isolate)?.postMessage(frame, [frame.buffer]);
-    this.#watch.wake();
+  /** Passes frames on, to each isolate all of its own in one message. */
+  #receive(frames: readonly Uint8Array<ArrayBuffer>[]): void {
+    const byIsolate = Map.groupBy(frames, frameIsolate);
+    for (const frame of byIsolate.get(0) ?? []) this.#obey(decodeFrame(frame).header as ToExecutor);
+    byIsolate.delete(0);
+    for (const [isolate, own] of byIsolate) {
+      const piece = joinFrames(own);
+      // Without a port it died, and the server is about to read so.
+      this.#ports.get(isolate)?.postMessage(piece, [piece.buffer]);
+      this.#watch.wake();
+    }
   }
 
   #obey(message: ToExecutor): void {
@@ -107,18 +112,17 @@ class Executor {
     this.#host.spawn({ port: port2, heartbeat, isolate, kind, databasePath, limits });
   }
 
-  /** A frame from an isolate, which may be hostile: only what is a frame leaves, and under its own number. */
-  #pass(isolate: number, frame: unknown): void {
+  /** Frames from an isolate, which may be hostile: only what are frames leaves, and under its own number. */
+  #pass(isolate: number, piece: unknown): void {
     if (!this.#ports.has(isolate)) return;
     try {
-      if (!(frame instanceof Uint8Array)) throw new TypeError("Not bytes");
-      checkFrame(frame);
+      if (!isBytes(piece)) throw new TypeError("Not bytes");
+      for (const frame of splitFrames(piece)) stampFrame(frame, isolate);
+      this.#send(piece);
     } catch (error) {
       this.#end(isolate);
-      return this.#died(isolate, "exit", errorMessage(error));
+      this.#died(isolate, "exit", errorMessage(error));
     }
-    stampFrame(frame, isolate);
-    this.#send(frame);
   }
 
   #expire(isolate: number, reason: ExpiryReason): void {
@@ -144,8 +148,8 @@ class Executor {
     this.#send(encodeFrame(0, message));
   }
 
-  #send(frame: Uint8Array): void {
-    this.#outgoing.push(frame);
+  #send(frames: Uint8Array<ArrayBuffer>): void {
+    this.#outgoing.push(frames);
     if (this.#outgoing.length === 1) queueMicrotask(() => this.#flush());
   }
 
@@ -157,6 +161,11 @@ class Executor {
       written += this.#output.writeSync(bytes.subarray(written));
     }
   }
+}
+
+/** Not memory that its sender shares: it could change what was checked. */
+function isBytes(value: unknown): value is Uint8Array<ArrayBuffer> {
+  return value instanceof Uint8Array && value.buffer instanceof ArrayBuffer;
 }
 
 /**

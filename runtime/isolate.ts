@@ -8,15 +8,10 @@
  */
 import { setImmediate } from "node:timers";
 import { workerData } from "node:worker_threads";
-import { decodeFrame, encodeFrame } from "../src/isolate/frames.ts";
+import { decodeFrame, splitFrames } from "../src/isolate/frames.ts";
 import { Heartbeat } from "../src/isolate/heartbeat.ts";
 import type { IsolateData } from "../src/isolate/isolate_data.ts";
-import type {
-  DeploymentManifest,
-  FromIsolate,
-  FunctionCall,
-  ToIsolate,
-} from "../src/isolate/protocol.ts";
+import type { DeploymentManifest, FunctionCall, ToIsolate } from "../src/isolate/protocol.ts";
 import type { SnapshotReader } from "../src/persistence/persistence.ts";
 import { openSnapshotReader } from "../src/persistence/snapshot_reader.ts";
 import type { TableNames } from "../src/values/validator.ts";
@@ -27,6 +22,7 @@ import { installGlobals } from "./globals/prelude.ts";
 import { watchHeap } from "./heap_watch.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { ModuleLoader } from "./module_loader.ts";
+import { Outbox } from "./outbox.ts";
 import { Realm } from "./realm.ts";
 import { StackTraces } from "./stack_traces.ts";
 import { TransactionCalls } from "./transaction_calls.ts";
@@ -36,6 +32,9 @@ type CallMessage = ToIsolate & { type: "call" };
 
 const decoder = new TextDecoder();
 
+/** A function whose last call took less is expected to be as quick again, in milliseconds. */
+const quickMs = 1;
+
 class Isolate {
   readonly #data: IsolateData;
   readonly #services: IsolateServices;
@@ -44,12 +43,16 @@ class Isolate {
   readonly #transactions: TransactionCalls | null;
   readonly #actions: ActionCalls;
   readonly #queue = new TurnQueue();
-  /** Calls that have not begun. */
-  readonly #queued = new Set<number>();
+  /** Calls that have not begun, the next one first. */
+  readonly #queued = new Map<number, FunctionCall>();
+  /** Names of functions whose last call was quick. */
+  readonly #quick = new Set<string>();
+  readonly #outbox: Outbox;
   #reader: SnapshotReader | null = null;
 
   constructor(data: IsolateData) {
     this.#data = data;
+    this.#outbox = new Outbox(data.port, data.isolate);
     const { isolate, limits, kind } = data;
     const { error } = console; // kept: user code sees another
     this.#services = {
@@ -67,18 +70,20 @@ class Isolate {
       : null;
     this.#actions = new ActionCalls(
       this.#services,
-      (message, body) => this.#send(message, body),
+      (message, body) => this.#outbox.send(message, body),
       () => this.#tableNames(),
     );
   }
 
   start(): void {
     watchHeap(this.#services.heartbeat);
-    this.#data.port.onmessage = ({ data }) => this.#receive(data);
+    this.#data.port.onmessage = ({ data }) => {
+      for (const frame of splitFrames(data)) this.#receive(frame);
+    };
     installGlobals(this.#services.realm);
     this.#stackTraces.install();
     this.#services.realm.protect();
-    this.#send({ type: "ready" });
+    this.#outbox.send({ type: "ready" });
     this.#services.realm.warmUp();
   }
 
@@ -91,7 +96,7 @@ class Isolate {
       case "unload":
         return this.#enqueue(() => this.#unload(message.deployment));
       case "call":
-        this.#queued.add(message.callId);
+        this.#queued.set(message.callId, message.call);
         return this.#enqueue(() => this.#call(message, body));
       case "revoke":
         for (const callId of message.callIds) this.#queued.delete(callId);
@@ -113,6 +118,7 @@ class Isolate {
   /** Between calls, because library code is evaluated here and must find the realm clean. */
   #load(deployment: DeploymentManifest): void {
     const { realm } = this.#services;
+    this.#outbox.flush();
     this.#loaders.set(deployment.id, new ModuleLoader(deployment, realm, this.#stackTraces));
   }
 
@@ -122,12 +128,24 @@ class Isolate {
   }
 
   async #call({ callId, call }: CallMessage, body: Uint8Array): Promise<void> {
-    if (!this.#queued.delete(callId)) return;
-    const loader = this.#loaders.get(call.deployment)!;
-    const deliver: Deliver = ({ body: answer, ...result }) =>
-      this.#send({ type: "result", callId, ...result }, answer);
-    await this.#run(callId, call, loader, body, deliver);
+    if (this.#queued.delete(callId)) {
+      const loader = this.#loaders.get(call.deployment)!;
+      const deliver: Deliver = ({ body: answer, ...result }) => {
+        if (result.usage.durationMs < quickMs) this.#quick.add(functionKey(call));
+        else this.#quick.delete(functionKey(call));
+        this.#outbox.hold({ type: "result", callId, ...result }, answer);
+      };
+      await this.#run(callId, call, loader, body, deliver);
+    }
+    if (this.#outbox.isDue || !this.#isQuickNext()) this.#outbox.flush();
     this.#endIfBroken();
+  }
+
+  /** Whether results can wait for that of the next call, because it is expected at once. */
+  #isQuickNext(): boolean {
+    const [next] = this.#queued.values();
+    return next !== undefined && !this.#services.realm.isBroken &&
+      this.#quick.has(functionKey(next));
   }
 
   async #run(
@@ -147,17 +165,12 @@ class Isolate {
     const loader = new ModuleLoader(deployment, this.#services.realm, this.#stackTraces);
     const result = analyzeModules(this.#services, loader, callId);
     loader.close();
-    this.#send({ type: "analyzed", callId, result });
+    this.#outbox.send({ type: "analyzed", callId, result });
     this.#endIfBroken();
   }
 
   #endIfBroken(): void {
     if (this.#services.realm.isBroken) end(new Error("A function changed the realm for good"));
-  }
-
-  #send(message: FromIsolate, body?: string | Uint8Array): void {
-    const frame = encodeFrame(this.#data.isolate, message, body);
-    this.#data.port.postMessage(frame, [frame.buffer]);
   }
 
   #openReader(): SnapshotReader {
@@ -171,6 +184,10 @@ class Isolate {
     snapshot.close();
     return (tableNumber) => catalog.tableNumbered(tableNumber as never)?.name;
   }
+}
+
+function functionKey({ module, export: name }: FunctionCall): string {
+  return `${module}:${name}`;
 }
 
 /** Ends the thread; the host is told why. */

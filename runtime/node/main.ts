@@ -19,7 +19,7 @@ import { UserModules } from "./user_modules.ts";
 const outputDescriptor = Number(process.argv[2]);
 const actions = new Map<number, Action>();
 const modules = new UserModules((path) => readFileSync(path, "utf8"));
-let outgoing: Uint8Array[] = [];
+let outgoing: Uint8Array<ArrayBuffer>[] = [];
 
 function send(message: FromIsolate, body?: Uint8Array | string): void {
   outgoing.push(encodeFrame(0, message, body));

@@ -46,7 +46,7 @@ export class Executor {
   readonly #events: ExecutorEvents;
   #process: ExecutorProcess | null = null;
   /** What was sent before the process started. */
-  readonly #early: Uint8Array[] = [];
+  readonly #early: Uint8Array<ArrayBuffer>[] = [];
   readonly #isolates = new Map<number, Isolate>();
   readonly #link: IsolateLink = {
     send: (frame) => this.#send(frame),
@@ -107,7 +107,7 @@ export class Executor {
     for (const frame of this.#early.splice(0)) this.#process.send(frame);
   }
 
-  #send(frame: Uint8Array): void {
+  #send(frame: Uint8Array<ArrayBuffer>): void {
     if (this.#process === null) this.#early.push(frame);
     else this.#process.send(frame);
   }

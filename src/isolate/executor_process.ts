@@ -50,7 +50,7 @@ export class ExecutorProcess {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #ended: Promise<void>;
-  #outgoing: Uint8Array[] = [];
+  #outgoing: Uint8Array<ArrayBuffer>[] = [];
   #writing = false;
   #lastWords = "";
 
@@ -70,7 +70,7 @@ export class ExecutorProcess {
     this.#ended = this.#run(listener);
   }
 
-  send(frame: Uint8Array): void {
+  send(frame: Uint8Array<ArrayBuffer>): void {
     this.#outgoing.push(frame);
     if (!this.#writing) this.#write();
   }

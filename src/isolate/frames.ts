@@ -81,6 +81,23 @@ export function checkFrame(frame: Uint8Array): void {
   throw new FrameError(`Not a frame (${size} bytes)`);
 }
 
+/**
+ * The frames that `joinFrames` joined, as views of `piece`.
+ * @throws FrameError when it is anything else.
+ */
+export function splitFrames(piece: Uint8Array): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let start = 0; start < piece.byteLength;) {
+    const rest = piece.subarray(start);
+    const size = rest.byteLength < prefixBytes ? 0 : viewOf(rest).getUint32(0, true) + 4;
+    const frame = rest.subarray(0, size);
+    checkFrame(frame);
+    frames.push(frame);
+    start += size;
+  }
+  return frames;
+}
+
 /** Which isolate a checked frame is for, or from. */
 export function frameIsolate(frame: Uint8Array): number {
   return viewOf(frame).getUint32(4, true);
@@ -91,8 +108,8 @@ export function stampFrame(frame: Uint8Array, isolate: number): void {
   viewOf(frame).setUint32(4, isolate, true);
 }
 
-/** Several frames as one piece for one write. */
-export function joinFrames(frames: readonly Uint8Array[]): Uint8Array {
+/** Several frames as one piece for one write or message. */
+export function joinFrames(frames: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
   if (frames.length === 1) return frames[0]!;
   const whole = new Uint8Array(frames.reduce((sum, frame) => sum + frame.byteLength, 0));
   let position = 0;

@@ -7,6 +7,8 @@ import {
   FrameDecoder,
   FrameError,
   frameIsolate,
+  joinFrames,
+  splitFrames,
   stampFrame,
 } from "./frames.ts";
 
@@ -47,6 +49,16 @@ Deno.test("FrameDecoder finds the same frames however the stream is cut", () => 
   }));
 });
 
+Deno.test("splitFrames finds what joinFrames joined, and refuses a piece that ends within a frame", () => {
+  const frames = ["", "a", "bc"].map((body, index) => encodeFrame(index, { type: "ready" }, body));
+  const piece = joinFrames(frames);
+  assert.deepEqual(splitFrames(piece), frames);
+  for (let length = piece.byteLength - 1; length > frames[0]!.byteLength; length--) {
+    if (length === frames[0]!.byteLength + frames[1]!.byteLength) continue;
+    assert.throws(() => splitFrames(piece.subarray(0, length)), FrameError);
+  }
+});
+
 Deno.test("FrameDecoder refuses lengths that are no frame before it allocates them", () => {
   assert.throws(() => new FrameDecoder().push(new Uint8Array([255, 255, 255, 255])), FrameError);
   assert.throws(() => new FrameDecoder().push(new Uint8Array([0, 0, 0, 0])), FrameError);
@@ -56,6 +68,7 @@ Deno.test("checkFrame and decodeFrame throw only FrameError, whatever the bytes"
   fc.assert(fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
     assert.throws(() => checkFrame(bytes), FrameError);
     assert.throws(() => decodeFrame(bytes), FrameError);
+    if (bytes.length > 0) assert.throws(() => splitFrames(bytes), FrameError);
   }));
   const broken = encodeFrame(1, { type: "ready" });
   broken[12] = 0;

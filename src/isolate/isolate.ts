@@ -18,7 +18,7 @@ export interface IsolateListener {
 
 /** The way to an isolate's executor. */
 export interface IsolateLink {
-  send(frame: Uint8Array): void;
+  send(frame: Uint8Array<ArrayBuffer>): void;
   /** Ends the isolate; its death is reported later. */
   terminate(isolate: number): void;
 }

@@ -24,7 +24,7 @@ export type IsolateLimits = Pick<
 
 export interface IsolateData {
   /**
-   * Whole frames (protocol.ts) as transferred Uint8Arrays, in both directions. To be read by `onmessage`: for
+   * One or several whole frames (protocol.ts) as a transferred Uint8Array, in both directions. To be read by `onmessage`: for
    * listeners added the way of Node.js, Deno looks for ports inside of each message, which is to say at every byte.
    */
   readonly port: MessagePort;

@@ -10,7 +10,7 @@ import { defaultConfig } from "../../src/config.ts";
 import type { Timestamp } from "../../src/database/timestamp.ts";
 import { buildModuleFactory } from "../../src/deploy/module_factory.ts";
 import { errorMessage } from "../../src/errors.ts";
-import { decodeFrame, encodeFrame } from "../../src/isolate/frames.ts";
+import { decodeFrame, encodeFrame, splitFrames } from "../../src/isolate/frames.ts";
 import { Heartbeat } from "../../src/isolate/heartbeat.ts";
 import type { IsolateData, IsolateKind } from "../../src/isolate/isolate_data.ts";
 import type {
@@ -155,7 +155,7 @@ export class IsolateHarness {
     if (options.catalog !== undefined) this.#createCatalog(options.catalog);
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    port1.onmessage = ({ data }) => this.#receive(data);
+    port1.onmessage = ({ data }) => splitFrames(data).forEach((frame) => this.#receive(frame));
     const data: IsolateData = {
       port: port2,
       heartbeat: Heartbeat.allocate(),

@@ -5,7 +5,7 @@
 import { workerData } from "node:worker_threads";
 import type { CommitRequest } from "../../src/committer/protocol.ts";
 import { zeroTimestamp } from "../../src/database/timestamp.ts";
-import { decodeFrame, encodeFrame } from "../../src/isolate/frames.ts";
+import { decodeFrame, encodeFrame, splitFrames } from "../../src/isolate/frames.ts";
 import { Heartbeat } from "../../src/isolate/heartbeat.ts";
 import type { IsolateData } from "../../src/isolate/isolate_data.ts";
 import type { FromIsolate, FunctionCall, ToIsolate } from "../../src/isolate/protocol.ts";
@@ -30,8 +30,10 @@ function send(message: FromIsolate, body: Uint8Array | string = ""): void {
   port.postMessage(frame, [frame.buffer]);
 }
 
-port.onmessage = ({ data }) => {
-  const { header, body } = decodeFrame(data);
+port.onmessage = ({ data }) => splitFrames(data).forEach(receive);
+
+function receive(frame: Uint8Array): void {
+  const { header, body } = decodeFrame(frame);
   const message = header as ToIsolate;
   if (message.type === "load") loaded.add(message.deployment.id);
   else if (message.type === "unload") loaded.delete(message.deployment);
@@ -46,7 +48,7 @@ port.onmessage = ({ data }) => {
     if (!busy) setImmediate(work);
     busy = true;
   }
-};
+}
 
 async function work(): Promise<void> {
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
