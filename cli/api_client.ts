@@ -64,14 +64,27 @@ export class ApiClient {
     });
   }
 
+  /** The body of an answer as it comes. */
+  async download(path: string): Promise<ReadableStream<Uint8Array>> {
+    const response = await this.#fetch(path, { method: "GET" });
+    if (!response.ok) throw refusal(response.status, await response.text());
+    return response.body ?? ReadableStream.from([]);
+  }
+
   async #request(path: string, init: RequestInit): Promise<unknown> {
+    const response = await this.#fetch(path, init);
+    const text = await response.text();
+    if (!response.ok) throw refusal(response.status, text);
+    return text === "" ? null : JSON.parse(text);
+  }
+
+  async #fetch(path: string, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers);
     headers.set("authorization", `Convex ${this.#adminKey}`);
     headers.set("content-type", "application/json");
     headers.set("convex-client", "npm-cli-1.48.0");
-    let response: Response;
     try {
-      response = await fetch(new URL(path, this.#origin), { ...init, headers });
+      return await fetch(new URL(path, this.#origin), { ...init, headers });
     } catch (cause) {
       throw new ApiError(
         0,
@@ -80,9 +93,6 @@ export class ApiClient {
         { cause },
       );
     }
-    const text = await response.text();
-    if (!response.ok) throw refusal(response.status, text);
-    return text === "" ? null : JSON.parse(text);
   }
 }
 

@@ -15,6 +15,11 @@ interface ServerOptions {
   readonly adminKey: string;
 }
 
+/** Of a command for a running server or a stopped one's folder. */
+export interface ServerOrDataOptions extends Partial<ServerOptions> {
+  readonly data?: string;
+}
+
 interface CommandDefinition<Options> {
   /** Name and arguments: `run <function> [args]`. */
   readonly usage: string;
@@ -38,6 +43,12 @@ const server = () => [
     .makeOptionMandatory(),
   new Option("--admin-key <key>", "its admin key").env("CONVEX_SELF_HOSTED_ADMIN_KEY")
     .makeOptionMandatory(),
+];
+/** For commands that work on a running server or, without one, on its data folder. */
+const serverOrData = () => [
+  new Option("--url <url>", "address of a running server").env("CONVEX_SELF_HOSTED_URL"),
+  new Option("--admin-key <key>", "its admin key").env("CONVEX_SELF_HOSTED_ADMIN_KEY"),
+  new Option("--data <dir>", "folder of a server that is stopped"),
 ];
 const clientOf = ({ url, adminKey }: ServerOptions) => new ApiClient(url, adminKey);
 
@@ -76,6 +87,24 @@ const commands = [
     description: "set, get, list or remove environment variables that functions read",
     options: server(),
     run: async (options, ...args) => (await import("./env.ts")).env(clientOf(options), args),
+  }),
+  define<ServerOrDataOptions>({
+    usage: "backup <file>",
+    description: "write database, code and files into one new file, while the server runs or not",
+    options: serverOrData(),
+    run: async (options, file) => (await import("./backup.ts")).backup(file!, options),
+  }),
+  define<{ readonly data: string }>({
+    usage: "restore <file>",
+    description: "unpack a backup into an empty data folder",
+    options: [data()],
+    run: async (options, file) => (await import("./restore.ts")).restoreFile(file!, options.data),
+  }),
+  define<{ readonly data: string }>({
+    usage: "check",
+    description: "read everything in the data folder of a stopped server and report what is wrong",
+    options: [data()],
+    run: async (options) => (await import("./check.ts")).check(options.data),
   }),
   define<{ readonly data: string }>({
     usage: "admin-key",

@@ -16,7 +16,7 @@ import { anonymous } from "./auth/identity.ts";
 import { startCommitter } from "./committer/client.ts";
 import type { CommitterClient } from "./committer/protocol.ts";
 import type { Config } from "./config.ts";
-import { recordKeys } from "./deploy/deployment.ts";
+import { type InstanceRecord, recordKeys } from "./deploy/deployment.ts";
 import { DeploymentSettings } from "./deploy/deployment_settings.ts";
 import { LazyPushService } from "./deploy/lazy_push_service.ts";
 import { LiveDeployment } from "./deploy/live_deployment.ts";
@@ -26,6 +26,7 @@ import { FileStore } from "./file_storage/file_store.ts";
 import type { HostServices } from "./functions/host_services.ts";
 import { RequestIds } from "./functions/request_id.ts";
 import { createFunctions } from "./functions/runner.ts";
+import { backupApi } from "./http/backup_api.ts";
 import { functionApi } from "./http/function_api.ts";
 import { type Fallback, HttpActions } from "./http/http_actions.ts";
 import { lazyApi } from "./http/lazy_api.ts";
@@ -41,9 +42,11 @@ import type { Isolates } from "./isolate/isolates.ts";
 import { startIsolates } from "./isolate/start_isolates.ts";
 import { log } from "./logger.ts";
 import { LogStore } from "./logs/log_store.ts";
+import { LiveBackups } from "./maintenance/backup.ts";
 import { loadAdminKey, saveAdminKey } from "./persistence/admin_key_file.ts";
 import { databasePath } from "./persistence/data_folder.ts";
 import type { SnapshotReader } from "./persistence/persistence.ts";
+import { RemovalHold } from "./persistence/removal_hold.ts";
 import { ServerTransactions } from "./persistence/server_transactions.ts";
 import { openSnapshotReader } from "./persistence/snapshot_reader.ts";
 import { ScheduledFunctions } from "./scheduler/scheduled_functions.ts";
@@ -182,6 +185,7 @@ function assemble(foundation: Foundation) {
   const logs = new LogStore(environment);
   const authenticator = new Authenticator(adminKey);
   const bodies = new BodyReader(config, environment);
+  const removals = new RemovalHold();
 
   const functions = createFunctions({
     environment,
@@ -207,6 +211,7 @@ function assemble(foundation: Foundation) {
     store: new FileStore(dataFolder, environment),
     transactions,
     committer,
+    removals,
     environment,
     secret: fileStorageSecret,
     origin: () => settings.urls.cloud,
@@ -234,6 +239,13 @@ function assemble(foundation: Foundation) {
     environment,
     config,
     dataFolder,
+    removals,
+  });
+  const backups = new LiveBackups({
+    dataFolder,
+    version: options.version,
+    removals,
+    durable: (timestamp) => committer.durable(timestamp),
   });
   const instanceName = instanceNameOf(adminKey) ?? defaultInstanceName;
   const requestServices = { authenticator, bodies, config, requestIds, instanceName };
@@ -245,6 +257,7 @@ function assemble(foundation: Foundation) {
     scheduler,
     sockets,
     push,
+    backups,
     logs,
     requestServices,
     /** Aborted when the server begins to stop. */
@@ -265,6 +278,7 @@ function apiRoutes({ options, fileStorageSecret }: Foundation, parts: Parts): Ro
     ...syncApi(parts.sockets),
     ...storageApi(parts.files, { secret: fileStorageSecret, environment }),
     ...logApi(parts.logs, environment, parts.stopping.signal),
+    ...backupApi(parts.backups, environment),
     ...serviceApi(options.version),
     ...lazyApi([
       "checkAdminKey",
@@ -345,12 +359,6 @@ async function loadFileStorageSecret(
   const json = JSON.stringify({ fileStorageSecret } satisfies InstanceRecord);
   await committer.changeCatalog({ records: [{ key: recordKeys.instance, json }] });
   return fileStorageSecret;
-}
-
-/** The record that belongs to the database as a whole. */
-interface InstanceRecord {
-  /** See src/database/storage_urls.ts. */
-  readonly fileStorageSecret: string;
 }
 
 function verifyCredential(authenticator: Authenticator): VerifyCredential {

@@ -15,6 +15,7 @@ const layers: readonly (readonly string[])[] = [
   ["main.ts"],
   ["cli"],
   ["src/server.ts"],
+  ["src/maintenance"],
   ["src/http", "src/sync", "src/scheduler", "src/deploy", "src/logs", "src/dashboard"],
   ["src/functions"],
   ["src/isolate", "src/committer", "src/file_storage", "src/auth"],
@@ -128,7 +129,11 @@ const resources: readonly Resource[] = [
     pattern: /(?<![.#\w])fetch\(/,
     allowed: ["src/auth/token.ts", "cli/"],
   },
-  { what: "a worker", pattern: /\bnew Worker\(/, allowed: ["src/isolate/", "src/committer/"] },
+  {
+    what: "a worker",
+    pattern: /\bnew Worker\(/,
+    allowed: ["src/isolate/", "src/committer/", "src/persistence/database_copy.ts"],
+  },
   {
     what: "a child process",
     pattern: /\bDeno\.Command\b|"node:child_process"/,
@@ -148,6 +153,7 @@ const resources: readonly Resource[] = [
       "src/persistence/",
       "src/file_storage/",
       "src/deploy/",
+      "src/maintenance/",
       // Node.js reads modules from files under their own names.
       "src/isolate/node_program.ts",
       "cli/",

@@ -36,3 +36,9 @@ export const recordKeys = {
   canonicalUrls: "canonical_urls",
   instance: "instance",
 } as const;
+
+/** The record that belongs to the database as a whole. */
+export interface InstanceRecord {
+  /** See src/database/storage_urls.ts. */
+  readonly fileStorageSecret: string;
+}

@@ -12,6 +12,7 @@
 import type { Config } from "../config.ts";
 import type { Isolates } from "../isolate/isolates.ts";
 import { log } from "../logger.ts";
+import type { RemovalHold } from "../persistence/removal_hold.ts";
 import { checkVariables } from "./app_definition.ts";
 import { type DeploymentRecord, recordKeys } from "./deployment.ts";
 import { type IndexDiff } from "./index_plan.ts";
@@ -34,6 +35,7 @@ export interface PushServiceOptions extends SchemaRolloutOptions {
   readonly live: LiveDeployment;
   readonly config: Config;
   readonly dataFolder: string;
+  readonly removals: RemovalHold;
 }
 
 /** A push between `start_push` and `finish_push`. */
@@ -186,7 +188,8 @@ export class PushService {
   }
 
   async #collectFiles(): Promise<void> {
-    const { live } = this.#options;
+    const { live, removals } = this.#options;
+    if (removals.isHeld) return this.#collectFilesLater();
     const records = [live.record, ...[...this.#open.values()].map((push) => push.record)];
     const modules = records.flatMap((record) => record?.modules ?? []);
     const needed = new Set(modules.flatMap(({ file, sourceFile }) => [file, sourceFile]));

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { RemovalHold } from "../persistence/removal_hold.ts";
 import { defineSchema, defineTable } from "convex/server";
 import { type GenericValidator, v } from "convex/values";
 import { Committer } from "../committer/committer.ts";
@@ -63,6 +64,7 @@ class TestServer {
   startPushService(): PushService {
     return this.pushes = new PushService({
       dataFolder: this.dataFolder,
+      removals: new RemovalHold(),
       live: this.live,
       config: defaultConfig,
       environment: systemEnvironment,

@@ -5,6 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { AppliedCommit, CommitterClient } from "../committer/protocol.ts";
+import type { RemovalHold } from "../persistence/removal_hold.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import { byIdIndexId, systemTables } from "../database/catalog.ts";
 import {
@@ -24,6 +25,7 @@ export interface FileStorageParts {
   readonly store: FileStore;
   readonly transactions: ServerTransactions;
   readonly committer: Pick<CommitterClient, "durable" | "onApplied">;
+  readonly removals: RemovalHold;
   readonly environment: Environment;
   /** See src/database/storage_urls.ts. */
   readonly secret: string;
@@ -171,8 +173,9 @@ export class FileStorage {
   }
 
   async #removeBytes(id: string, deletedAt: Timestamp): Promise<void> {
-    const { committer, store, secret } = this.#parts;
+    const { committer, store, secret, removals } = this.#parts;
     await committer.durable(deletedAt);
+    await removals.released;
     await store.remove(fileKey(secret, id));
   }
 }

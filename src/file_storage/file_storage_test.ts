@@ -4,6 +4,7 @@ import { FakeEnvironment, settle } from "../../tests/support/fake_environment.ts
 import { openMemoryDatabase } from "../../tests/support/memory_database.ts";
 import { fileKey } from "../database/storage_urls.ts";
 import { MemoryPersistence } from "../persistence/memory.ts";
+import { RemovalHold } from "../persistence/removal_hold.ts";
 import { FileStorage } from "./file_storage.ts";
 import { FileStore } from "./file_store.ts";
 
@@ -14,6 +15,7 @@ const bytes = (text: string) => [Buffer.from(text)];
 class Setup {
   readonly environment = new FakeEnvironment();
   readonly files: FileStorage;
+  readonly removals = new RemovalHold();
   readonly transactions;
 
   constructor(readonly folder: string, persistence: MemoryPersistence, startMs = 0) {
@@ -24,6 +26,7 @@ class Setup {
       store: new FileStore(folder, this.environment),
       transactions,
       committer,
+      removals: this.removals,
       environment: this.environment,
       secret,
       origin: () => "http://x",

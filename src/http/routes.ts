@@ -43,6 +43,8 @@ export type ApiHandlers = Readonly<
     | "waitForSchema"
     | "finishPush"
     | "reportPushCompleted"
+    // Operation of the server, Hull's own
+    | "downloadBackup"
     // Service (http-api 3)
     | "version"
     | "instanceName"
@@ -111,6 +113,8 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/api/deploy2/wait_for_schema", { POST: handlers.waitForSchema }],
     ["/api/deploy2/finish_push", { POST: handlers.finishPush }],
     ["/api/deploy2/report_push_completed", { POST: handlers.reportPushCompleted }],
+
+    ["/api/hull/backup", { GET: handlers.downloadBackup }],
 
     ["/version", { GET: handlers.version }],
     ["/instance_version", { GET: handlers.version }],

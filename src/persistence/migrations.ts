@@ -65,12 +65,12 @@ const migrations: readonly ((database: Database) => void)[] = [
         'activeSchema', NULL, 'pendingSchema', NULL), 100);
     `),
 
-  /** Indexes have kinds. */
+  /** Indexes have kinds. The table's name is needed: `json_each` has a hidden column `json` of its own. */
   (database) =>
     database.exec(`
       UPDATE catalog SET json = json_set(json, '$.indexes', (
         SELECT json_group_array(json_set(value, '$.kind', 'database'))
-        FROM json_each(json, '$.indexes')));
+        FROM json_each(catalog.json, '$.indexes')));
       UPDATE catalog SET json = json_set(json, '$.version', json->'$.version' + 1);
       UPDATE state SET catalog_version = catalog_version + 1;
     `),
@@ -87,8 +87,7 @@ const applicationId = 0x48756c6c;
  */
 export function migrate(database: Database): void {
   database.transaction(() => {
-    const version = database.prepare("PRAGMA user_version").value() as number;
-    checkOwner(database, version);
+    const version = mustGetLayout(database);
     for (const migration of migrations.slice(version)) migration(database);
     if (version < layoutVersion) {
       database.exec(`PRAGMA user_version = ${layoutVersion}`);
@@ -97,7 +96,12 @@ export function migrate(database: Database): void {
   });
 }
 
-function checkOwner(database: Database, version: number): void {
+/**
+ * The version of a database's layout; 0 for one that is empty.
+ * @throws PersistenceError when the file was written by a newer Hull or by another program.
+ */
+export function mustGetLayout(database: Database): number {
+  const version = database.prepare("PRAGMA user_version").value() as number;
   const owner = database.prepare("PRAGMA application_id").value();
   const empty = database.prepare("SELECT count(*) FROM sqlite_schema").value() === 0;
   if (owner !== applicationId && !empty) {
@@ -113,4 +117,5 @@ function checkOwner(database: Database, version: number): void {
         `up to ${layoutVersion}). Run that version again, or restore a backup made before the upgrade.`,
     );
   }
+  return version;
 }

@@ -10,6 +10,10 @@ export type PersistenceErrorCode =
   | "NotADatabase"
   /** Written by a newer version of Hull. */
   | "TooNew"
+  /** Written by an earlier version of Hull, and not upgraded yet. */
+  | "TooOld"
+  /** The files are gone although the server still uses them. */
+  | "Removed"
   | "UnsafeSqlite"
   /** A row contradicts what is stored: a defect of Hull, never the disk's fault. */
   | "Constraint"
@@ -35,7 +39,11 @@ export function leftNoTrace(error: unknown): boolean {
 
 /** SQLite's messages, in its own words; its numeric codes are not always passed on by the runtime. */
 const causes: readonly [pattern: RegExp, PersistenceErrorCode, explanation: string][] = [
-  [/database or disk is full/, "DiskFull", "The disk is full. Free some space and try again."],
+  [
+    /database or disk is full|no space left/i,
+    "DiskFull",
+    "The disk is full. Free some space and try again.",
+  ],
   [
     /read-?only (database|file system)|unable to open database file|file exists|permission denied|authorization denied/i,
     "NotWritable",

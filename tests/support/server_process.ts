@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { checkDatabase } from "./database_check.ts";
+import { checkSoundness } from "./database_check.ts";
 import { within } from "./waiting.ts";
 
 const mainModule = fileURLToPath(new URL("../../main.ts", import.meta.url));
@@ -136,7 +136,7 @@ export class ServerProcess implements AsyncDisposable {
     for (const pid of gone) {
       assert.ok(!processExists(pid), `child process ${pid} outlived the server`);
     }
-    checkDatabase(this.dataFolder);
+    await checkSoundness(this.dataFolder);
     await this.#removeFolder();
   }
 

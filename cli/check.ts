@@ -1,0 +1,19 @@
+/** `hull check`: whether the data folder of a stopped server is sound. */
+import { checkDataFolder } from "../src/maintenance/check.ts";
+
+/** A damaged folder can have as many problems as documents. */
+const shownMax = 100;
+
+export async function check(dataFolder: string): Promise<number> {
+  let count = 0;
+  await checkDataFolder(dataFolder, (problem) => {
+    if (count++ < shownMax) console.log(problem);
+  });
+  if (count === 0) {
+    console.log(`${dataFolder} is sound.`);
+    return 0;
+  }
+  if (count > shownMax) console.log(`… and ${count - shownMax} more.`);
+  console.error(`${dataFolder} has ${count === 1 ? "1 problem" : `${count} problems`}.`);
+  return 1;
+}
