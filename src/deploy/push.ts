@@ -7,7 +7,7 @@
  * 3. `finish_push` switches code, schema and indexes in one commit.
  *
  * What a push that fails or is given up leaves behind (files that nobody refers to, indexes that nobody
- * reads) is removed by the next push or by `recover`.
+ * reads) is removed by the next push, by `recover`, or when nothing has been heard of the push for a while.
  */
 import type { Config } from "../config.ts";
 import type { Isolates } from "../isolate/isolates.ts";
@@ -49,6 +49,12 @@ interface OpenPush extends AnalyzedPush {
 /** Pushes that may be open at a time; one more makes the server forget the oldest. */
 const openPushesMax = 4;
 
+/**
+ * How long a push may stay silent before it counts as given up, in milliseconds. Between the steps of a push the
+ * official CLI generates code and checks types, which takes minutes in large projects.
+ */
+const silenceMaxMs = 10 * 60_000;
+
 export class PushService {
   readonly #options: PushServiceOptions;
   readonly #store: ModuleStore;
@@ -56,6 +62,7 @@ export class PushService {
   readonly #schemas: SchemaRollout;
   readonly #open = new Map<string, OpenPush>();
   #cancelCollection: () => void = () => {};
+  #cancelAbandonment: () => void = () => {};
 
   constructor(options: PushServiceOptions) {
     this.#options = options;
@@ -74,6 +81,7 @@ export class PushService {
 
   close(): void {
     this.#cancelCollection();
+    this.#cancelAbandonment();
     this.#schemas.close();
   }
 
@@ -126,6 +134,7 @@ export class PushService {
     const { schemaChange, timeoutMs, dryRun } = parseWaitForSchema(body);
     const id = schemaChange.schemaIds[""];
     if (dryRun || id == null) return { type: "complete" };
+    this.#abandonUnlessContinued();
     return await this.#schemas.wait(id, timeoutMs);
   }
 
@@ -137,7 +146,9 @@ export class PushService {
       if (dryRun) return dryRunResponse;
       const push = this.#open.get(startPush.componentDefinitionPackages[""].pushId);
       if (push === undefined || push.replaces !== previous?.id) {
-        throw raceDetected("Another push has finished since this one started.");
+        throw raceDetected(
+          "Another push has finished since this one started, or this one was left alone for too long.",
+        );
       }
       if (!isSameObject(live.variables, startPush.environmentVariables)) {
         throw raceDetected("Environment variables have changed during push");
@@ -150,6 +161,7 @@ export class PushService {
       // At once: the code before may need an index that is gone. What new code answers waits until all this is durable.
       await committer.changeCatalog(change, () => live.activate(push.record));
       this.#schemas.finished();
+      this.#cancelAbandonment();
       this.#open.clear();
       this.#collectFilesLater();
       warnAboutUnbuilt(previous, push);
@@ -172,7 +184,24 @@ export class PushService {
       schema,
       replaces: this.#options.live.record?.id,
     });
+    this.#abandonUnlessContinued();
     return push.analysis.schema === null ? null : schema.id;
+  }
+
+  /** Takes back all open pushes if there is no next step of any for too long: the CLI may have been stopped. */
+  #abandonUnlessContinued(): void {
+    const { environment, live } = this.#options;
+    this.#cancelAbandonment();
+    const cancel = environment.setTimer(silenceMaxMs, () => {
+      live.exclusively(async () => {
+        const wasContinued = this.#cancelAbandonment !== cancel;
+        if (wasContinued) return;
+        this.#open.clear();
+        await this.#schemas.abandon();
+        await this.#collectFiles();
+      }).catch((error) => log("warn", "What a push left behind could not be removed", { error }));
+    });
+    this.#cancelAbandonment = cancel;
   }
 
   /** Deletes the files of deployments that no call can run on any more. */

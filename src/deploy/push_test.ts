@@ -40,6 +40,8 @@ class TestServer {
   failure: { module: string; message: string } | null = null;
   /** While set, no index gets filled. */
   fillingMayGoOn: Promise<void> = Promise.resolve();
+  /** Set for minutes or more. */
+  readonly longTimers = new Set<() => void>();
   backfills = 0;
   readonly #writer = this.persistence.openWriter();
   readonly #reader = this.persistence.openReader();
@@ -67,7 +69,7 @@ class TestServer {
       removals: new RemovalHold(),
       live: this.live,
       config: defaultConfig,
-      environment: systemEnvironment,
+      environment: { ...systemEnvironment, setTimer: (...timer) => this.#setTimer(...timer) },
       reader: this.#reader,
       isolates: { analyze: (manifest) => this.#analyze(manifest) } as Partial<Isolates> as Isolates,
       committer: {
@@ -126,6 +128,12 @@ class TestServer {
   setSchema(tables: Parameters<typeof defineSchema>[0], options?: { schemaValidation: boolean }) {
     const exported = (defineSchema(tables, options) as unknown as { export(): string }).export();
     this.analysis["schema.js"] = { ...nothing, exported };
+  }
+
+  #setTimer(delayMs: number, callback: () => void): () => void {
+    if (delayMs < 60_000) return systemEnvironment.setTimer(delayMs, callback);
+    this.longTimers.add(callback);
+    return () => this.longTimers.delete(callback);
   }
 
   async #analyze(manifest: DeploymentManifest): Promise<AnalysisResult> {
@@ -615,6 +623,51 @@ Deno.test("deploy-protocol 17: of two pushes at a time one wins whole", () =>
     await assertRefused(server.finish(second), "RaceDetected", /Another push has finished/);
     assert.deepEqual(server.manifests.at(-1)!.modules.map((module) => module.path), ["a.js"]);
     await assertRefused(server.finish(first), "RaceDetected", /Another push has finished/);
+  }));
+
+Deno.test("semantics 7.2: what a push has begun that nobody finishes is taken back", () =>
+  withServer(async (server) => {
+    await server.push();
+    const before = server.catalog;
+    server.setSchema({ t: strings("f").index("a", ["f"]) });
+    const started = await server.pushes.startPush(startRequest({
+      schema: schemaModule,
+      changed: [{ ...aModule, source: "export const other = 1;" }],
+    }));
+    assert.equal((await server.wait(started)).type, "complete");
+    const timers = [...server.longTimers];
+    server.longTimers.clear();
+    timers.forEach((callback) => callback());
+    await server.live.exclusively(async () => {});
+    assert.deepEqual(server.indexes(), before.indexes);
+    assert.equal(server.catalog.pendingSchema, null);
+    assert.deepEqual(await server.wait(started), { type: "raceDetected" });
+    await assertRefused(server.finish(started), "RaceDetected", /left alone for too long/);
+    await server.push({ schema: schemaModule });
+    assert.equal(server.longTimers.size, 1, "of the files of old deployments");
+  }));
+
+Deno.test("semantics 7.3: after a write that contradicted it, the same schema can be pushed again", () =>
+  withServer(async (server) => {
+    server.setSchema({ t: strings("f") });
+    await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    server.insert("t", { f: "x" }, `New document in table "t" does not match the schema: no`);
+    await server.push({ schema: schemaModule });
+    assert.equal(server.catalog.activeSchema!.tables.length, 1);
+  }));
+
+Deno.test("semantics 7.3: what the enforced schema guarantees is not checked again", () =>
+  withServer(async (server) => {
+    server.setSchema({ t: strings("f") });
+    await server.push({ schema: schemaModule });
+    server.setSchema({ t: defineTable({ f: v.string(), g: v.optional(v.string()) }) });
+    const started = await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    assert.equal(server.catalog.pendingSchema, null);
+    assert.equal((await server.wait(started)).type, "complete");
+    await server.finish(started);
+    server.setSchema({ t: strings("f") });
+    await server.pushes.startPush(startRequest({ schema: schemaModule }));
+    assert.notEqual(server.catalog.pendingSchema, null);
   }));
 
 Deno.test("deploy-protocol 3.7: a push with another schema overwrites the one on its way", () =>

@@ -1,14 +1,19 @@
 /** Checks the documents that exist already against a new schema (semantics 7.3). */
-import { byIdIndexId, type SchemaTable, type TableNumber } from "../database/catalog.ts";
+import { byCreationTimeIndexId, type SchemaTable, type TableNumber } from "../database/catalog.ts";
 import type { Environment } from "../environment.ts";
 import type { SnapshotReader } from "../persistence/persistence.ts";
 import { type IndexKey, indexKeyOf, keySuccessor, lowestKey } from "../values/index_key.ts";
 import { parseValidator, type Validator } from "../values/validator.ts";
+import { covers, type ValidatorJson } from "../values/validator_cover.ts";
 import { parseDocument } from "../values/value.ts";
 import type { ParsedSchema } from "./schema_definition.ts";
 
-/** Documents checked between two turns of the event loop: a few milliseconds of work. */
-const chunkLength = 200;
+/**
+ * What is checked between two turns of the event loop: a millisecond or two, which every call waits for. Documents
+ * come in batches because their sizes are not known before they are read.
+ */
+const chunk = { documentsMax: 100, bytesMax: 64 * 1024 };
+const batchLength = 10;
 
 export interface SchemaViolation {
   readonly error: string;
@@ -26,7 +31,7 @@ export interface SchemaCheckOptions {
 
 /**
  * The first document that contradicts `schema`, or null. Each chunk reads a snapshot of its own. That is
- * enough: ids never change, and whoever writes a document meanwhile checks it against the pending schema.
+ * enough: creation times never change, and whoever writes a document meanwhile checks it against the pending schema.
  */
 export async function findViolation(
   schema: ParsedSchema,
@@ -37,9 +42,9 @@ export async function findViolation(
     let from: IndexKey | null = lowestKey;
     while (from !== null) {
       if (options.isCancelled()) return null;
-      const chunk = checkChunk(options.reader, table.tableName, validator, from);
-      if ("error" in chunk) return chunk;
-      from = chunk.next;
+      const checked = checkChunk(options.reader, table.tableName, validator, from);
+      if ("error" in checked) return checked;
+      from = checked.next;
       await nextTurn(options.environment);
     }
   }
@@ -49,16 +54,14 @@ export async function findViolation(
 /** The tables whose documents may contradict `schema` even though they satisfy `active`. */
 export function tablesToCheck(schema: ParsedSchema, active: ParsedSchema | null): SchemaTable[] {
   if (!schema.schemaValidation) return [];
-  const enforced = new Map(
-    active?.schemaValidation
-      ? active.tables.map((table) => [table.tableName, JSON.stringify(table.documentType)])
-      : [],
-  );
+  const enforcedTables = active?.schemaValidation ? active.tables : [];
+  const enforced = new Map(enforcedTables.map((table) => [table.tableName, table.documentType]));
   return schema.tables.filter(({ tableName, documentType }) =>
-    documentType !== null && documentType.type !== "any" &&
-    enforced.get(tableName) !== JSON.stringify(documentType)
+    documentType !== null && !covers(documentType, enforced.get(tableName) ?? anything)
   );
 }
+
+const anything: ValidatorJson = { type: "any" };
 
 function checkChunk(
   reader: SnapshotReader,
@@ -72,28 +75,37 @@ function checkChunk(
     const table = catalog.tableNamed(tableName);
     if (table === undefined) return { next: null };
     const nameOf = (number: number) => catalog.tableNumbered(number as TableNumber)?.name;
-    const interval = { lower: from, upper: null };
-    const stored = snapshot.scan(byIdIndexId(table.number), interval, "asc", chunkLength);
-    let next: IndexKey | null = null;
-    for (const { json } of stored) {
-      const { _id, _creationTime, ...fields } = parseDocument(json);
-      const problem = validator.check(fields, nameOf);
-      if (problem !== null) {
-        return {
-          error:
-            `Document with ID "${_id}" in table "${tableName}" does not match the schema: ${problem}`,
-          tableName,
-        };
+    const index = byCreationTimeIndexId(table.number);
+    let lower = from;
+    let documents = 0;
+    let bytes = 0;
+    while (documents < chunk.documentsMax && bytes < chunk.bytesMax) {
+      const batch = snapshot.scan(index, { lower, upper: null }, "asc", batchLength);
+      for (const { json } of batch) {
+        const { _id, _creationTime, ...fields } = parseDocument(json);
+        const problem = validator.check(fields, nameOf);
+        if (problem !== null) {
+          return {
+            error:
+              `Document with ID "${_id}" in table "${tableName}" does not match the schema: ${problem}`,
+            tableName,
+          };
+        }
+        documents++;
+        bytes += json.length;
+        lower = keySuccessor(
+          indexKeyOf(byCreationTime, { _id: _id!, _creationTime: _creationTime! }),
+        );
       }
-      next = keySuccessor(indexKeyOf(byId, { _id: _id! }));
+      if (batch.length < batchLength) return { next: null };
     }
-    return { next: stored.length < chunkLength ? null : next };
+    return { next: lower };
   } finally {
     snapshot.close();
   }
 }
 
-const byId = { name: "by_id", fields: [] };
+const byCreationTime = { name: "by_creation_time", fields: [] };
 
 function nextTurn(environment: Environment): Promise<void> {
   return new Promise((resolve) => environment.setTimer(0, resolve));
