@@ -1,314 +1,84 @@
 /**
- * Clients, isolates and the committer under random schedules, delays, faults, clock steps and crashes.
- * `HULL_TEST_SEED` brings a run back, `HULL_TEST_RUNS` asks for more of them.
+ * `HULL_TEST_SEED` brings a run back, `HULL_TEST_RUNS` asks for more of them. That the simulation notices what it is
+ * for is shown by breaking the server in each of the ways that must not be.
  */
 import assert from "node:assert/strict";
-import { byIdIndexId, type IndexId, type TableNumber } from "../../src/database/catalog.ts";
-import type { Timestamp } from "../../src/database/timestamp.ts";
-import { MemoryPersistence } from "../../src/persistence/memory.ts";
-import { PersistenceError } from "../../src/persistence/persistence_error.ts";
-import type {
-  CatalogChange,
-  Snapshot,
-  TransactionOrigin,
-} from "../../src/persistence/persistence.ts";
-import { lowestKey } from "../../src/values/index_key.ts";
-import { type SeededRandom, seededRandom } from "../support/random.ts";
-import { History, type Item, sorted, type TransactionRecord } from "./history.ts";
-import {
-  itemIndexes,
-  itemsTable,
-  type SimulatedDatabase,
-  sortedItems,
-} from "./simulated_isolate.ts";
-import { SimulatedServer } from "./simulated_server.ts";
-import { VirtualTime } from "./virtual_time.ts";
+import { keySuccessor } from "../../src/values/index_key.ts";
+import { seededRandom } from "../support/random.ts";
+import type { Sabotage } from "./simulated_server.ts";
+import { noEncounters, Simulation } from "./simulation.ts";
 
 const runs = Number(Deno.env.get("HULL_TEST_RUNS") ?? 40);
-const lives = 4;
-const commitsPerLife = 60;
-const isolates = 3;
-const groups = 3;
-/** Where results computed from the other groups are kept. */
-const resultsGroup = groups;
-const everything = { lower: lowestKey, upper: null };
-
-type Mutation = (database: SimulatedDatabase) => void;
-
-/** A client has one request under way and repeats it until it is acknowledged, over crashes too. */
-interface Client {
-  readonly sessionId: string;
-  requestId: number;
-  mutation: Mutation;
-}
-
-/** One run: several lives of a server, each ended by a crash but the last, under the same clients. */
-class Simulation {
-  readonly #random: SeededRandom;
-  readonly #time: VirtualTime;
-  readonly #history = new History();
-  /** What transactions have seen and done, by isolate and sequence number. */
-  readonly #records = new Map<string, TransactionRecord>();
-  readonly #clients: readonly Client[];
-  #persistence = newDatabase();
-  /** Clients make no new requests. */
-  #isEnding = false;
-  #failure: unknown;
-
-  constructor(seed: number) {
-    this.#random = seededRandom(seed);
-    this.#time = new VirtualTime(this.#random);
-    this.#clients = Array.from({ length: 6 }, (_, n) => ({
-      sessionId: `client${n}`,
-      requestId: 0,
-      mutation: this.#randomMutation(),
-    }));
-  }
-
-  async run(): Promise<void> {
-    for (let life = 1; life <= lives; life++) {
-      const server = this.#start();
-      const enough = this.#history.commits + this.#random.integer(commitsPerLife);
-      await this.#time.run(() => this.#isStuck(server) || this.#history.commits > enough);
-      this.#crash(server);
-    }
-    this.#isEnding = true;
-    for (;;) {
-      const server = this.#start();
-      await this.#time.run(() => this.#isStuck(server));
-      if (!server.isDown) break;
-      this.#crash(server);
-    }
-    this.#verify();
-  }
-
-  #isStuck(server: SimulatedServer): boolean {
-    return server.isDown || this.#failure !== undefined;
-  }
-
-  #start(): SimulatedServer {
-    const server = new SimulatedServer({
-      time: this.#time,
-      random: this.#random,
-      persistence: this.#persistence,
-      isolates,
-      onApplied: ({ timestamp, origin }) =>
-        this.#history.commit(timestamp, this.#records.get(originKey(origin!))!),
-    });
-    const note = (error: unknown) => {
-      // Which is how clients hear that their server is down.
-      if (!(error instanceof PersistenceError)) this.#failure ??= error;
-    };
-    for (const client of this.#clients) this.#serve(client, server).catch(note);
-    this.#disturb(server).catch(note);
-    return server;
-  }
-
-  /** Everything under way is lost, and some of what was visible but not flushed. */
-  #crash(server: SimulatedServer): void {
-    server.isDown = true;
-    this.#time.clear();
-    const survivors = this.#random.integer(this.#persistence.unsyncedStates + 1);
-    this.#persistence = this.#persistence.afterCrash(survivors);
-    this.#history.survive(this.#persistence.state.timestamp);
-    this.#verify();
-  }
-
-  async #serve(client: Client, server: SimulatedServer): Promise<void> {
-    for (;;) {
-      await server.delay();
-      // A client whose connection broke sends its request again while the first is still on its way.
-      const isSentTwice = this.#random.next() < 0.1;
-      const attempts = [this.#attempt(client, server)];
-      if (isSentTwice) attempts.push(this.#attempt(client, server));
-      if (!(await Promise.all(attempts)).includes(true)) continue;
-      client.requestId++;
-      client.mutation = this.#randomMutation();
-      if (this.#isEnding) return;
-    }
-  }
-
-  /** Whether the client's request is acknowledged now. */
-  async #attempt(client: Client, server: SimulatedServer): Promise<boolean> {
-    const { sessionId, requestId, mutation } = client;
-    const name = `${sessionId}:${requestId}`;
-    const isolate = this.#random.pick(server.isolates);
-    const { request, record } = isolate.run(mutation);
-    this.#records.set(originKey(request.origin!), { request: name, ...record });
-    await server.delay();
-    const session = { sessionId, requestId, result: JSON.stringify(name), logLines: "[]" };
-    const outcome = await server.client.commit({ ...request, session }).catch(() => undefined);
-    if (outcome?.kind !== "committed") {
-      server.delay().then(() => isolate.aborted(request.origin!.sequence));
-    }
-    if (outcome === undefined || outcome.kind === "conflict") return false;
-    if (outcome.kind === "replayed") assert.equal(outcome.record.result, session.result);
-    const { timestamp } = outcome.kind === "replayed" ? outcome.record : outcome;
-    await server.client.durable(timestamp);
-    this.#history.acknowledge(name, timestamp);
-    return true;
-  }
-
-  #randomMutation(): Mutation {
-    const random = this.#random;
-    const name = () => `item${random.integer(8)}`;
-    const group = () => random.integer(groups);
-    const value = () => random.integer(100);
-    return random.pick([
-      () => change(name(), (item) => ({ ...item, value: item.value + 1 })),
-      () => change(name(), (item) => ({ ...item, value: item.value + 1 })),
-      () => move(name(), group()),
-      () => remove(name()),
-      () => insert({ name: name(), group: group(), value: value() }),
-      () => insert({ name: name(), group: group(), value: value() }),
-      () => transfer(name(), name()),
-      () => total(group()),
-      () => raise(name(), group()),
-      () => touchTable(`table${random.integer(5)}`),
-    ])();
-  }
-
-  /** Looks at snapshots, sets the clock, and builds and drops an index, until the server is down. */
-  async #disturb(server: SimulatedServer): Promise<void> {
-    while (!this.#isEnding) {
-      await server.delay(60);
-      await this.#random.pick([
-        () => this.#time.stepClock((this.#random.next() - 0.5) * 10_000),
-        () => this.#look(),
-        () => this.#changeIndexes(server),
-      ])();
-    }
-  }
-
-  #look(): void {
-    const snapshot = this.#persistence.openReader().open();
-    const items = this.#history.replay(snapshot.timestamp);
-    assert.deepEqual(itemsOf(snapshot), sorted(items.values()), "a snapshot is one moment");
-  }
-
-  async #changeIndexes({ client }: SimulatedServer): Promise<void> {
-    const index = this.#persistence.state.catalogState.catalog.indexes
-      .find(({ name }) => name === "by_value");
-    const definition = {
-      kind: "database" as const,
-      table: itemsTable,
-      name: "by_value",
-      fields: ["value"],
-      staged: false,
-    };
-    const change = index === undefined
-      ? client.changeCatalog({ createIndexes: [definition] })
-      : index.state === "backfilling"
-      ? client.backfill([index.id])
-      : client.changeCatalog({ dropIndexes: [index.id] });
-    // The disk may be full, or the server about to go down.
-    await change.catch(() => {});
-  }
-
-  #verify(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    this.#history.verifyOnce();
-    const snapshot = this.#persistence.openReader().open();
-    const items = sorted(this.#history.replay(snapshot.timestamp).values());
-    const { catalog } = snapshot;
-    assert.deepEqual(itemsOf(snapshot), items);
-    for (const { id, state } of catalog.indexesOf(tableOf(snapshot))) {
-      if (state !== "backfilling") assert.deepEqual(itemsOf(snapshot, id), items);
-    }
-    const { tables } = catalog.data;
-    const names = tables.map(({ name }) => name);
-    assert.deepEqual(names, [itemsTable, ...this.#history.tables], "each table is created once");
-    assert.equal(new Set(tables.map(({ number }) => number)).size, tables.length);
-  }
-}
-
-/** A database with the table of items and its index `by_group`. */
-function newDatabase(): MemoryPersistence {
-  const persistence = new MemoryPersistence();
-  const writer = persistence.openWriter();
-  const change = (change: CatalogChange) =>
-    writer.applyCatalogChange(change, writer.lastTimestamp + 1 as Timestamp);
-  const { indexes } = change({ createTables: [itemsTable], createIndexes: itemIndexes });
-  change({ setIndexState: indexes.map(({ id }) => ({ id, state: "ready" })) });
-  persistence.markSynced(persistence.state);
-  return persistence;
-}
-
-function originKey({ isolate, sequence }: TransactionOrigin): string {
-  return `${isolate}:${sequence}`;
-}
-
-function tableOf({ catalog }: Snapshot): TableNumber {
-  return catalog.tableNamed(itemsTable)!.number;
-}
-
-function itemsOf(snapshot: Snapshot, index: IndexId = byIdIndexId(tableOf(snapshot))): Item[] {
-  return sortedItems(snapshot.scan(index, everything, "asc", 1000));
-}
-
-function insert(item: Item): Mutation {
-  return (database) => {
-    if (database.item(item.name) === undefined) database.insert(item);
-  };
-}
-
-function change(name: string, how: (item: Item) => Item): Mutation {
-  return (database) => {
-    const item = database.item(name);
-    if (item !== undefined) database.change(how(item));
-  };
-}
-
-function move(name: string, group: number): Mutation {
-  return change(name, (item) => ({ ...item, group }));
-}
-
-function remove(name: string): Mutation {
-  return (database) => {
-    if (database.item(name) !== undefined) database.remove(name);
-  };
-}
-
-function transfer(from: string, to: string): Mutation {
-  return (database) => {
-    if (from === to) return;
-    const [source, target] = [database.item(from), database.item(to)];
-    if (source === undefined || target === undefined) return;
-    database.change({ ...source, value: source.value - 1 });
-    database.change({ ...target, value: target.value + 1 });
-  };
-}
-
-/** Reads a whole range and writes what follows from it. */
-function total(group: number): Mutation {
-  return (database) => {
-    const value = database.group(group).reduce((sum, item) => sum + item.value, 0);
-    const result = { name: `total${group}`, group: resultsGroup, value };
-    if (database.item(result.name) === undefined) database.insert(result);
-    else database.change(result);
-  };
-}
-
-/** Reads one end of a range and writes into it. */
-function raise(name: string, group: number): Mutation {
-  return (database) => {
-    const largest = database.largest(group) ?? 0;
-    const item = database.item(name);
-    if (item !== undefined) database.change({ ...item, group, value: largest + 1 });
-  };
-}
-
-function touchTable(name: string): Mutation {
-  return (database) => database.touchTable(name);
-}
+/** A broken server is noticed in one run of very few. */
+const sabotagedRuns = 100;
 
 Deno.test("simulation: commits are serializable, acknowledged ones survive, and none happens twice", async () => {
   const { seed: firstSeed } = seededRandom();
+  const encounters = noEncounters();
   for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
     try {
-      await new Simulation(seed).run();
+      await new Simulation(seed, encounters).run();
     } catch (error) {
       throw new Error(`HULL_TEST_SEED=${seed} HULL_TEST_RUNS=1 brings this back`, { cause: error });
     }
   }
+  if (runs < 10) return;
+  for (const [what, times] of Object.entries(encounters)) {
+    assert.ok(
+      times > 0,
+      `no ${what} in ${runs} runs from ${firstSeed}: ${JSON.stringify(encounters)}`,
+    );
+  }
 });
+
+const sabotages: Readonly<Record<string, Sabotage>> = {
+  "nothing is checked for conflicts": {
+    request: (request) => ({ ...request, reads: [] }),
+  },
+  "only single keys are checked for conflicts, not ranges": {
+    request: ({ reads, ...request }) => ({
+      ...request,
+      reads: reads.map(([index, intervals]) =>
+        [index, intervals.filter(({ lower, upper }) => upper === keySuccessor(lower))] as const
+      ),
+    }),
+  },
+  "a transaction may commit on top of one that did not": {
+    request: (request, committed) => ({
+      ...request,
+      dependsOn: request.dependsOn.filter((sequence) =>
+        committed.has(`${request.origin!.isolate}:${sequence}`)
+      ),
+    }),
+  },
+  "a request that was sent again runs again": {
+    writer: (writer) => writer.getSessionRecord = () => undefined,
+  },
+  "clients are answered before anything is on disk": { answersEarly: true },
+  "the disk says it has what it has not": {
+    writer: (writer) => writer.sync = () => Promise.resolve(),
+  },
+  "indexes that came or went meanwhile are not noticed": {
+    request: (request) => ({ ...request, structureVersion: 0 }),
+    writer: (writer) => {
+      const catalog = () => Reflect.get(Object.getPrototypeOf(writer), "catalog", writer);
+      const get = () => ({ ...catalog(), structureVersion: 0 });
+      Object.defineProperty(writer, "catalog", { get });
+    },
+  },
+};
+
+for (const [what, sabotage] of Object.entries(sabotages)) {
+  Deno.test(`simulation notices when ${what}`, async () => {
+    const { seed } = seededRandom();
+    for (let n = 0; n < sabotagedRuns; n++) {
+      try {
+        await new Simulation(seed + n, noEncounters(), sabotage).run();
+      } catch (error) {
+        assert.ok(error instanceof assert.AssertionError, "it is noticed by what is checked");
+        return;
+      }
+    }
+    assert.fail(`not in ${sabotagedRuns} runs from seed ${seed}`);
+  });
+}

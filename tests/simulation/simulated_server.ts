@@ -5,12 +5,25 @@
 import type { CommittedTransaction, PersistenceWriter } from "../../src/persistence/persistence.ts";
 import { ThreadCommitterClient } from "../../src/committer/client.ts";
 import type { FromCommitter, ToCommitter } from "../../src/committer/messages.ts";
+import type { CommitOutcome, CommitRequest } from "../../src/committer/protocol.ts";
 import { CommitterService } from "../../src/committer/service.ts";
+import type { Timestamp } from "../../src/database/timestamp.ts";
+import { Lanes } from "../../src/functions/lanes.ts";
 import type { MemoryPersistence } from "../../src/persistence/memory.ts";
 import { PersistenceError } from "../../src/persistence/persistence_error.ts";
 import type { SeededRandom } from "../support/random.ts";
 import { SimulatedIsolate } from "./simulated_isolate.ts";
 import type { VirtualTime } from "./virtual_time.ts";
+
+/** What of a server can be broken on purpose, to see that the simulation notices. */
+export interface Sabotage {
+  /** Changes what the committer is asked; `committed` are the transactions that did commit, as `isolate:sequence`. */
+  request?(request: CommitRequest, committed: ReadonlySet<string>): CommitRequest;
+  /** Changes the disk under the committer. */
+  writer?(writer: PersistenceWriter): void;
+  /** Clients are answered before their mutation is on disk. */
+  readonly answersEarly?: boolean;
+}
 
 export interface ServerOptions {
   readonly time: VirtualTime;
@@ -18,18 +31,23 @@ export interface ServerOptions {
   readonly persistence: MemoryPersistence;
   /** How many; numbered from one again in each life. */
   readonly isolates: number;
+  readonly sabotage: Sabotage;
   readonly onApplied: (transaction: CommittedTransaction) => void;
 }
 
 export class SimulatedServer {
   readonly client: ThreadCommitterClient;
   readonly isolates: readonly SimulatedIsolate[];
+  readonly lanes: Lanes;
   isDown = false;
+  readonly #committed = new Set<string>();
   readonly #options: ServerOptions;
 
   constructor(options: ServerOptions) {
-    const { time, persistence, isolates } = this.#options = options;
+    const { time, persistence, isolates, sabotage } = this.#options = options;
+    this.lanes = new Lanes(time);
     const writer = this.#recording(persistence.openWriter());
+    sabotage.writer?.(writer);
     persistence.faults.sync = () => this.#sync();
     persistence.faults.transaction = () => {
       this.#failSometimes(0.02, "DiskFull");
@@ -44,6 +62,15 @@ export class SimulatedServer {
       { length: isolates },
       (_, i) => new SimulatedIsolate(i + 1, persistence.openReader(), time),
     );
+  }
+
+  async commit(request: CommitRequest): Promise<CommitOutcome> {
+    const { sabotage } = this.#options;
+    return await this.client.commit(sabotage.request?.(request, this.#committed) ?? request);
+  }
+
+  async durable(timestamp: Timestamp): Promise<void> {
+    if (!this.#options.sabotage.answersEarly) await this.client.durable(timestamp);
   }
 
   /** Waits for up to `maxMs`. */
@@ -83,7 +110,11 @@ export class SimulatedServer {
     const apply = writer.apply.bind(writer);
     writer.apply = (batch) => {
       apply(batch);
-      batch.forEach(this.#options.onApplied);
+      for (const transaction of batch) {
+        const { isolate, sequence } = transaction.origin!;
+        this.#committed.add(`${isolate}:${sequence}`);
+        this.#options.onApplied(transaction);
+      }
     };
     return writer;
   }
