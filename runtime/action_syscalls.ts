@@ -4,6 +4,7 @@ import * as ctx from "./ctx/action_ctx.ts";
 import type { ActionHost } from "./ctx/action_host.ts";
 import * as storage from "./ctx/action_storage.ts";
 import { deploymentMetadata } from "./ctx/meta.ts";
+import { searchVectors } from "./ctx/vector_search.ts";
 import { functionHandle, parseAddress } from "./function_address.ts";
 import { failExecution } from "./globals/refusals.ts";
 import type { HttpExchange } from "./http_exchange.ts";
@@ -71,7 +72,9 @@ const asyncOperations: Record<string, Operation> = {
     return ctx.scheduleFromAction(host, { address, args: decoded, argumentBytes, timeS: ts });
   },
   "1.0/actions/cancel_job": (host, { id }) => ctx.cancelFromAction(host, String(id)),
-  "1.0/actions/vectorSearch": () => ctx.vectorSearch(),
+  "1.0/actions/vectorSearch": async (host, { query }) => ({
+    results: await searchVectors(host, query),
+  }),
   "1.0/createFunctionHandle": (_host, address) => functionHandle(parseAddress(address)),
   "1.0/getUserIdentity": (host) => ctx.userIdentity(host),
   "1.0/storageGetUrl": (host, { storageId }) =>

@@ -163,6 +163,13 @@ export const settings = {
     "Bytes of documents one mutation may write.",
   ),
   // Cache
+  vectorMemoryMiB: setting(
+    "HULL_VECTOR_MEMORY_MIB",
+    2048,
+    16,
+    1024 * 1024,
+    "Memory for the vector indexes that are searched, a byte for each dimension of each vector, in MiB.",
+  ),
   queryCacheBytesMax: setting(
     "HULL_QUERY_CACHE_BYTES_MAX",
     100 * MiB,

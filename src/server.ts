@@ -52,6 +52,7 @@ import { openSnapshotReader } from "./persistence/snapshot_reader.ts";
 import { ScheduledFunctions } from "./scheduler/scheduled_functions.ts";
 import type { VerifyCredential } from "./sync/socket_identity.ts";
 import { SyncServer } from "./sync/sync_server.ts";
+import { VectorSearch } from "./vector_search/vector_search.ts";
 
 export interface ServerOptions {
   /** Created if there is none. */
@@ -97,6 +98,7 @@ interface Foundation {
   readonly failed: Promise<Error>;
   /** Of this thread. */
   readonly reader: SnapshotReader;
+  readonly vectorSearch: VectorSearch;
   readonly isolates: Isolates;
   readonly adminKey: string;
   readonly fileStorageSecret: string;
@@ -152,6 +154,12 @@ async function openFoundation(
   const database = databasePath(dataFolder);
   const reader = openSnapshotReader(database);
   resources.defer(() => reader.close());
+  const vectorSearch = new VectorSearch({
+    reader,
+    databasePath: database,
+    bytesMax: config.vectorMemoryMiB * 1024 * 1024,
+  });
+  resources.defer(() => vectorSearch.close());
   const starting = startIsolates({ config, environment, databasePath: database, dataFolder });
   // Whether they started is learnt below; here only those that did have to be ended.
   resources.defer(() => starting.then((isolates) => isolates.close(), () => {}));
@@ -165,6 +173,7 @@ async function openFoundation(
     committer,
     failed,
     reader,
+    vectorSearch,
     isolates: await starting,
     adminKey,
     fileStorageSecret,
@@ -194,7 +203,7 @@ function assemble(foundation: Foundation) {
     committer,
     sessions: reader,
     // Actions, which need these, run when all of them are there.
-    services: hostServices(() => scheduler, () => files),
+    services: hostServices(foundation.vectorSearch, () => scheduler, () => files),
     logs,
   });
   const live: LiveDeployment = new LiveDeployment({
@@ -376,12 +385,14 @@ function verifyCredential(authenticator: Authenticator): VerifyCredential {
 }
 
 function hostServices(
+  vectorSearch: VectorSearch,
   scheduler: () => ScheduledFunctions,
   files: () => FileStorage,
 ): HostServices {
   return {
     schedule: (job, caller) => scheduler().schedule(job, caller),
     cancelJob: (id) => scheduler().cancel(id),
+    searchVectors: (query) => vectorSearch.search(query),
     storeFile: ({ bytes, ...description }) => files().add([bytes], description),
     async getFile(storageId) {
       const file = files().findByStorageId(storageId);

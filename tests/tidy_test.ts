@@ -18,7 +18,7 @@ const layers: readonly (readonly string[])[] = [
   ["src/maintenance"],
   ["src/http", "src/sync", "src/scheduler", "src/deploy", "src/logs", "src/dashboard"],
   ["src/functions"],
-  ["src/isolate", "src/committer", "src/file_storage", "src/auth"],
+  ["src/isolate", "src/committer", "src/file_storage", "src/vector_search", "src/auth"],
   ["src/persistence"],
   ["src/database"],
   ["src/values"],
@@ -132,7 +132,12 @@ const resources: readonly Resource[] = [
   {
     what: "a worker",
     pattern: /\bnew Worker\(/,
-    allowed: ["src/isolate/", "src/committer/", "src/persistence/database_copy.ts"],
+    allowed: [
+      "src/isolate/",
+      "src/committer/",
+      "src/persistence/database_copy.ts",
+      "src/vector_search/vector_search.ts",
+    ],
   },
   {
     what: "a child process",

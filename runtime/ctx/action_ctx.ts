@@ -8,6 +8,7 @@ import { functionArguments } from "./arguments.ts";
 import { encodeChecked } from "./checked_value.ts";
 import { deploymentMetadata } from "./meta.ts";
 import { type JobRequest, scheduler } from "./scheduler.ts";
+import { vectorSearch } from "./vector_search.ts";
 
 export function actionCtx(host: ActionHost) {
   return {
@@ -21,7 +22,7 @@ export function actionCtx(host: ActionHost) {
       cancel: (id) => cancelFromAction(host, id),
     }),
     storage: actionStorage(host),
-    vectorSearch: async () => vectorSearch(),
+    vectorSearch: vectorSearch(host),
     meta: {
       getFunctionMetadata: async () => ({
         name: host.name,
@@ -72,8 +73,4 @@ export function userIdentity({ call, execution }: ActionHost) {
 export function actionRequestMetadata({ call }: ActionHost) {
   const { requestId, scheduledFunctionId = null } = call;
   return { ip: null, userAgent: null, requestId, scheduledFunctionId, authToken: null };
-}
-
-export function vectorSearch(): never {
-  throw new Error("Vector search is not supported yet");
 }

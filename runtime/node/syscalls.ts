@@ -89,6 +89,10 @@ function find(name: string): Syscall {
       return text(await action.perform(...functionCall, fields, JSON.stringify(functionArgs)));
     };
   }
+  if (name === "1.0/actions/vectorSearch") {
+    return async (action, { query }) =>
+      text(await action.perform("vectorSearch", "vectorSearch", {}, JSON.stringify(query ?? null)));
+  }
   const simpleCall = simpleCalls[name];
   if (simpleCall !== undefined) {
     return async (action, { requestId: _, version: __, ...fields }) =>

@@ -90,7 +90,8 @@ function findIndex(
   return named.find(({ state }) => state === "ready") ?? named[0];
 }
 
-function checkReadable({ state }: IndexDefinition, indexName: string): void {
+/** @throws DeveloperError unless queries may use the index. */
+export function checkReadable({ state }: IndexDefinition, indexName: string): void {
   switch (state) {
     case "ready":
       return;

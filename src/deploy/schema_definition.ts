@@ -10,6 +10,7 @@ const tablesMax = 10_000;
 const indexesPerTableMax = 64;
 const indexFieldsMax = 16;
 const filterFieldsMax = 16;
+const vectorDimensions = { min: 2, max: 4096 };
 
 const fields = z.array(z.string());
 const databaseIndex = z.looseObject({ indexDescriptor: z.string(), fields });
@@ -97,8 +98,21 @@ function checkIndexes(table: ParsedTable): void {
       );
     }
   }
+  for (const { dimensions } of vectorIndexes(table)) checkDimensions(dimensions, inTable);
   checkIndexNames(table);
   checkUniqueness(table);
+}
+
+function checkDimensions(
+  dimensions: number,
+  error: (code: string, text: string) => RequestError,
+): void {
+  const { min, max } = vectorDimensions;
+  if (Number.isInteger(dimensions) && dimensions >= min && dimensions <= max) return;
+  throw error(
+    "InvalidVectorDimensions",
+    `Dimensions ${dimensions} must be between ${min} and ${max}.`,
+  );
 }
 
 function checkIndexFields(

@@ -1,9 +1,10 @@
 /**
- * Operations that a running action asks the server for (function-abi 8, 9, 13). What an isolate sends:
+ * Operations that a running action asks the server for (function-abi 7, 8, 9, 13). What an isolate sends:
  *
  *   runQuery, runMutation, runAction   fields: the function's address; body: its arguments
  *   schedule                           address and `ts` in seconds; body: arguments       → job id
  *   cancelJob                          `id`                                               → null
+ *   vectorSearch                       body: the query, as the function library makes it  → results
  *   storageStore                       `contentType`?, `sha256`?; body: the bytes         → storage id
  *   storageGet                         `storageId`   → body: the bytes, fields `found`, `contentType`
  *   storageDelete, storageGetUrl, storageGetMetadata      `storageId`
@@ -68,6 +69,8 @@ export class HostOperations {
       case "cancelJob":
         await this.#services.cancelJob(stringField(fields, "id"), this.#caller());
         return json(null);
+      case "vectorSearch":
+        return json({ results: await this.#searchVectors(body) });
       case "storageStore":
         return json(await this.#storeFile(fields, body));
       case "storageGet":
@@ -107,6 +110,11 @@ export class HostOperations {
     if (typeof timeS !== "number") throw invalidArgument("ts", "scheduler", "expected a number");
     const job = { path: addressOf(fields), args: argumentsOf(body), timeS };
     return this.#services.schedule(job, this.#caller());
+  }
+
+  async #searchVectors(body: Uint8Array): Promise<{ _id: string; _score: number }[]> {
+    const matches = await this.#services.searchVectors(JSON.parse(decoder.decode(body)));
+    return matches.map(({ id, score }) => ({ _id: id, _score: score }));
   }
 
   #storeFile(fields: Fields, bytes: Uint8Array): Promise<string> {

@@ -1,6 +1,6 @@
 /**
- * Operations of actions that other parts of the server perform: jobs (the scheduler) and files (file
- * storage). Each call is a transaction of its own and resolves when its effect is durable.
+ * Operations of actions that other parts of the server perform: jobs (the scheduler), files (file storage)
+ * and vector search. Each call is a transaction of its own and resolves when its effect is durable.
  *
  * A rule broken by user code is thrown as `DeveloperError` or `FunctionError`; its message reaches the
  * action as an ordinary rejection. Anything else becomes a generic text there and an event in our log.
@@ -10,6 +10,8 @@ export interface HostServices {
   schedule(job: JobRequest, caller: ActionCaller): Promise<string>;
   /** Cancels a job unless it is finished or unknown (function-abi 8.2). */
   cancelJob(id: string, caller: ActionCaller): Promise<void>;
+  /** The documents of the newest committed state that are nearest to a vector, best first (function-abi 7). */
+  searchVectors(query: unknown): Promise<readonly { id: string; score: number }[]>;
   /** Stores bytes and resolves with the file's `_storage` document id (function-abi 9). */
   storeFile(file: FileToStore): Promise<string>;
   getFile(storageId: string): Promise<StoredFile | null>;

@@ -135,13 +135,14 @@ export type CallOutcome =
     readonly commit?: Omit<CommitRequest, "session">;
   };
 
-/** Operations of actions that the server performs; names as in function-abi 13, 8, 9. */
+/** Operations of actions that the server performs; names as in function-abi 13, 7, 8, 9. */
 export type HostOperation =
   | "runQuery"
   | "runMutation"
   | "runAction"
   | "schedule"
   | "cancelJob"
+  | "vectorSearch"
   | "storageStore"
   | "storageGet"
   | "storageDelete"

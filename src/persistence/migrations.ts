@@ -74,6 +74,23 @@ const migrations: readonly ((database: Database) => void)[] = [
       UPDATE catalog SET json = json_set(json, '$.version', json->'$.version' + 1);
       UPDATE state SET catalog_version = catalog_version + 1;
     `),
+
+  /**
+   * vectors          entries of vector indexes; `row` is the document's, `filters` and `vector` (32-bit floats,
+   *                  little endian) are what src/database/vector_entry.ts makes of it
+   */
+  (database) =>
+    database.exec(`
+      CREATE TABLE vectors (
+        entry INTEGER PRIMARY KEY,
+        index_id INTEGER NOT NULL,
+        row INTEGER NOT NULL,
+        document_id TEXT NOT NULL,
+        filters BLOB NOT NULL,
+        vector BLOB NOT NULL,
+        UNIQUE (index_id, row)
+      ) STRICT;
+    `),
 ];
 
 export const layoutVersion = migrations.length;

@@ -39,6 +39,7 @@ import {
 import { PersistenceError } from "./persistence_error.ts";
 import { selectRecord, selectSessionRequest, sessionRecord } from "./snapshot_reader.ts";
 import { Database } from "./sqlite.ts";
+import { VectorWriter } from "./vector_writer.ts";
 import { WriteAheadLog } from "./write_ahead_log.ts";
 
 /** Inner pages of the trees and the leaves that inserts go to; there is one such cache. */
@@ -70,6 +71,7 @@ export function openWriter(dataFolder: string): PersistenceWriter {
 class SqliteWriter implements PersistenceWriter {
   readonly #database: Database;
   readonly #statements: ReturnType<typeof prepareStatements>;
+  readonly #vectors: VectorWriter;
   readonly #log: WriteAheadLog;
   readonly #lock: { close(): void };
   #lastTimestamp: Timestamp;
@@ -81,6 +83,7 @@ class SqliteWriter implements PersistenceWriter {
     this.#lock = lock;
     this.#log = new WriteAheadLog(database);
     this.#statements = prepareStatements(database);
+    this.#vectors = new VectorWriter(database);
     this.#lastTimestamp = this.#statements.timestamp.value() as Timestamp;
     const [json, nextIndexOrdinal] = this.#statements.catalog.row() as [string, number];
     this.#catalogState = { catalog: JSON.parse(json) as CatalogData, nextIndexOrdinal };
@@ -160,6 +163,7 @@ class SqliteWriter implements PersistenceWriter {
     for (const [index, key] of document.addedKeys) {
       this.#statements.addEntry.run(index, keyToBytes(key), row);
     }
+    this.#vectors.write(this.catalog, document, row);
   }
 
   #insertDocument({ json }: DocumentWrite): number {
@@ -227,9 +231,10 @@ class SqliteWriter implements PersistenceWriter {
           row,
         );
         return;
-      case "search":
       case "vector":
-        // Their contents are not stored yet.
+        return this.#vectors.backfill(index, row, document);
+      case "search":
+        // Its contents are not stored yet.
         return;
       default:
         unreachable(index);
@@ -257,7 +262,8 @@ class SqliteWriter implements PersistenceWriter {
     const index = this.#statements.droppedIndex.value();
     if (index === undefined) return true;
     this.#database.transaction(() => {
-      const purged = this.#statements.purgeEntries.change(index, purgedEntriesMax);
+      const purged = this.#statements.purgeEntries.change(index, purgedEntriesMax) +
+        this.#vectors.purge(index as IndexId, purgedEntriesMax);
       if (purged < purgedEntriesMax) this.#statements.removeDroppedIndex.run(index);
     });
     return false;
