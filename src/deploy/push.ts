@@ -236,15 +236,11 @@ function warnAboutUnbuilt(
     log("warn", "Cron jobs are stored, but Hull does not run them yet");
   }
   const indexes = (analysis.schema?.parsed.tables ?? []).flatMap((table) =>
-    [
-      ...table.searchIndexes,
-      ...table.stagedSearchIndexes,
-      ...table.vectorIndexes,
-      ...table.stagedVectorIndexes,
-    ].map((index) => `${table.tableName}.${index.indexDescriptor}`)
+    [...table.searchIndexes, ...table.stagedSearchIndexes]
+      .map((index) => `${table.tableName}.${index.indexDescriptor}`)
   );
   if (indexes.length > 0 && record.schema !== previous?.schema) {
-    log("warn", "Search and vector indexes are stored, but Hull cannot query them yet", {
+    log("warn", "Search indexes are stored, but Hull cannot query them yet", {
       indexes: indexes.join(", "),
     });
   }

@@ -153,6 +153,22 @@ Deno.test("semantics 7.1: indexes and tables that break a rule are refused with 
   );
 });
 
+Deno.test("semantics §16: a vector index has 2 to 4096 dimensions", () => {
+  const vectorIndexes = (dimensions: number) => [
+    { indexDescriptor: "by_vector", vectorField: "v", dimensions },
+  ];
+  for (const dimensions of [2, 4096]) {
+    parseSchema(JSON.stringify({ tables: [table({ vectorIndexes: vectorIndexes(dimensions) })] }));
+  }
+  for (const dimensions of [0, 1, 2.5, 4097]) {
+    assertRefused(
+      { tables: [table({ vectorIndexes: vectorIndexes(dimensions) })] },
+      "InvalidVectorDimensions",
+      `In table "t": Dimensions ${dimensions} must be between 2 and 4096.`,
+    );
+  }
+});
+
 Deno.test("semantics 7.1: two search or vector indexes for the same thing are refused", () => {
   const search = { searchField: "f", filterFields: ["g", "h"] };
   const vector = { vectorField: "f", dimensions: 2 };

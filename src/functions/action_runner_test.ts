@@ -118,7 +118,7 @@ Deno.test("function-abi §13: callees keep the identity, may be internal, and fa
   );
 });
 
-Deno.test("function-abi §8, §9: jobs and files are the services' business", async () => {
+Deno.test("function-abi §7, §8, §9: jobs, vectors and files are the services' business", async () => {
   const asked: unknown[] = [];
   const remember = (answer: unknown) => (...args: unknown[]) => {
     asked.push(args);
@@ -130,6 +130,7 @@ Deno.test("function-abi §8, §9: jobs and files are the services' business", as
       const answers = [
         await perform(context, "schedule", { name: "m:job", ts: 12.5 }, '{"a":1}'),
         await perform(context, "cancelJob", { id: "job1" }),
+        await perform(context, "vectorSearch", {}, '{"indexName":"a.b"}'),
         await perform(context, "storageStore", { contentType: "text/plain" }, Uint8Array.of(1, 2)),
         await perform(context, "storageGet", ids),
         await perform(context, "storageDelete", ids),
@@ -143,6 +144,7 @@ Deno.test("function-abi §8, §9: jobs and files are the services' business", as
     services: {
       schedule: remember("job1"),
       cancelJob: remember(undefined),
+      searchVectors: remember([{ id: "d1", score: 0.5 }]),
       storeFile: remember("file1"),
       getFile: remember({ bytes: encoder.encode("hi"), contentType: "text/plain" }),
       deleteFile: remember(undefined),
@@ -155,13 +157,24 @@ Deno.test("function-abi §8, §9: jobs and files are the services' business", as
   const answers = JSON.parse(value(await runner.action("m:run", "[{}]", scheduled)));
   assert.deepEqual(
     answers.map(({ text }: { text: string }) => text),
-    ['"job1"', "null", '"file1"', "hi", "null", "null", '{"size":2}', '"http://x"'],
+    [
+      '"job1"',
+      "null",
+      '{"results":[{"_id":"d1","_score":0.5}]}',
+      '"file1"',
+      "hi",
+      "null",
+      "null",
+      '{"size":2}',
+      '"http://x"',
+    ],
   );
-  assert.deepEqual(answers[3].fields, { found: true, contentType: "text/plain" });
+  assert.deepEqual(answers[4].fields, { found: true, contentType: "text/plain" });
   const caller = { requestId: scheduled.requestId, scheduledFunctionId: "job0" };
   assert.deepEqual(asked, [
     [{ path: "m:job", args: '[{"a":1}]', timeS: 12.5 }, caller],
     ["job1", caller],
+    [{ indexName: "a.b" }],
     [{ bytes: Uint8Array.of(1, 2), contentType: "text/plain", sha256: null }],
     ["file1"],
     ["file1"],

@@ -2,6 +2,7 @@
  * Whether a database contradicts itself: its pages, its catalog, its documents and their index entries.
  * Everything that an index should hold is computed again from the documents. Memory stays bounded.
  */
+import { isDeepStrictEqual } from "node:util";
 import {
   byIdIndexId,
   Catalog,
@@ -12,6 +13,7 @@ import {
   type TableDefinition,
   type TableNumber,
 } from "../database/catalog.ts";
+import { type VectorEntry, vectorEntryOf } from "../database/vector_entry.ts";
 import { errorMessage } from "../errors.ts";
 import { indexKeyOf, keyToBytes } from "../values/index_key.ts";
 import { parseDocument, type ValueObject } from "../values/value.ts";
@@ -123,7 +125,23 @@ class DatabaseCheck {
         this.#report(`Document ${id}: the index ${table.name}.${index.name} ${what}.`);
       }
     }
+    this.#checkVectors(table, row, document);
     this.#checkSchema(document, table.name);
+  }
+
+  #checkVectors(table: TableDefinition, row: number, document: ValueObject): void {
+    for (const index of this.#catalog.indexesOf(table.number)) {
+      if (index.kind !== "vector") continue;
+      const stored = this.#statements.vector.row(index.id, row);
+      const entry = vectorEntryOf(index, document);
+      if (isDeepStrictEqual(stored, entry === null ? undefined : storedColumns(document, entry))) {
+        if (entry !== null) this.#found.set(index.id, (this.#found.get(index.id) ?? 0) + 1);
+      } else if (isFilled(index) || stored !== undefined) {
+        this.#report(
+          `Document ${document._id}: the index ${table.name}.${index.name} does not have its vector.`,
+        );
+      }
+    }
   }
 
   #checkSchema({ _id, _creationTime, ...fields }: ValueObject, table: string): void {
@@ -163,6 +181,11 @@ class DatabaseCheck {
   }
 }
 
+/** What `VectorWriter` stores. */
+function storedColumns({ _id }: ValueObject, { filters, vector }: VectorEntry): unknown[] {
+  return [_id, filters, new Uint8Array(vector.buffer)];
+}
+
 function prepareStatements(database: Database) {
   const prepare = (sql: string) => database.prepare(sql);
   return {
@@ -175,7 +198,11 @@ function prepareStatements(database: Database) {
       SELECT key, row, json FROM index_entries CROSS JOIN documents USING (row)
       WHERE index_id = ? AND key > ? ORDER BY key LIMIT ?`),
     entry: prepare("SELECT row FROM index_entries WHERE index_id = ? AND key = ?"),
-    entryCounts: prepare("SELECT index_id, count(*) FROM index_entries GROUP BY index_id"),
+    vector: prepare(`
+      SELECT document_id, filters, vector FROM vectors WHERE index_id = ? AND row = ?`),
+    entryCounts: prepare(`
+      SELECT index_id, count(*) FROM index_entries GROUP BY index_id
+      UNION ALL SELECT index_id, count(*) FROM vectors GROUP BY index_id`),
     dropped: prepare("SELECT index_id FROM dropped_indexes"),
   };
 }

@@ -19,6 +19,7 @@ import {
   byIdIndexId,
   type CatalogData,
   type IndexDefinition,
+  type IndexId,
 } from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { DocumentWrite } from "../database/write_set.ts";
