@@ -14,6 +14,7 @@ import { databasePath } from "../persistence/data_folder.ts";
 import type { PersistenceWriter } from "../persistence/persistence.ts";
 import { VectorReader } from "../persistence/vector_reader.ts";
 import { openWriter } from "../persistence/writer.ts";
+import { type IndexKey, lowestKey } from "../values/index_key.ts";
 import type { Value } from "../values/value.ts";
 import { cosineSimilarity } from "./cosine_similarity.ts";
 import { Searcher, type VectorMatch } from "./searcher.ts";
@@ -50,7 +51,9 @@ class Fixture implements Disposable {
     const change = { createIndexes: [index] };
     const catalog = this.#writer.applyCatalogChange(change, this.#nextTimestamp());
     const created = catalog.indexes.at(-1) as VectorIndex;
-    while (!this.#writer.backfill(created.id, 10));
+    const step = { table, indexes: [created.id], documentsMax: 10, bytesMax: 1_000_000 };
+    let after: IndexKey | null = lowestKey;
+    while (after !== null) after = this.#writer.backfill({ ...step, after });
     return created;
   }
 
