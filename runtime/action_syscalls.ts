@@ -9,6 +9,7 @@ import { functionHandle, parseAddress } from "./function_address.ts";
 import { failExecution } from "./globals/refusals.ts";
 import type { HttpExchange } from "./http_exchange.ts";
 import {
+  findOperation,
   JsonText,
   parseSyscallArguments,
   syscallAnswer,
@@ -35,7 +36,7 @@ export class ActionSyscalls implements Syscalls {
   }
 
   async asyncSyscall(operation: string, args: string): Promise<string> {
-    const perform = asyncOperations[operation];
+    const perform = findOperation(asyncOperations, operation);
     if (perform === undefined) throw new Error(`Unknown async operation ${operation}`);
     try {
       return syscallAnswer(await perform(this.#host, parseSyscallArguments(args)));

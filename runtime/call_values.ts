@@ -56,6 +56,8 @@ export interface ResultRules {
   readonly tables: () => TableNames;
   /** For what is thrown when the result is no value. */
   readonly convexError: ConvexErrorClass | null;
+  /** Whether it may hold a commit timestamp that is not known yet; otherwise not. */
+  readonly mayBeUnresolved?: boolean;
 }
 
 /**
@@ -63,7 +65,14 @@ export interface ResultRules {
  * @throws HostFailure when it is not allowed, or what user code in it throws.
  */
 export function encodeResult(result: unknown, rules: ResultRules): string {
-  const { json, bytes } = encode(result === undefined ? null : result, rules);
+  const { json, bytes, isUnresolved } = encode(result === undefined ? null : result, rules);
+  if (isUnresolved && rules.mayBeUnresolved !== true) {
+    throw new HostFailure(
+      `Function ${
+        debugName(rules.path)
+      } return value invalid: queries cannot return an unresolved commit timestamp`,
+    );
+  }
   if (bytes > bytesMax) {
     throw new HostFailure(
       `Function ${debugName(rules.path)} return value is too large (actual: ${
@@ -72,7 +81,8 @@ export function encodeResult(result: unknown, rules: ResultRules): string {
     );
   }
   const { validator, tables } = rules;
-  const problem = validator && checkReturns(validator, parseValue(json), tables());
+  const problem = validator &&
+    checkReturns(validator, parseValue(json, { inMutation: true }), tables());
   if (problem !== null) throw new HostFailure(problem);
   return json;
 }

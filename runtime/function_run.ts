@@ -116,6 +116,7 @@ export class FunctionRun implements TransactionHost {
       validator: loader.validator(returns),
       tables,
       convexError,
+      mayBeUnresolved: this.kind === "mutation" || this.#options.depth > 0,
     });
   }
 
@@ -139,7 +140,7 @@ export class FunctionRun implements TransactionHost {
     const result = this.kind === "query"
       ? await found.invokeQuery!(text)
       : await found.invokeMutation!(text);
-    return parseValue(result);
+    return parseValue(result, { inMutation: true });
   }
 
   perform<T>(action: (transaction: Transaction) => T): T {
@@ -201,7 +202,7 @@ export class FunctionRun implements TransactionHost {
     const endBudgets = budgets.nest(call.limits);
     const leave = this.#scope.services.realm.enterNested(nested.execution);
     try {
-      const result = parseValue(await nested.run([call.args]));
+      const result = parseValue(await nested.run([call.args]), { inMutation: true });
       boundary?.commit();
       return result;
     } catch (error) {

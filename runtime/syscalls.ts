@@ -40,11 +40,19 @@ export function valueJson(value: unknown): JsonText {
 export type SyscallArguments = any;
 
 export function parseSyscallArguments(args: string): SyscallArguments {
+  let parsed: unknown;
   try {
-    return JSON.parse(args);
+    parsed = JSON.parse(args);
   } catch (error) {
     throw new Error(`Received invalid json: ${error}`);
   }
+  if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return parsed;
+  throw new Error(`Invalid arguments: expected a JSON object, got ${args.slice(0, 100)}`);
+}
+
+/** The operation of this name; undefined where an object merely inherits something so called. */
+export function findOperation<T>(operations: Record<string, T>, name: string): T | undefined {
+  return Object.hasOwn(operations, name) ? operations[name] : undefined;
 }
 
 export function syscallAnswer(answer: unknown): string {

@@ -167,7 +167,8 @@ export class TransactionCalls {
     const canCommit = dependsOn.every((other) =>
       this.#pending.some(({ sequence }) => sequence === other)
     );
-    if (writes.documents.length > 0 && canCommit) {
+    // A commit timestamp is not known before the decision, so nobody can build on what holds it.
+    if (writes.documents.length > 0 && canCommit && writes.isUnresolved !== true) {
       const layer = transaction.toLayer(commit.origin.sequence);
       this.#pending = [...this.#pending, { ...layer, dependsOn }];
     }

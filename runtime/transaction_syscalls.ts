@@ -14,6 +14,7 @@ import type { TransactionHost } from "./ctx/transaction_host.ts";
 import { functionHandle, parseAddress } from "./function_address.ts";
 import { failExecution, forbiddenError } from "./globals/refusals.ts";
 import {
+  findOperation,
   JsonText,
   parseSyscallArguments,
   syscallAnswer,
@@ -33,7 +34,7 @@ export class TransactionSyscalls implements Syscalls {
   }
 
   syscall(operation: string, args: string): string {
-    const perform = syncOperations[operation];
+    const perform = findOperation(syncOperations, operation);
     if (perform === undefined) throw new Error(`Unknown operation ${operation}`);
     try {
       return syscallAnswer(perform(this, parseSyscallArguments(args)));
@@ -43,7 +44,7 @@ export class TransactionSyscalls implements Syscalls {
   }
 
   async asyncSyscall(operation: string, args: string): Promise<string> {
-    const perform = asyncOperations[operation];
+    const perform = findOperation(asyncOperations, operation);
     if (perform === undefined) throw new Error(`Unknown async operation ${operation}`);
     try {
       return syscallAnswer(await perform(this, parseSyscallArguments(args)));
@@ -113,7 +114,7 @@ const asyncOperations: Record<string, Operation> = {
       return new JsonText(`{"page":${encodeValue(page).json},${fields}`);
     }),
   "1.0/insert": ({ host }, { table, value }) => {
-    const fields = decodeValue(value);
+    const fields = decodeValue(value, { inMutation: true });
     return host.operation((transaction) => ({ _id: transaction.insert(table, fields) }));
   },
   "1.0/shallowMerge": ({ host }, { id, value, table }) => {
@@ -121,7 +122,7 @@ const asyncOperations: Record<string, Operation> = {
     return host.operation((transaction) => new JsonText(transaction.patch(id, patch, table)));
   },
   "1.0/replace": ({ host }, { id, value, table }) => {
-    const fields = decodeValue(value);
+    const fields = decodeValue(value, { inMutation: true });
     return host.operation((transaction) => new JsonText(transaction.replace(id, fields, table)));
   },
   "1.0/remove": ({ host }, { id, table }) =>
@@ -138,7 +139,7 @@ const asyncOperations: Record<string, Operation> = {
       await host.callFunction({
         udfType,
         address,
-        args: decodeValue(args),
+        args: decodeValue(args, { inMutation: udfType === "mutation" }),
         limits: transactionLimits,
       }),
     ),
@@ -151,6 +152,18 @@ const asyncOperations: Record<string, Operation> = {
   "1.0/storageGetMetadata": ({ host }, { storageId }) => storage.getFileMetadata(host, storageId),
   "1.0/storageDelete": ({ host }, { storageId }) => storage.deleteFile(host, storageId),
   "1.0/storageGenerateUploadUrl": ({ host }) => storage.generateUploadUrl(host),
+  "1.0/storageStore": ({ host }) => {
+    throw forbiddenError("storage.store()", host.execution);
+  },
+  "1.0/storageGet": ({ host }) => {
+    throw forbiddenError("storage.get()", host.execution);
+  },
+  "1.0/auditLog": () => {
+    throw new Error("Audit logs (`log.audit`) are not available yet");
+  },
+  "1.0/signJwt": () => {
+    throw new Error("Signing tokens (`ctx.auth.signJwt`) is not available yet");
+  },
   "1.0/getTransactionMetrics": ({ host }) => host.metrics(),
   "1.0/getFunctionMetadata": ({ host }) => meta.functionMetadata(host),
   "1.0/getDeploymentMetadata": () => meta.deploymentMetadata(),

@@ -4,17 +4,39 @@ import { type EncodedValue, encodeValue, parseValue, type Value } from "../../sr
 
 /** The canonical form of a value. @throws Error with the text of the function library. */
 export function encodeChecked(value: unknown): EncodedValue {
+  return checked(encodeValue, value);
+}
+
+/** What a check of the engine makes of `value`. @throws Error, as user code may see it. */
+export function checked<T>(check: (value: unknown) => T, value: unknown): T {
   try {
-    return encodeValue(value);
+    return check(value);
   } catch (error) {
     throw error instanceof DeveloperError ? new Error(error.message) : error;
   }
 }
 
-/** A value in an index range or a filter; undefined stands for a missing field. */
+/** The same of what must be known before the commit; `purpose` says in an error what it is for. */
+export function encodeResolved(value: unknown, purpose: string): EncodedValue {
+  const encoded = encodeChecked(value);
+  if (!encoded.isUnresolved) return encoded;
+  throw new Error(
+    `A commit timestamp that is not known yet (\`db.vars.commitTs\`) cannot be used in ${purpose}`,
+  );
+}
+
+/** A value in an index range; undefined stands for a missing field. */
 export function checkedValue(value: unknown): Value | undefined {
-  if (value === undefined) return undefined;
-  const { json } = encodeChecked(value);
+  return value === undefined ? undefined : copyOf(value, encodeChecked(value));
+}
+
+/** A value in a filter; undefined stands for a missing field. */
+export function filterValue(value: unknown): Value | undefined {
+  return value === undefined ? undefined : copyOf(value, encodeResolved(value, "filters"));
+}
+
+function copyOf(value: unknown, { json }: EncodedValue): Value {
   // Nobody can change a scalar afterwards.
-  return typeof value === "object" && value !== null ? parseValue(json) : value as Value;
+  if (typeof value !== "object" || value === null) return value as Value;
+  return parseValue(json, { inMutation: true });
 }

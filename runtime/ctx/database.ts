@@ -1,4 +1,5 @@
 /** `ctx.db` of queries and mutations. */
+import { commitTimestamp } from "../../src/values/commit_timestamp.ts";
 import { requireArgument } from "./arguments.ts";
 import { QueryInitializer } from "./query.ts";
 import type { TransactionHost } from "./transaction_host.ts";
@@ -14,11 +15,7 @@ export function databaseWriter(host: TransactionHost) {
     ...databaseReader(host),
     ...writer(host),
     table: (table: string) => ({ ...tableReader(host, table, false), ...tableWriter(host, table) }),
-    vars: {
-      get commitTs(): never {
-        throw new Error("Commit timestamps (`db.vars.commitTs`) are not supported yet");
-      },
-    },
+    vars: { commitTs: commitTimestamp },
   };
 }
 

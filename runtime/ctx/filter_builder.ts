@@ -1,6 +1,6 @@
 /** `q` in `filter((q) => …)`. */
-import type { Expression } from "../../src/database/query.ts";
-import { checkedValue } from "./checked_value.ts";
+import { checkedFieldPath, type Expression } from "../../src/database/query.ts";
+import { checked, filterValue } from "./checked_value.ts";
 
 class FilterExpression {
   readonly expression: Expression;
@@ -14,7 +14,7 @@ class FilterExpression {
 export function toExpression(operand: unknown): Expression {
   return operand instanceof FilterExpression
     ? operand.expression
-    : { $literal: checkedValue(operand) };
+    : { $literal: filterValue(operand) };
 }
 
 function binary(operator: string) {
@@ -38,5 +38,5 @@ export const filterBuilder = {
   and: (...operands: unknown[]) => new FilterExpression({ $and: operands.map(toExpression) }),
   or: (...operands: unknown[]) => new FilterExpression({ $or: operands.map(toExpression) }),
   not: (operand: unknown) => new FilterExpression({ $not: toExpression(operand) }),
-  field: (path: string) => new FilterExpression({ $field: path }),
+  field: (path: string) => new FilterExpression({ $field: checked(checkedFieldPath, path) }),
 };

@@ -1,6 +1,6 @@
 /** `q` in `withIndex(name, (q) => …)`. */
-import type { RangeExpression } from "../../src/database/query.ts";
-import { checkedValue } from "./checked_value.ts";
+import { checkedFieldPath, type RangeExpression } from "../../src/database/query.ts";
+import { checked, checkedValue } from "./checked_value.ts";
 
 export class IndexRangeBuilder {
   readonly #expressions: readonly RangeExpression[];
@@ -37,7 +37,11 @@ export class IndexRangeBuilder {
 
   #with(type: RangeExpression["type"], fieldPath: string, value: unknown): IndexRangeBuilder {
     this.#use();
-    const expression = { type, fieldPath, value: checkedValue(value) };
+    const expression = {
+      type,
+      fieldPath: checked(checkedFieldPath, fieldPath),
+      value: checkedValue(value),
+    };
     return new IndexRangeBuilder([...this.#expressions, expression]);
   }
 

@@ -1,4 +1,5 @@
 /** `ctx.meta`: what a function may know about itself and its transaction (function-abi 15). */
+import { toNanoseconds } from "../../src/database/commit_timestamps.ts";
 import type { TransactionHost } from "./transaction_host.ts";
 
 export function queryMeta(host: TransactionHost) {
@@ -33,8 +34,7 @@ export function deploymentMetadata() {
 
 export function snapshotTimestamp(host: TransactionHost): bigint {
   host.execution.observedTime = true;
-  // Timestamps are microseconds here and nanoseconds for functions.
-  return host.perform((transaction) => BigInt(transaction.options.snapshot.timestamp) * 1000n);
+  return host.perform((transaction) => toNanoseconds(transaction.options.snapshot.timestamp));
 }
 
 export function requestMetadata(host: TransactionHost) {

@@ -1,8 +1,15 @@
 /** `ctx.db.query(table)`: queries as user code builds and consumes them, each once. */
-import type { Query as EngineQuery, QueryOperator, QuerySource } from "../../src/database/query.ts";
+import {
+  checkedLimit,
+  checkedOrder,
+  type Query as EngineQuery,
+  type QueryOperator,
+  type QuerySource,
+} from "../../src/database/query.ts";
 import type { QueryCursor } from "../../src/database/transaction.ts";
 import type { ValueObject } from "../../src/values/value.ts";
 import { requireArgument } from "./arguments.ts";
+import { checked } from "./checked_value.ts";
 import { filterBuilder, toExpression } from "./filter_builder.ts";
 import { IndexRangeBuilder } from "./index_range.ts";
 import { SearchFilterBuilder } from "./search_filter.ts";
@@ -130,7 +137,10 @@ export class Query implements AsyncIterableIterator<ValueObject> {
       );
     }
     if (source.order !== null) throw new Error("Queries may only specify order at most once");
-    return new Query(this.#host, this.#tableName, { source: { ...source, order }, operators });
+    return new Query(this.#host, this.#tableName, {
+      source: { ...source, order: checked(checkedOrder, order) },
+      operators,
+    });
   }
 
   filter(predicate: (q: typeof filterBuilder) => unknown): Query {
@@ -144,7 +154,7 @@ export class Query implements AsyncIterableIterator<ValueObject> {
 
   limit(n: number): Query {
     requireArgument(n, 1, "limit", "n");
-    return this.#with(this.#take(), { limit: n });
+    return this.#with(this.#take(), { limit: checked(checkedLimit, n) });
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<ValueObject> {

@@ -3,7 +3,7 @@ import { cancelJob, insertJob } from "../../src/database/scheduled_jobs.ts";
 import { parseValue, type Value } from "../../src/values/value.ts";
 import { addressOf, debugName, type FunctionAddress, parseAddress } from "../function_address.ts";
 import { functionArguments, requireArgument } from "./arguments.ts";
-import { encodeChecked } from "./checked_value.ts";
+import { encodeResolved } from "./checked_value.ts";
 import type { TransactionHost } from "./transaction_host.ts";
 
 export interface JobRequest {
@@ -76,7 +76,7 @@ function secondsOf(time: unknown): number {
 }
 
 function jobRequest(reference: unknown, args: unknown): Omit<JobRequest, "timeS"> {
-  const encoded = encodeChecked(functionArguments(args));
+  const encoded = encodeResolved(functionArguments(args), "arguments of scheduled functions");
   const address = addressOf(reference);
   return { address, args: parseValue(encoded.json), argumentBytes: encoded.bytes };
 }

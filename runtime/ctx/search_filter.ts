@@ -1,7 +1,7 @@
 /** `q` in `withSearchIndex(name, (q) => …)`. */
 import type { Value } from "../../src/values/value.ts";
 import { requireArgument } from "./arguments.ts";
-import { checkedValue } from "./checked_value.ts";
+import { filterValue } from "./checked_value.ts";
 
 type SearchFilter =
   | { readonly type: "Search"; readonly fieldPath: string; readonly value: string }
@@ -23,7 +23,7 @@ export class SearchFilterBuilder {
 
   eq(fieldPath: string, ...[value]: [unknown?]): SearchFilterBuilder {
     requireArgument(fieldPath, 1, "eq", "fieldName");
-    return this.#with({ type: "Eq", fieldPath, value: checkedValue(value) });
+    return this.#with({ type: "Eq", fieldPath, value: filterValue(value) });
   }
 
   export(): readonly SearchFilter[] {

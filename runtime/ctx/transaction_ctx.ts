@@ -3,7 +3,7 @@ import { parseValue, type Value } from "../../src/values/value.ts";
 import { addressOf } from "../function_address.ts";
 import { functionArguments } from "./arguments.ts";
 import { transactionAuth } from "./auth.ts";
-import { encodeChecked } from "./checked_value.ts";
+import { encodeChecked, encodeResolved } from "./checked_value.ts";
 import { databaseReader, databaseWriter } from "./database.ts";
 import { mutationMeta, queryMeta } from "./meta.ts";
 import { transactionScheduler } from "./scheduler.ts";
@@ -53,11 +53,14 @@ function call(
   args: unknown,
   options: CallOptions | undefined,
 ): Promise<Value> {
-  const encoded = encodeChecked(functionArguments(args));
+  const checkedArgs = functionArguments(args);
+  const encoded = udfType === "mutation"
+    ? encodeChecked(checkedArgs)
+    : encodeResolved(checkedArgs, "arguments of queries");
   return host.callFunction({
     udfType,
     address: addressOf(reference),
-    args: parseValue(encoded.json),
+    args: parseValue(encoded.json, { inMutation: true }),
     limits: options?.transactionLimits,
   });
 }

@@ -8,6 +8,7 @@
  */
 import { assert } from "../assert.ts";
 import { type CatalogData, type IndexId, isFilled } from "../database/catalog.ts";
+import { resolveWrites } from "../database/commit_timestamps.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { type Conflict, WriteLog, writtenPoints } from "../database/write_log.ts";
 import type { TableCreation } from "../database/write_set.ts";
@@ -129,7 +130,8 @@ export class Committer {
     if (conflict !== undefined) return this.#conflictOutcome(conflict);
 
     const timestamp = this.#timestampAfter(group.lastTimestamp);
-    const transaction = { ...request, timestamp };
+    const writes = resolveWrites(request.writes, timestamp);
+    const transaction = { ...request, writes, timestamp };
     group.lastTimestamp = timestamp;
     group.transactions.push(transaction);
     group.tables.push(...request.writes.tables);

@@ -12,6 +12,8 @@ export interface SystemFields {
 export interface EncodedDocument {
   readonly json: string;
   readonly bytes: number;
+  readonly nesting: number;
+  readonly isUnresolved: boolean;
 }
 
 /**
@@ -25,7 +27,8 @@ export function encodeDocument(
   original: unknown,
 ): EncodedDocument {
   checkReservedFields(fields, systemFields);
-  const { json, bytes, nesting } = encodeValue({ ...fields, ...systemFields }, original);
+  const encoded = encodeValue({ ...fields, ...systemFields }, original);
+  const { bytes, nesting } = encoded;
   checkValueSize(bytes, documentBytesMax);
   if (nesting > documentNestingMax) {
     throw new DeveloperError(
@@ -33,7 +36,7 @@ export function encodeDocument(
       `Document is too nested (nested ${nesting} levels deep > maximum nesting ${documentNestingMax})`,
     );
   }
-  return { json, bytes };
+  return encoded;
 }
 
 function checkReservedFields(

@@ -1,5 +1,6 @@
 /** Filter expressions (function-abi 5.4), compiled once for each query and run for each document. */
 import { DeveloperError } from "../errors.ts";
+import { CommitTimestamp } from "../values/commit_timestamp.ts";
 import { compareValues } from "../values/compare.ts";
 import { valueAtPath } from "../values/index_key.ts";
 import { renderValue } from "../values/render.ts";
@@ -122,6 +123,7 @@ function typeName(value: Value | undefined): string {
   }
   if (value === null) return "Null";
   if (Array.isArray(value)) return "Array";
+  if (value instanceof CommitTimestamp) return "Int64";
   return value instanceof ArrayBuffer ? "Bytes" : "Object";
 }
 

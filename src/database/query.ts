@@ -88,9 +88,25 @@ function parseSource(source: Record<string, unknown>): QuerySource {
 }
 
 function parseOrder(json: unknown): Order | null {
-  if (json === "asc" || json === "desc") return json;
-  if (json === null || json === undefined) return null;
-  throw malformed(`unknown order ${JSON.stringify(json)}`);
+  return json === null || json === undefined ? null : checkedOrder(json);
+}
+
+/** @throws DeveloperError when `order` is none. */
+export function checkedOrder(order: unknown): Order {
+  if (order === "asc" || order === "desc") return order;
+  throw malformed(`unknown order ${JSON.stringify(order)}`);
+}
+
+/** @throws DeveloperError when `limit` is no number of documents. */
+export function checkedLimit(limit: unknown): number {
+  if (Number.isSafeInteger(limit) && (limit as number) >= 0) return limit as number;
+  throw malformed(`a limit must be a whole number of documents, not ${limit}`);
+}
+
+/** @throws DeveloperError when `path` is no path of a field. */
+export function checkedFieldPath(path: unknown): string {
+  if (typeof path === "string") return path;
+  throw malformed(`a field must be named by a string, not ${path}`);
 }
 
 const rangeTypes = ["Eq", "Gt", "Gte", "Lt", "Lte"] as const;
@@ -99,13 +115,17 @@ function parseRangeExpression(json: unknown): RangeExpression {
   const { type, fieldPath, value } = jsonObject(json);
   const known = rangeTypes.find((name) => name === type);
   if (known === undefined) throw malformed(`unknown range expression ${JSON.stringify(type)}`);
-  return { type: known, fieldPath: text(fieldPath), value: decodeValueOrUndefined(value) };
+  return {
+    type: known,
+    fieldPath: checkedFieldPath(fieldPath),
+    value: decodeValueOrUndefined(value, { inMutation: true }),
+  };
 }
 
 function parseOperator(json: unknown): QueryOperator {
   const { filter, limit } = jsonObject(json);
   if (filter !== undefined) return { filter: parseExpression(filter) };
-  if (Number.isSafeInteger(limit) && (limit as number) >= 0) return { limit: limit as number };
+  if (limit !== undefined) return { limit: checkedLimit(limit) };
   throw malformed(`unknown operator ${JSON.stringify(json)}`);
 }
 
@@ -144,7 +164,7 @@ function parseExpression(json: unknown): Expression {
     case "$neg":
       return { $neg: parseExpression(operand) };
     case "$field":
-      return { $field: text(operand) };
+      return { $field: checkedFieldPath(operand) };
     case "$literal":
       return { $literal: decodeValueOrUndefined(operand) };
     default:

@@ -94,7 +94,7 @@ export class Transaction {
 
   /** Adds a document and returns its id. Creates the table if need be. `value` is whatever user code passed. */
   insert(table: string, value: unknown): string {
-    this.#checkWritable();
+    this.#state.checkWritable();
     checkWritableTable(table);
     return this.#state.insert(table, documentArgument(value, "db.insert"));
   }
@@ -184,13 +184,8 @@ export class Transaction {
     return this.#state.toLayer(sequence);
   }
 
-  #checkWritable(): void {
-    if (this.options.kind === "mutation") return;
-    throw new DeveloperError("WriteInQuery", "Queries cannot write to the database.");
-  }
-
   #existing(id: string, method: string, action: string, tableName?: string): ExistingDocument {
-    this.#checkWritable();
+    this.#state.checkWritable();
     const table = this.#tableOfId(id, method, tableName, false);
     if (table === undefined) {
       throw invalidArgument("id", method, `Table for ID "${id}" not found`);
@@ -252,6 +247,7 @@ export class SystemDocuments {
   }
 
   insert(table: SystemTable, fields: ValueObject): string {
+    this.#state.checkWritable();
     return this.#state.insert(table, fields);
   }
 
@@ -278,6 +274,7 @@ export class SystemDocuments {
   }
 
   #mustExist(id: string): ExistingDocument {
+    this.#state.checkWritable();
     const table = this.#tableOf(id);
     const existing = table === undefined ? null : this.#state.readForWrite(table, id);
     assert(existing !== null, `no system document ${id}`);

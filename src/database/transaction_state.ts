@@ -25,7 +25,7 @@ import {
   tableNamesIndex,
 } from "./catalog.ts";
 import type { CompiledQuery, Reader } from "./compiled_query.ts";
-import { encodeDocument } from "./document.ts";
+import { type EncodedDocument, encodeDocument } from "./document.ts";
 import { IndexScan } from "./index_scan.ts";
 import { LayeredSnapshot } from "./layered_snapshot.ts";
 import type { QueryOperator } from "./query.ts";
@@ -92,6 +92,8 @@ export class TransactionState {
   /** How to take back what the running nested mutations wrote, in the order it was written. */
   readonly #undo: (() => void)[] = [];
   #nestingDepth = 0;
+  /** Whether a document that was written holds a placeholder for the commit timestamp. */
+  #isUnresolved = false;
   #nextCreationTime: number;
 
   constructor(options: TransactionOptions) {
@@ -162,6 +164,12 @@ export class TransactionState {
     if (reader === "user") this.usage.setIntervalsRead(reads.intervals);
   }
 
+  /** @throws DeveloperError in a query. The function library leaves this check to its host. */
+  checkWritable(): void {
+    if (this.#options.kind === "mutation") return;
+    throw new DeveloperError("WriteInQuery", "Queries cannot write to the database.");
+  }
+
   /** Adds a document, and the table if there is none, and returns its id. */
   insert(tableName: string, fields: Readonly<Record<string, unknown>>): string {
     const { nowMs, randomBytes } = this.#options;
@@ -169,8 +177,8 @@ export class TransactionState {
     const id = generateId(table.number, randomBytes(randomIdBytes), nowMs);
     const _creationTime = this.#nextCreationTime;
     this.#nextCreationTime = nextUp(_creationTime);
-    const { json, bytes } = encodeDocument(fields, { _id: id, _creationTime }, fields);
-    this.#write(table, id, null, json, bytes);
+    const encoded = encodeDocument(fields, { _id: id, _creationTime }, fields);
+    this.#write(table, id, null, encoded);
     return id;
   }
 
@@ -181,13 +189,13 @@ export class TransactionState {
     original: unknown,
   ): string {
     const _creationTime = document._creationTime as number;
-    const { json, bytes } = encodeDocument(fields, { _id: id, _creationTime }, original);
-    if (json !== revision.json) this.#write(table, id, { revision, document }, json, bytes);
-    return json;
+    const encoded = encodeDocument(fields, { _id: id, _creationTime }, original);
+    if (encoded.json !== revision.json) this.#write(table, id, { revision, document }, encoded);
+    return encoded.json;
   }
 
   remove({ table, id, revision, document }: ExistingDocument): void {
-    this.#write(table, id, { revision, document }, null, 0);
+    this.#write(table, id, { revision, document }, null);
   }
 
   #newTable(name: string): TableDefinition {
@@ -201,12 +209,13 @@ export class TransactionState {
     table: TableDefinition,
     id: string,
     current: Omit<ExistingDocument, "table" | "id"> | null,
-    json: string | null,
-    bytes: number,
+    encoded: EncodedDocument | null,
   ): void {
+    const json = encoded?.json ?? null;
     const document = json === null ? null : parseDocument(json);
     if (document !== null) this.#checkSchema(table, document);
-    if (!isSystemTable(table.name)) this.usage.countWrite(bytes);
+    if (!isSystemTable(table.name)) this.usage.countWrite(encoded?.bytes ?? 0);
+    this.#isUnresolved ||= encoded?.isUnresolved ?? false;
 
     if (this.view.tableNamed(table.name) === undefined) {
       this.#written.tables.set(table.name, table);
@@ -312,9 +321,12 @@ export class TransactionState {
       violation ??= this.#pendingSchemaViolation(write);
     }
     const tables = [...this.#written.tables.values()];
-    return violation === undefined
-      ? { documents, tables }
-      : { documents, tables, pendingSchemaViolation: violation };
+    return {
+      documents,
+      tables,
+      ...(this.#isUnresolved && { isUnresolved: true as const }),
+      ...(violation !== undefined && { pendingSchemaViolation: violation }),
+    };
   }
 
   #pendingSchemaViolation({ table: number, json }: LayerWrite): string | undefined {

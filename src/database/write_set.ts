@@ -37,6 +37,8 @@ export interface TableCreation {
 export interface WriteSet {
   readonly documents: readonly DocumentWrite[];
   readonly tables: readonly TableCreation[];
+  /** Set when added keys and texts hold placeholders for the commit timestamp (`resolveWrites`). */
+  readonly isUnresolved?: true;
   /** Set when a written document contradicts the schema of an unfinished push: the text for that push. */
   readonly pendingSchemaViolation?: string;
 }

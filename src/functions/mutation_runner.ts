@@ -10,12 +10,12 @@
 import { assert } from "../assert.ts";
 import type { CommitOutcome, CommitRequest, CommitterClient } from "../committer/protocol.ts";
 import type { Config } from "../config.ts";
+import { resolveJson } from "../database/commit_timestamps.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
 import { errorMessage, FunctionError, RequestError } from "../errors.ts";
 import type { CallResult } from "../isolate/isolates.ts";
 import type { SessionRecord, SnapshotReader } from "../persistence/persistence.ts";
-import { encodeValue } from "../values/value.ts";
 import type { CommitGate } from "./commit_gate.ts";
 import type { DeploymentLeases } from "./deployment_leases.ts";
 import type { Execution, ExecutionLog } from "./execution_log.ts";
@@ -204,7 +204,7 @@ export class MutationRunner {
         mutation.onCommitted(outcome.timestamp);
         complete(execution, answer);
         await committer.durable(outcome.timestamp);
-        const value = withCommitTimestamp(result.value, outcome.timestamp);
+        const value = resolveJson(result.value, outcome.timestamp);
         return { kind: "done", result: { ...result, value, timestamp: outcome.timestamp } };
       }
       case "replayed":
@@ -239,7 +239,7 @@ export class MutationRunner {
     await this.#parts.committer.durable(timestamp);
     return {
       ok: true,
-      value: withCommitTimestamp(record.result, timestamp),
+      value: resolveJson(record.result, timestamp),
       logLines: JSON.parse(record.logLines),
       timestamp,
     };
@@ -270,16 +270,6 @@ function complete(execution: Execution, answer: CallResult): FunctionResult {
   const { logLines, usage } = answer;
   execution.complete({ logLines, usage, failure: failureOf(answer) });
   return functionResult(answer);
-}
-
-/**
- * Puts the commit timestamp, in nanoseconds, where the function returned a placeholder for it. In JSON text
- * the placeholder cannot be part of a string, where its quotes would be escaped.
- */
-function withCommitTimestamp(json: string, timestamp: Timestamp): string {
-  const placeholder = '{"$commitTs":null}';
-  if (!json.includes(placeholder)) return json;
-  return json.replaceAll(placeholder, encodeValue(BigInt(timestamp) * 1000n).json);
 }
 
 function conflictError(target: DeployedFunction, { table, id, writer }: Conflict): RequestError {

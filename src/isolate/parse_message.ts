@@ -48,6 +48,7 @@ const commit = record({
   writes: record({
     documents: listOf(write),
     tables: listOf(record({ name: text, number: count })),
+    isUnresolved: optional(flag),
     pendingSchemaViolation: optional(text),
   }),
   origin: record({ isolate: count, sequence: count }),

@@ -1,4 +1,5 @@
 /** The total order of values (semantics 6): what indexes, ranges and filters compare by. */
+import { CommitTimestamp } from "./commit_timestamp.ts";
 import type { Value, ValueObject } from "./value.ts";
 
 /** Negative, zero or positive, like `a - b`. A missing field, `undefined`, is below every value. */
@@ -8,7 +9,7 @@ export function compareValues(a: Value | undefined, b: Value | undefined): numbe
   if (difference !== 0) return difference;
   switch (type) {
     case rank.int64:
-      return compareOrdered(a as bigint, b as bigint);
+      return compareIntegers(a as bigint | CommitTimestamp, b as bigint | CommitTimestamp);
     case rank.float64:
       return compareFloats(a as number, b as number);
     case rank.boolean:
@@ -53,10 +54,15 @@ function typeRank(value: Value | undefined): number {
   }
   if (value === null) return rank.null;
   if (Array.isArray(value)) return rank.array;
+  if (value instanceof CommitTimestamp) return rank.int64;
   return value instanceof ArrayBuffer ? rank.bytes : rank.object;
 }
 
-function compareOrdered<T extends bigint | number>(a: T, b: T): number {
+/** The commit timestamp of the running mutation is above every other, as it is in index keys. */
+function compareIntegers(a: bigint | CommitTimestamp, b: bigint | CommitTimestamp): number {
+  if (typeof a !== "bigint" || typeof b !== "bigint") {
+    return Number(typeof a !== "bigint") - Number(typeof b !== "bigint");
+  }
   return a < b ? -1 : a > b ? 1 : 0;
 }
 

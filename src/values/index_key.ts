@@ -7,7 +7,10 @@
  * of a value is the beginning of another's except where 0x00 is escaped as 0x00 0xFF; tags are below
  * 0x16. So whatever continues a whole prefix compares below `prefix + 0xFF`, and whatever merely begins
  * with the same bytes compares above it.
+ *
+ * Keys that a running mutation writes may hold its commit timestamp, which is no byte yet.
  */
+import { CommitTimestamp, commitTimestampKey } from "./commit_timestamp.ts";
 import type { Value } from "./value.ts";
 
 export type IndexKey = string & { readonly brand: "IndexKey" };
@@ -59,7 +62,7 @@ export function valueAtPath(document: Record<string, Value>, path: string): Valu
 
 function isObject(value: Value | undefined): value is Record<string, Value> {
   return typeof value === "object" && value !== null && !Array.isArray(value) &&
-    !(value instanceof ArrayBuffer);
+    !(value instanceof ArrayBuffer) && !(value instanceof CommitTimestamp);
 }
 
 /** The smallest key above `key`. */
@@ -85,8 +88,15 @@ export function prefixInterval(prefix: IndexKey): KeyRange {
 /** The key as SQLite stores it. */
 export function keyToBytes(key: IndexKey): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(key.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = key.charCodeAt(i);
+  // What stands for a commit timestamp is above every integer, and no stored key holds it.
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Math.min(key.charCodeAt(i), 0xff);
   return bytes;
+}
+
+/** The key with the commit timestamp, an Int64 in nanoseconds, in its places. */
+export function resolveKey(key: IndexKey, timestamp: bigint): IndexKey {
+  if (!key.includes(commitTimestampKey)) return key;
+  return key.replaceAll(tag.int64Widest + commitTimestampKey, encodeInteger(timestamp)) as IndexKey;
 }
 
 /** The inverse of `keyToBytes`. */
@@ -99,6 +109,8 @@ const tag = {
   null: "\x03",
   /** Zero; the distance from it gives sign and width of other integers. */
   int64: 0x08,
+  /** Of positive integers of eight bytes. */
+  int64Widest: "\x0c",
   float64: 0x0d,
   false: "\x0e",
   true: "\x0f",
@@ -138,6 +150,7 @@ function encode(value: Value | undefined): string {
   if (value instanceof ArrayBuffer) {
     return tag.bytes + escaped(binaryString(new Uint8Array(value))) + terminator;
   }
+  if (value instanceof CommitTimestamp) return tag.int64Widest + commitTimestampKey;
   let key: string = tag.object;
   for (const name of Object.keys(value).sort()) {
     // Names hold no control characters. The empty one must not look like the end of the object.

@@ -1,4 +1,5 @@
 /** Sizes of values as they count towards limits (http-api 92); not the size of any encoding. */
+import { CommitTimestamp } from "./commit_timestamp.ts";
 import type { Value } from "./value.ts";
 
 /** Size in bytes of a value. */
@@ -18,6 +19,8 @@ export function sizeOf(value: Value): number {
     for (const element of value) bytes += sizeOf(element);
   } else if (value instanceof ArrayBuffer) {
     bytes += value.byteLength;
+  } else if (value instanceof CommitTimestamp) {
+    bytes = 9;
   } else {
     for (const field of Object.keys(value)) bytes += field.length + 1 + sizeOf(value[field]!);
   }

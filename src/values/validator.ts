@@ -5,6 +5,7 @@
  * whether; `explain` then goes over the value again and finds the first violation in documented order.
  */
 import { DeveloperError } from "../errors.ts";
+import { commitTimestamp } from "./commit_timestamp.ts";
 import { compareValues } from "./compare.ts";
 import { idTableNumber } from "./document_id.ts";
 import { renderField, renderFloat, renderValue } from "./render.ts";
@@ -118,12 +119,17 @@ function context(path: string): string {
   return path === "" ? "" : `Path: ${path}`;
 }
 
+/** A commit timestamp becomes an integer. */
+function isInteger(value: Value): boolean {
+  return typeof value === "bigint" || value === commitTimestamp;
+}
+
 const simpleTypes = {
   any: { name: "v.any()", matches: () => true },
   null: { name: "v.null()", matches: (value: Value) => value === null },
   number: { name: "v.float64()", matches: (value: Value) => typeof value === "number" },
-  bigint: { name: "v.int64()", matches: (value: Value) => typeof value === "bigint" },
-  commitTs: { name: "v.commitTs()", matches: (value: Value) => typeof value === "bigint" },
+  bigint: { name: "v.int64()", matches: isInteger },
+  commitTs: { name: "v.commitTs()", matches: isInteger },
   boolean: { name: "v.boolean()", matches: (value: Value) => typeof value === "boolean" },
   string: { name: "v.string()", matches: (value: Value) => typeof value === "string" },
   bytes: { name: "v.bytes()", matches: (value: Value) => value instanceof ArrayBuffer },

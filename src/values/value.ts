@@ -6,6 +6,7 @@
  * equal exactly when their canonical texts are.
  */
 import { DeveloperError } from "../errors.ts";
+import { CommitTimestamp, commitTimestamp, commitTimestampJson } from "./commit_timestamp.ts";
 import {
   checkArrayLength,
   checkFieldCount,
@@ -23,6 +24,7 @@ export type Value =
   | boolean
   | string
   | ArrayBuffer
+  | CommitTimestamp
   | Value[]
   | ValueObject;
 
@@ -32,7 +34,7 @@ export interface ValueObject {
 
 export function isValueObject(value: Value | undefined): value is ValueObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) &&
-    !(value instanceof ArrayBuffer);
+    !(value instanceof ArrayBuffer) && value !== commitTimestamp;
 }
 
 export interface EncodedValue {
@@ -42,14 +44,21 @@ export interface EncodedValue {
   readonly bytes: number;
   /** Scalars 0, containers one more than their deepest member. */
   readonly nesting: number;
+  /** Whether a part of it is the placeholder for the commit timestamp. */
+  readonly isUnresolved: boolean;
+}
+
+export interface DecodeOptions {
+  /** Whether the placeholder for the commit timestamp is a value here: only inside of a mutation. */
+  readonly inMutation?: boolean;
 }
 
 /**
  * The value of a JSON text that came from outside, with every check of the data model.
  * @throws SyntaxError when it is no JSON, DeveloperError when it is no value.
  */
-export function parseValue(json: string): Value {
-  return decodeValue(JSON.parse(json));
+export function parseValue(json: string, options?: DecodeOptions): Value {
+  return decodeValue(JSON.parse(json), options);
 }
 
 /**
@@ -57,27 +66,32 @@ export function parseValue(json: string): Value {
  * must not be used any more.
  * @throws DeveloperError when it is no value.
  */
-export function decodeValue(json: unknown): Value {
-  const decoder = new Decoder();
+export function decodeValue(json: unknown, options?: DecodeOptions): Value {
+  if (json === undefined) throw invalidValue("A value is missing");
+  const decoder = new Decoder(options?.inMutation ?? false);
   const value = decoder.decode(json, 0);
   checkValueSize(decoder.bytes);
   return value;
 }
 
 /** Like `decodeValue`, with `{"$undefined":null}` for a missing field: literals of filters and ranges. */
-export function decodeValueOrUndefined(json: unknown): Value | undefined {
-  return isUndefinedToken(json) ? undefined : decodeValue(json);
+export function decodeValueOrUndefined(
+  json: unknown,
+  options?: DecodeOptions,
+): Value | undefined {
+  return isUndefinedToken(json) ? undefined : decodeValue(json, options);
 }
 
-/** Like `decodeValue` for a patch, where `{"$undefined":null}` as a field's value removes the field. */
+/** Like `decodeValue` for a patch in a mutation, where `{"$undefined":null}` as a field's value removes the field. */
 export function decodePatch(json: unknown): Value | Record<string, Value | undefined> {
-  if (!isJsonObject(json) || isSpecial(json)) return decodeValue(json);
+  const options = { inMutation: true };
+  if (!isJsonObject(json) || isSpecial(json)) return decodeValue(json, options);
   const removed = Object.keys(json).filter((field) => isUndefinedToken(json[field]));
   for (const field of removed) {
     checkFieldName(field);
     json[field] = null;
   }
-  const patch = decodeValue(json) as Record<string, Value | undefined>;
+  const patch = decodeValue(json, options) as Record<string, Value | undefined>;
   for (const field of removed) patch[field] = undefined;
   return patch;
 }
@@ -87,7 +101,7 @@ export function parseDocument(json: string): ValueObject {
   const parsed = JSON.parse(json);
   // In canonical text this sequence begins every special value. A string that happens to hold it writes
   // its quotation mark as \", so it cannot be mistaken.
-  return json.includes('{"$') ? new Decoder().decode(parsed, 0) as ValueObject : parsed;
+  return json.includes('{"$') ? new Decoder(true).decode(parsed, 0) as ValueObject : parsed;
 }
 
 /**
@@ -99,7 +113,8 @@ export function encodeValue(value: unknown, original: unknown = value): EncodedV
   const encoder = new Encoder(original);
   const json = encoder.encode(value, 0);
   checkValueSize(encoder.bytes);
-  return { json, bytes: encoder.bytes, nesting: encoder.nesting };
+  const { bytes, nesting, isUnresolved } = encoder;
+  return { json, bytes, nesting, isUnresolved };
 }
 
 type JsonObject = Record<string, unknown>;
@@ -120,6 +135,11 @@ function isUndefinedToken(json: unknown): boolean {
 class Decoder {
   /** Size of what was decoded so far. */
   bytes = 0;
+  readonly #inMutation: boolean;
+
+  constructor(inMutation: boolean) {
+    this.#inMutation = inMutation;
+  }
 
   decode(json: unknown, depth: number): Value {
     switch (typeof json) {
@@ -190,6 +210,10 @@ class Decoder {
         }
         return float;
       }
+      case "$commitTs":
+        if (!this.#inMutation || payload !== null) break;
+        this.bytes += 9;
+        return commitTimestamp;
     }
     checkFieldName(name); // throws: it starts with $
     return null;
@@ -233,6 +257,7 @@ const plainText = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 class Encoder {
   bytes = 0;
   nesting = 0;
+  isUnresolved = false;
   readonly #original: unknown;
   /** Steps to the value in hand, of which the first `depth` count; only error texts read it. */
   readonly #path: (string | number)[] = [];
@@ -271,6 +296,11 @@ class Encoder {
     if (value instanceof ArrayBuffer) {
       this.bytes += 2 + value.byteLength;
       return `{"$bytes":"${new Uint8Array(value).toBase64()}"}`;
+    }
+    if (value === commitTimestamp) {
+      this.bytes += 9;
+      this.isUnresolved = true;
+      return commitTimestampJson;
     }
     if (!isPlainObject(value)) throw this.#unsupported(value, depth);
     return this.#encodeObject(value, depth + 1);
