@@ -95,7 +95,12 @@ test("sync-protocol 49, 70: lists loaded in pages have neither holes nor duplica
   await http.mutation(api.notes.insertMany, {
     notes: Array.from({ length: 60 }, () => ({ n: random.integer(100) })),
   });
-  const proxy = await startFlakyProxy(server.url, { random, bytesMax: 400_000, breaksMax });
+  const proxy = await startFlakyProxy(server.url, {
+    random,
+    bytesMax: 400_000,
+    breaksMax,
+    delayMsMax: 5,
+  });
   const flaky = new Clients(proxy);
   const client = flaky.live();
   const selections: Selection[] = [
