@@ -85,8 +85,10 @@ export class TransactionSyscalls implements Syscalls {
 type Operation = (syscalls: TransactionSyscalls, args: SyscallArguments) => unknown;
 
 const syncOperations: Record<string, Operation> = {
-  "1.0/queryStream": (syscalls, { query }) => {
-    const cursor = syscalls.host.perform((transaction) => transaction.openQuery(parseQuery(query)));
+  "1.0/queryStream": (syscalls, { query, version }) => {
+    const cursor = syscalls.host.perform((transaction) =>
+      transaction.openQuery(parseQuery(query, version))
+    );
     return { queryId: syscalls.addCursor(cursor) };
   },
   "1.0/queryCleanup": (syscalls, { queryId }) => syscalls.removeCursor(queryId),
@@ -107,9 +109,10 @@ const asyncOperations: Record<string, Operation> = {
   "1.0/count": ({ host }, { table }) => host.operation((transaction) => transaction.count(table)),
   "1.0/queryStreamNext": (syscalls, { queryId }) =>
     syscalls.host.operation(() => syscalls.next(queryId)),
-  "1.0/queryPage": ({ host }, { query, ...options }) =>
+  "1.0/queryPage": ({ host }, { query, version, ...options }) =>
     host.operation((transaction) => {
-      const { page, ...rest } = transaction.paginate(parseQuery(query), options, host.journal);
+      const parsed = parseQuery(query, version);
+      const { page, ...rest } = transaction.paginate(parsed, options, host.journal);
       const fields = JSON.stringify(rest).slice(1);
       return new JsonText(`{"page":${encodeValue(page).json},${fields}`);
     }),

@@ -49,7 +49,12 @@ export class QueryInitializer {
     requireArgument(indexName, 1, "withSearchIndex", "indexName");
     requireArgument(searchFilter, 2, "withSearchIndex", "searchFilter");
     const filters = searchFilter(new SearchFilterBuilder()).export();
-    return this.#read({ type: "Search", indexName: `${this.#tableName}.${indexName}`, filters });
+    return this.#read({
+      type: "Search",
+      indexName: `${this.#tableName}.${indexName}`,
+      filters,
+      lastTermIsPrefix: true,
+    });
   }
 
   fullTableScan(): Query {

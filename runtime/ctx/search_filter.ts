@@ -1,11 +1,7 @@
 /** `q` in `withSearchIndex(name, (q) => …)`. */
-import type { Value } from "../../src/values/value.ts";
+import type { SearchFilter } from "../../src/database/query.ts";
 import { requireArgument } from "./arguments.ts";
 import { filterValue } from "./checked_value.ts";
-
-type SearchFilter =
-  | { readonly type: "Search"; readonly fieldPath: string; readonly value: string }
-  | { readonly type: "Eq"; readonly fieldPath: string; readonly value: Value | undefined };
 
 export class SearchFilterBuilder {
   readonly #filters: readonly SearchFilter[];
@@ -18,6 +14,9 @@ export class SearchFilterBuilder {
   search(fieldPath: string, value: string): SearchFilterBuilder {
     requireArgument(fieldPath, 1, "search", "fieldName");
     requireArgument(value, 2, "search", "query");
+    if (typeof value !== "string") {
+      throw new TypeError("Arg 2 `query` to `search` must be a string");
+    }
     return this.#with({ type: "Search", fieldPath, value });
   }
 

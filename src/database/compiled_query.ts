@@ -7,21 +7,34 @@ import {
   type IndexDefinition,
   isDatabaseIndex,
   isSystemTable,
+  type SearchIndex,
   type TableDefinition,
 } from "./catalog.ts";
 import { compileIndexRange } from "./index_range.ts";
 import type { LayeredSnapshot } from "./layered_snapshot.ts";
 import type { QuerySource } from "./query.ts";
 import type { KeyInterval } from "./read_set.ts";
+import { compileSearch, type SearchQuery } from "./search/search_query.ts";
 import type { Order } from "./snapshot.ts";
 
 /** Who reads: index ranges read by user code count towards a limit, those of the server itself do not. */
 export type Reader = "user" | "server";
 
-export interface CompiledQuery {
+export type CompiledQuery = CompiledRange | CompiledSearch;
+
+export interface CompiledRange {
   readonly index: DatabaseIndex;
   readonly interval: KeyInterval;
   readonly order: Order;
+}
+
+export interface CompiledSearch {
+  readonly index: SearchIndex;
+  readonly search: SearchQuery;
+  /** Of the keys that `SearchScan` gives to results. */
+  readonly interval: KeyInterval;
+  /** Of the same keys; better matches have lower ones. */
+  readonly order: "asc";
 }
 
 /** The table that a query reads. */
@@ -47,11 +60,7 @@ export function compileQuery(
     }
     case "IndexRange": {
       const { indexName } = source;
-      const index = table && findIndex(table, indexName, view, reader);
-      if (index === undefined) {
-        throw new DeveloperError("IndexNotFoundError", `Index ${indexName} not found.`);
-      }
-      checkReadable(index, indexName);
+      const index = mustFindIndex(table, indexName, view, reader);
       if (!isDatabaseIndex(index)) {
         throw new DeveloperError(
           "IndexNotADatabaseIndexError",
@@ -61,11 +70,18 @@ export function compileQuery(
       const interval = compileIndexRange(index, indexName, source.range);
       return { index, interval, order: source.order ?? "asc" };
     }
-    case "Search":
-      throw new DeveloperError(
-        "SearchUnavailable",
-        `Cannot use index ${source.indexName}: full-text search is not available yet.`,
-      );
+    case "Search": {
+      const { indexName } = source;
+      const index = mustFindIndex(table, indexName, view, reader);
+      if (index.kind !== "search") {
+        throw new DeveloperError(
+          "IndexNotASearchIndexError",
+          `Index ${indexName} is not a search index`,
+        );
+      }
+      const search = compileSearch(index, source);
+      return { index, search, interval: prefixInterval(lowestKey), order: "asc" };
+    }
   }
 }
 
@@ -73,6 +89,20 @@ export function compileQuery(
 function splitIndexName(indexName: string): [table: string, index: string] {
   const dot = indexName.indexOf(".");
   return dot < 0 ? [indexName, ""] : [indexName.slice(0, dot), indexName.slice(dot + 1)];
+}
+
+function mustFindIndex(
+  table: TableDefinition | undefined,
+  indexName: string,
+  view: LayeredSnapshot,
+  reader: Reader,
+): IndexDefinition {
+  const index = table && findIndex(table, indexName, view, reader);
+  if (index === undefined) {
+    throw new DeveloperError("IndexNotFoundError", `Index ${indexName} not found.`);
+  }
+  checkReadable(index, indexName);
+  return index;
 }
 
 function findIndex(

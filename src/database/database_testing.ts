@@ -15,9 +15,11 @@ import {
   type IndexId,
   isDatabaseIndex,
   type SchemaDefinition,
+  type SearchIndexSpec,
   type TableDefinition,
   type TableNumber,
 } from "./catalog.ts";
+import { NaiveSearch } from "./search/naive_search.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Timestamp } from "./timestamp.ts";
 import { Transaction, type TransactionOptions } from "./transaction.ts";
@@ -26,6 +28,7 @@ import type { IndexPoint, WriteSet } from "./write_set.ts";
 export interface TestTable {
   readonly name: string;
   readonly indexes?: Readonly<Record<string, readonly string[]>>;
+  readonly searchIndexes?: Readonly<Record<string, Omit<SearchIndexSpec, "kind">>>;
 }
 
 type Entries = Map<IndexId, Map<IndexKey, string>>;
@@ -48,6 +51,10 @@ export class TestDatabase {
       for (const [name, fields] of Object.entries(table.indexes ?? {})) {
         const id = declaredIndexId(ordinal++);
         indexes.push({ kind: "database", id, table: number, name, fields, state: "ready" });
+      }
+      for (const [name, spec] of Object.entries(table.searchIndexes ?? {})) {
+        const id = declaredIndexId(ordinal++);
+        indexes.push({ kind: "search", id, table: number, name, ...spec, state: "ready" });
       }
     });
     this.catalogData = {
@@ -107,6 +114,10 @@ export class TestDatabase {
         return entries.slice(0, limit).map(([, id]) => documents.get(id)!);
       },
       count: (index, { lower, upper }) => within(index, lower, upper).length,
+      search: new NaiveSearch(({ table }) =>
+        [...documents.values()].filter((document) => document.table === table)
+          .map(({ json }) => json)
+      ),
       close: () => {},
     };
   }

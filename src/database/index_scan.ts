@@ -7,6 +7,7 @@ import { type IndexKey, indexKeyOf, keySuccessor } from "../values/index_key.ts"
 import { parseDocument, type ValueObject } from "../values/value.ts";
 import type { DatabaseIndex } from "./catalog.ts";
 import type { LayeredSnapshot } from "./layered_snapshot.ts";
+import type { Scan } from "./query_run.ts";
 import type { KeyInterval } from "./read_set.ts";
 import type { Order, StoredDocument } from "./snapshot.ts";
 import type { LayerEntry, WriteLayer } from "./write_layer.ts";
@@ -24,7 +25,7 @@ export interface ScanOptions {
   readonly rowsWanted?: number | undefined;
 }
 
-export class IndexScan {
+export class IndexScan implements Scan {
   readonly #view: LayeredSnapshot;
   readonly #index: DatabaseIndex;
   readonly #interval: KeyInterval;
@@ -66,19 +67,23 @@ export class IndexScan {
   }
 
   /**
-   * The interval read so far: up to the last document returned, or all of it once the end was met; null
+   * The interval read so far: up to the last document returned, or all of it once the end was met; none
    * before either. Must be called before user code gets hold of a document, whose values make its key.
    */
-  settle(): KeyInterval | null {
+  settle(): readonly KeyInterval[] {
     if (this.#unsettled !== undefined) {
-      this.#settledKey = indexKeyOf(this.#index, this.#unsettled);
+      this.#settledKey = this.keyOf(this.#unsettled);
       this.#unsettled = undefined;
     }
-    if (this.#ended) return this.#interval;
-    if (this.#settledKey === undefined) return null;
+    if (this.#ended) return [this.#interval];
+    if (this.#settledKey === undefined) return [];
     return this.#order === "asc"
-      ? { lower: this.#interval.lower, upper: keySuccessor(this.#settledKey) }
-      : { lower: this.#settledKey, upper: this.#interval.upper };
+      ? [{ lower: this.#interval.lower, upper: keySuccessor(this.#settledKey) }]
+      : [{ lower: this.#settledKey, upper: this.#interval.upper }];
+  }
+
+  keyOf(document: ValueObject): IndexKey {
+    return indexKeyOf(this.#index, document);
   }
 
   /** What lies behind `key` in the direction of the scan. */

@@ -92,20 +92,26 @@ export class LayeredSnapshot {
     return this.#hiding.has(layer);
   }
 
+  /** For each document of a table that a layer knows, the newest write to it. */
+  newestWrites(table: TableNumber): Iterable<LayerWrite> {
+    const newest = new Map<string, LayerWrite>();
+    for (const layer of this.layersOf(table)) {
+      for (const write of layer.writes) {
+        if (write.table === table && !newest.has(write.id)) newest.set(write.id, write);
+      }
+    }
+    return newest.values();
+  }
+
   /** Number of documents in a table. */
   count(table: TableNumber): number {
     let count = this.snapshot.count(byCreationTimeIndexId(table), prefixInterval(lowestKey));
-    const newest = new Map<string, LayerWrite>();
     const oldest = new Map<string, LayerWrite>();
     for (const layer of this.layersOf(table)) {
-      for (const write of layer.writes) {
-        if (write.table !== table) continue;
-        if (!newest.has(write.id)) newest.set(write.id, write);
-        oldest.set(write.id, write);
-      }
+      for (const write of layer.writes) if (write.table === table) oldest.set(write.id, write);
     }
     // What lies below the oldest layer of a document is the snapshot.
-    for (const { json } of newest.values()) if (json !== null) count++;
+    for (const { json } of this.newestWrites(table)) if (json !== null) count++;
     for (const { base } of oldest.values()) if (base !== null) count--;
     return count;
   }

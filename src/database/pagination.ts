@@ -1,7 +1,7 @@
 /** One page of a query (function-abi 6). */
 import { DeveloperError } from "../errors.ts";
 import { checkString, invalidArgument } from "./arguments.ts";
-import { indexKeyOf, type KeyRange, keySuccessor } from "../values/index_key.ts";
+import { type KeyRange, keySuccessor } from "../values/index_key.ts";
 import type { ValueObject } from "../values/value.ts";
 import type { PageCursors, PagePosition } from "./page_cursor.ts";
 import type { CompiledQuery } from "./compiled_query.ts";
@@ -134,14 +134,14 @@ export function readPage(
     run.record();
   }
 
-  const positionAt = (row: ValueObject): PagePosition => ({ after: indexKeyOf(query.index, row) });
+  const positionAt = (row: ValueObject): PagePosition => ({ after: run.keyOf(row) });
   // A page with a given end keeps it even when it could not be read to there: the pages behind it begin at it.
   const position = end ?? (isComplete ? "end" : positionAt(rows.at(-1)!));
   const isLarge = rows.length > 0.75 * (options.maximumRowsRead ?? pageSizeMax) ||
     run.bytesRead > 0.75 * (options.maximumBytesRead ?? pageBytesMax) ||
     page.length > pageDocumentsRecommendedMax;
   // Clients show a page that must be split only once it is, so there must be a way to split it.
-  const canSplit = rows.length > 2 || isShort;
+  const canSplit = isShort || (rows.length > 2 && query.index.kind !== "search");
   return {
     page,
     isDone: position === "end",

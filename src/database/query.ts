@@ -21,7 +21,25 @@ export type QuerySource =
     readonly range: readonly RangeExpression[];
     readonly order: Order | null;
   }
-  | { readonly type: "Search"; readonly indexName: string; readonly filters: readonly unknown[] };
+  | SearchSource;
+
+export interface SearchSource {
+  readonly type: "Search";
+  /** `table.index` */
+  readonly indexName: string;
+  readonly filters: readonly SearchFilter[];
+  /** Whether the last term finds whatever begins so; the oldest function libraries expect whole terms. */
+  readonly lastTermIsPrefix: boolean;
+}
+
+export type SearchFilter =
+  | { readonly type: "Search"; readonly fieldPath: string; readonly value: string }
+  | {
+    readonly type: "Eq";
+    readonly fieldPath: string;
+    /** A checked value; undefined stands for a missing field. */
+    readonly value: Value | undefined;
+  };
 
 export interface RangeExpression {
   readonly type: "Eq" | "Gt" | "Gte" | "Lt" | "Lte";
@@ -55,13 +73,19 @@ export type Expression =
   | { readonly $field: string }
   | { readonly $literal: Value | undefined };
 
-/** The query of a `queryStream` or `queryPage` syscall. @throws DeveloperError when it is malformed. */
-export function parseQuery(json: unknown): Query {
+/**
+ * The query of a `queryStream` or `queryPage` syscall, from a function library of this version if it says so.
+ * @throws DeveloperError when it is malformed.
+ */
+export function parseQuery(json: unknown, version?: unknown): Query {
   const { source, operators } = jsonObject(json);
-  return { source: parseSource(jsonObject(source)), operators: list(operators).map(parseOperator) };
+  return {
+    source: parseSource(jsonObject(source), version !== undefined),
+    operators: list(operators).map(parseOperator),
+  };
 }
 
-function parseSource(source: Record<string, unknown>): QuerySource {
+function parseSource(source: Record<string, unknown>, lastTermIsPrefix: boolean): QuerySource {
   switch (source.type) {
     case "FullTableScan":
       return {
@@ -80,7 +104,8 @@ function parseSource(source: Record<string, unknown>): QuerySource {
       return {
         type: source.type,
         indexName: text(source.indexName),
-        filters: list(source.filters),
+        filters: list(source.filters).map(parseSearchFilter),
+        lastTermIsPrefix,
       };
     default:
       throw malformed(`unknown source ${JSON.stringify(source.type)}`);
@@ -120,6 +145,18 @@ function parseRangeExpression(json: unknown): RangeExpression {
     fieldPath: checkedFieldPath(fieldPath),
     value: decodeValueOrUndefined(value, { inMutation: true }),
   };
+}
+
+function parseSearchFilter(json: unknown): SearchFilter {
+  const { type, fieldPath, value } = jsonObject(json);
+  switch (type) {
+    case "Search":
+      return { type, fieldPath: text(fieldPath), value: text(value) };
+    case "Eq":
+      return { type, fieldPath: text(fieldPath), value: decodeValueOrUndefined(value) };
+    default:
+      throw malformed(`unknown search filter ${JSON.stringify(type)}`);
+  }
 }
 
 function parseOperator(json: unknown): QueryOperator {

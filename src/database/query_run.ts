@@ -1,10 +1,20 @@
 /** A compiled query being read: scanned documents go through its operators in order. */
+import type { IndexKey } from "../values/index_key.ts";
 import { sizeOf } from "../values/size.ts";
 import type { ValueObject } from "../values/value.ts";
 import { compileFilter } from "./expression.ts";
-import type { IndexScan } from "./index_scan.ts";
 import type { QueryOperator } from "./query.ts";
 import type { KeyInterval } from "./read_set.ts";
+
+/** Where the documents of a query come from, in order. */
+export interface Scan {
+  /** The next document, a fresh object; undefined at the end. */
+  next(): ValueObject | undefined;
+  /** What was read by now. Must be called before user code gets hold of a document. */
+  settle(): readonly KeyInterval[];
+  /** The position of a document that `next` has returned. */
+  keyOf(document: ValueObject): IndexKey;
+}
 
 /** Where reads are accounted for. Both may throw when a limit is exceeded. */
 export interface ReadSink {
@@ -21,13 +31,13 @@ interface RunningOperator {
 }
 
 export class QueryRun {
-  readonly #scan: IndexScan;
+  readonly #scan: Scan;
   readonly #sink: ReadSink;
   readonly #operators: readonly RunningOperator[];
   /** Size of what was scanned. */
   bytesRead = 0;
 
-  constructor(scan: IndexScan, operators: readonly QueryOperator[], sink: ReadSink) {
+  constructor(scan: Scan, operators: readonly QueryOperator[], sink: ReadSink) {
     this.#scan = scan;
     this.#sink = sink;
     this.#operators = operators.map((operator) =>
@@ -86,8 +96,12 @@ export class QueryRun {
 
   /** Records what was scanned; must happen before user code gets hold of a document. */
   record(): void {
-    const interval = this.#scan.settle();
-    if (interval !== null) this.#sink.recordInterval(interval);
+    for (const interval of this.#scan.settle()) this.#sink.recordInterval(interval);
+  }
+
+  /** The position of a scanned document, for cursors. */
+  keyOf(document: ValueObject): IndexKey {
+    return this.#scan.keyOf(document);
   }
 }
 

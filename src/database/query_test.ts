@@ -259,10 +259,3 @@ Deno.test("a path in an index walks objects only", () => {
   assert.deepEqual(found.map(({ o }) => o), [[1], "x"]);
   assert.equal(valueAtPath({ o: [1] }, "o.0"), undefined);
 });
-
-Deno.test("search sources say that they are not available yet", () => {
-  const source = { type: "Search", indexName: "t.s", filters: [] } as const;
-  assert.throws(() => databaseWith([]).begin().openQuery({ source, operators: [] }), {
-    message: "Cannot use index t.s: full-text search is not available yet.",
-  });
-});

@@ -2,6 +2,7 @@
 import type { IndexKey } from "../values/index_key.ts";
 import type { Catalog, IndexId } from "./catalog.ts";
 import type { KeyInterval } from "./read_set.ts";
+import type { SearchSnapshot } from "./search/search_snapshot.ts";
 import type { Timestamp } from "./timestamp.ts";
 
 /** One revision as stored. `json` is canonical `convex_encoded_json` with system fields. */
@@ -24,6 +25,8 @@ export interface Snapshot {
   get(index: IndexId, key: IndexKey): StoredDocument | undefined;
   /** Up to `limit` documents of the interval, in key order or its reverse. */
   scan(index: IndexId, interval: KeyInterval, order: Order, limit: number): StoredDocument[];
+  /** Its full-text indexes. */
+  readonly search: SearchSnapshot;
   /** How many documents the interval holds. */
   count(index: IndexId, interval: KeyInterval): number;
   close(): void;

@@ -146,7 +146,7 @@ export class Transaction {
     const cursors = new PageCursors(
       this.options.cursorKey,
       query,
-      compiled?.index.fields ?? [],
+      indexedFields(compiled?.index),
     );
     const cursor = options.cursor ?? null;
     const endCursor = options.endCursor ?? journal.given;
@@ -283,8 +283,38 @@ export class SystemDocuments {
 }
 
 function openQuery(state: TransactionState, query: Query, reader: Reader): QueryCursor {
+  return query.source.type === "Search"
+    ? new LazyCursor(() => startQuery(state, query, reader))
+    : startQuery(state, query, reader);
+}
+
+/** Errors of a search come with its first document (function-abi 5). */
+class LazyCursor implements QueryCursor {
+  readonly #open: () => QueryCursor;
+  #cursor: QueryCursor | undefined;
+
+  constructor(open: () => QueryCursor) {
+    this.#open = open;
+  }
+
+  next(): ValueObject | null {
+    return (this.#cursor ??= this.#open()).next();
+  }
+
+  collect(): ValueObject[] {
+    return (this.#cursor ??= this.#open()).collect();
+  }
+}
+
+function startQuery(state: TransactionState, query: Query, reader: Reader): QueryCursor {
   const compiled = compile(state, query, reader);
   return compiled === undefined ? noDocuments : state.run(compiled, query.operators, reader);
+}
+
+/** What a cursor's meaning depends on. */
+function indexedFields(index: CompiledQuery["index"] | undefined): readonly string[] {
+  if (index === undefined) return [];
+  return index.kind === "search" ? [index.searchField, ...index.filterFields] : index.fields;
 }
 
 function compile(

@@ -20,9 +20,11 @@ import {
   type IndexId,
   isDatabaseIndex,
   isSystemTable,
+  type SearchIndex,
   type TableDefinition,
   tableNameKey,
   tableNamesIndex,
+  type TableNumber,
 } from "./catalog.ts";
 import type { CompiledQuery, Reader } from "./compiled_query.ts";
 import { type EncodedDocument, encodeDocument } from "./document.ts";
@@ -31,6 +33,9 @@ import { LayeredSnapshot } from "./layered_snapshot.ts";
 import type { QueryOperator } from "./query.ts";
 import { QueryRun, rowsWanted } from "./query_run.ts";
 import { type KeyInterval, ReadRecorder, type ReadSet } from "./read_set.ts";
+import { hasSameEntry } from "./search/search_entry.ts";
+import { searchKeys } from "./search/search_keys.ts";
+import { SearchScan } from "./search/search_scan.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { type TransactionLimits, type TransactionUsage, UsageMeter } from "./usage.ts";
 import { documentWrite, type LayerWrite, type Revision, WriteLayer } from "./write_layer.ts";
@@ -149,7 +154,9 @@ export class TransactionState {
   run(query: CompiledQuery, operators: readonly QueryOperator[], reader: Reader): QueryRun {
     const { index } = query;
     const isCounted = !isSystemTable(this.tableNumbered(index.table)!.name);
-    const scan = new IndexScan(this.view, { ...query, rowsWanted: rowsWanted(operators) });
+    const scan = "search" in query
+      ? new SearchScan(this.view, query)
+      : new IndexScan(this.view, { ...query, rowsWanted: rowsWanted(operators) });
     return new QueryRun(scan, operators, {
       countDocument: (bytes) => {
         if (isCounted) this.usage.countRead(bytes);
@@ -231,6 +238,9 @@ export class TransactionState {
       baseKeys: previous?.baseKeys ?? this.#keysOf(table, current?.document ?? null),
       json,
       keys: this.#keysOf(table, document),
+      baseSearchKeys: previous?.baseSearchKeys ??
+        this.#searchKeysOf(table, current?.document ?? null),
+      searchKeys: this.#searchKeysOf(table, document),
     };
     const leavesNothing = base === null && json === null;
     this.#written.set(id, leavesNothing ? undefined : write);
@@ -240,6 +250,17 @@ export class TransactionState {
     if (document === null) return [];
     return this.view.indexesOf(table.number).filter(isDatabaseIndex)
       .map((index) => [index.id, indexKeyOf(index, document)] as const);
+  }
+
+  #searchKeysOf(table: TableDefinition, document: ValueObject | null): IndexPoint[] {
+    if (document === null) return [];
+    return this.#searchIndexesOf(table.number).flatMap((index) =>
+      searchKeys(index, document).map((key) => [index.id, key] as const)
+    );
+  }
+
+  #searchIndexesOf(table: TableNumber): SearchIndex[] {
+    return this.view.indexesOf(table).filter((index) => index.kind === "search");
   }
 
   #checkSchema(table: TableDefinition, document: ValueObject): void {
@@ -317,7 +338,7 @@ export class TransactionState {
     let violation: string | undefined;
     for (const write of this.#written.writes) {
       if (write.base?.json === write.json) continue;
-      documents.push(documentWrite(write));
+      documents.push(documentWrite(write, this.#changedSearchIndexes(write)));
       violation ??= this.#pendingSchemaViolation(write);
     }
     const tables = [...this.#written.tables.values()];
@@ -327,6 +348,14 @@ export class TransactionState {
       ...(this.#isUnresolved && { isUnresolved: true as const }),
       ...(violation !== undefined && { pendingSchemaViolation: violation }),
     };
+  }
+
+  #changedSearchIndexes({ table, base, json }: LayerWrite): IndexId[] {
+    const indexes = this.#searchIndexesOf(table);
+    if (indexes.length === 0) return [];
+    const [before, after] = [base?.json ?? null, json].map((json) => json && parseDocument(json));
+    return indexes.filter((index) => !before || !after || !hasSameEntry(index, before, after))
+      .map(({ id }) => id);
   }
 
   #pendingSchemaViolation({ table: number, json }: LayerWrite): string | undefined {

@@ -32,6 +32,9 @@ export interface LayerWrite {
   /** The new revision; null if it is deleted. */
   readonly json: string | null;
   readonly keys: readonly IndexPoint[];
+  /** What full-text queries read of the revision below and of the new one. */
+  readonly baseSearchKeys: readonly IndexPoint[];
+  readonly searchKeys: readonly IndexPoint[];
 }
 
 export class WriteLayer {
@@ -74,7 +77,12 @@ export class WriteLayer {
   /** Every index key, old or new, of every document in it, and the names of its tables. */
   points(): IndexPoint[] {
     return [
-      ...[...this.#writes.values()].flatMap(({ baseKeys, keys }) => [...baseKeys, ...keys]),
+      ...[...this.#writes.values()].flatMap((write) => [
+        ...write.baseKeys,
+        ...write.keys,
+        ...write.baseSearchKeys,
+        ...write.searchKeys,
+      ]),
       ...[...this.tables.keys()].map((name) => [tableNamesIndex, tableNameKey(name)] as const),
     ];
   }
@@ -91,11 +99,21 @@ export class WriteLayer {
   }
 }
 
-/** The write as the committer gets it. */
+/** The write as the committer gets it. `changedSearchIndexes`: see `DocumentWrite`. */
 export function documentWrite(
-  { table, id, base, baseKeys, json, keys }: LayerWrite,
+  { table, id, base, baseKeys, json, keys, baseSearchKeys, searchKeys }: LayerWrite,
+  changedSearchIndexes: readonly IndexId[],
 ): DocumentWrite {
-  const common = { table, id, row: base?.row ?? null, json, existed: base !== null };
+  const readBySearch = [...baseSearchKeys, ...searchKeys];
+  const common = {
+    table,
+    id,
+    row: base?.row ?? null,
+    json,
+    existed: base !== null,
+    ...readBySearch.length > 0 && { searchKeys: readBySearch },
+    ...changedSearchIndexes.length > 0 && { changedSearchIndexes },
+  };
   if (base === null || json === null) {
     return { ...common, removedKeys: baseKeys, addedKeys: keys, keptKeys: [] };
   }

@@ -158,6 +158,7 @@ function tablePoint({ name }: TableCreation): IndexPoint {
   return [tableNamesIndex, tableNameKey(name)];
 }
 
-function documentPoints({ removedKeys, addedKeys, keptKeys }: DocumentWrite): IndexPoint[] {
-  return [...removedKeys, ...addedKeys, ...keptKeys];
+function documentPoints(document: DocumentWrite): IndexPoint[] {
+  const { removedKeys, addedKeys, keptKeys, searchKeys = [] } = document;
+  return [...removedKeys, ...addedKeys, ...keptKeys, ...searchKeys];
 }

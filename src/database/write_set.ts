@@ -26,6 +26,13 @@ export interface DocumentWrite {
    * for them, but who read the document through such an index conflicts, or is invalidated, all the same.
    */
   readonly keptKeys: readonly IndexPoint[];
+  /**
+   * Keys of both revisions in search indexes (search/search_keys.ts): who read them conflicts or is
+   * invalidated, and they are stored nowhere. Absent: none.
+   */
+  readonly searchKeys?: readonly IndexPoint[];
+  /** Search indexes that hold something else of the new revision than of the old one. Absent: none. */
+  readonly changedSearchIndexes?: readonly IndexId[];
 }
 
 /** A table that the transaction created by inserting into it. */

@@ -40,6 +40,8 @@ const write = record({
   removedKeys: listOf(point),
   addedKeys: listOf(point),
   keptKeys: listOf(point),
+  searchKeys: optional(listOf(point)),
+  changedSearchIndexes: optional(listOf(count)),
 });
 const commit = record({
   snapshot: count,

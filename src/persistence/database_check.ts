@@ -9,6 +9,7 @@ import {
   type IndexId,
   isDatabaseIndex,
   isFilled,
+  type SearchIndex,
   systemTables,
   type TableDefinition,
   type TableNumber,
@@ -17,6 +18,7 @@ import { type VectorEntry, vectorEntryOf } from "../database/vector_entry.ts";
 import { errorMessage } from "../errors.ts";
 import { indexKeyOf, keyToBytes } from "../values/index_key.ts";
 import { parseDocument, type ValueObject } from "../values/value.ts";
+import { FullTextCheck } from "./full_text_check.ts";
 import { Database } from "./sqlite.ts";
 
 /** Rows that are read at once. */
@@ -45,6 +47,7 @@ class DatabaseCheck {
   readonly #report: Report;
   readonly #statements: ReturnType<typeof prepareStatements>;
   readonly #catalog: Catalog;
+  readonly #fullText: FullTextCheck;
   /** By index that must be complete: how many of its entries were found. */
   readonly #found = new Map<IndexId, number>();
   #documentCount = 0;
@@ -54,6 +57,7 @@ class DatabaseCheck {
     this.#report = report;
     this.#statements = prepareStatements(database);
     this.#catalog = new Catalog(JSON.parse(this.#statements.catalog.value() as string));
+    this.#fullText = new FullTextCheck(database, report);
   }
 
   get #tables(): readonly TableDefinition[] {
@@ -66,10 +70,18 @@ class DatabaseCheck {
     this.#checkCatalog();
     this.#checkRecords();
     for (const table of this.#tables) {
+      for (const index of this.#searchIndexesOf(table)) {
+        this.#fullText.expect(index, `${table.name}.${index.name}`);
+      }
       for (const [row, json] of this.#documentsOf(table)) this.#checkDocument(table, row, json);
     }
     this.#checkLostDocuments();
     this.#checkEntryCounts();
+    this.#fullText.finish();
+  }
+
+  #searchIndexesOf({ number }: TableDefinition): SearchIndex[] {
+    return this.#catalog.indexesOf(number).filter((index) => index.kind === "search");
   }
 
   #checkPages(): void {
@@ -126,6 +138,9 @@ class DatabaseCheck {
       }
     }
     this.#checkVectors(table, row, document);
+    for (const index of this.#searchIndexesOf(table)) {
+      this.#fullText.checkDocument(index, row, document);
+    }
     this.#checkSchema(document, table.name);
   }
 

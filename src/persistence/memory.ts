@@ -13,8 +13,11 @@ import {
   type CatalogData,
   type IndexId,
   isDatabaseIndex,
+  type TableNumber,
 } from "../database/catalog.ts";
 import type { KeyInterval } from "../database/read_set.ts";
+import { NaiveSearch } from "../database/search/naive_search.ts";
+import type { SearchSnapshot } from "../database/search/search_snapshot.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import type { DocumentWrite } from "../database/write_set.ts";
 import { type IndexKey, indexKeyOf, keySuccessor } from "../values/index_key.ts";
@@ -126,6 +129,12 @@ class State {
       .sort(([a], [b]) => a < b ? -1 : 1);
   }
 
+  /** The JSON texts of a table's documents. */
+  documentsOf(table: TableNumber): string[] {
+    return [...this.indexes.get(byIdIndexId(table))?.values() ?? []]
+      .map((row) => this.document(row).json);
+  }
+
   document(row: number): StoredDocument {
     const json = this.documents.get(row);
     assert(json !== undefined, "an index entry has its document");
@@ -188,6 +197,7 @@ class MemoryWriter implements PersistenceWriter {
       let bytes = 0;
       for (const [i, [key, row]] of left.entries()) {
         const { json } = state.document(row);
+        // Searches look at the documents themselves.
         for (const index of definitions.filter(isDatabaseIndex)) {
           state.entries(index.id).set(indexKeyOf(index, parseDocument(json)), row);
         }
@@ -313,11 +323,13 @@ class MemorySnapshot implements Snapshot {
   readonly timestamp: Timestamp;
   readonly catalog: Catalog;
   readonly decidedSequence: number;
+  readonly search: SearchSnapshot;
   readonly #state: State;
   #close: (() => void) | undefined;
 
   constructor(state: State, isolate: number, close: () => void) {
     this.#state = state;
+    this.search = new NaiveSearch((index) => state.documentsOf(index.table));
     this.timestamp = state.timestamp;
     this.catalog = new Catalog(state.catalogState.catalog);
     this.decidedSequence = state.decidedSequences.get(isolate) ?? 0;

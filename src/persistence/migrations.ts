@@ -91,6 +91,33 @@ const migrations: readonly ((database: Database) => void)[] = [
         UNIQUE (index_id, row)
       ) STRICT;
     `),
+
+  /**
+   * search_entries      what full-text indexes hold; `entry` is the row of the document's tokens
+   * search_statistics   sums over the entries of each index
+   * search_tokens       the tokens, see full_text.ts; the other two are views that FTS5 gives of it
+   */
+  (database) =>
+    database.exec(`
+      CREATE TABLE search_entries (
+        entry INTEGER PRIMARY KEY,
+        index_id INTEGER NOT NULL,
+        row INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        creation_time REAL NOT NULL,
+        length INTEGER NOT NULL,
+        UNIQUE (index_id, row)
+      ) STRICT;
+      CREATE TABLE search_statistics (
+        index_id INTEGER PRIMARY KEY,
+        documents INTEGER NOT NULL,
+        tokens INTEGER NOT NULL
+      ) STRICT;
+      CREATE VIRTUAL TABLE search_tokens USING fts5(
+        tokens, content = '', contentless_delete = 1, tokenize = 'ascii');
+      CREATE VIRTUAL TABLE search_terms USING fts5vocab(search_tokens, row);
+      CREATE VIRTUAL TABLE search_occurrences USING fts5vocab(search_tokens, instance);
+    `),
 ];
 
 export const layoutVersion = migrations.length;

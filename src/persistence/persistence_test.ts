@@ -1,5 +1,6 @@
 /** What every implementation of persistence.ts does alike. */
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { checkDatabase } from "../../tests/support/database_check.ts";
 import {
   documentWrite,
@@ -12,7 +13,12 @@ import {
   byIdIndexId,
   firstUserTableNumber as table,
   type IndexId,
+  type SearchIndex,
 } from "../database/catalog.ts";
+import { NaiveSearch } from "../database/search/naive_search.ts";
+import { filterDigest } from "../database/search/search_entry.ts";
+import type { SearchHit } from "../database/search/search_snapshot.ts";
+import { tokenize } from "../database/search/tokens.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { WriteSet } from "../database/write_set.ts";
 import {
@@ -22,6 +28,7 @@ import {
   lowestKey,
   prefixInterval,
 } from "../values/index_key.ts";
+import { encodeValue } from "../values/value.ts";
 import { databasePath } from "./data_folder.ts";
 import { MemoryPersistence } from "./memory.ts";
 import {
@@ -36,6 +43,8 @@ import { openSnapshotReader } from "./snapshot_reader.ts";
 import { openWriter } from "./writer.ts";
 
 interface Store {
+  /** Whether searches read an index, not the documents. */
+  readonly isIndexed: boolean;
   openWriter(): PersistenceWriter;
   openReader(): SnapshotReader;
   remove(): void;
@@ -45,6 +54,7 @@ const implementations: Record<string, () => Store> = {
   memory() {
     const persistence = new MemoryPersistence();
     return {
+      isIndexed: false,
       openWriter: () => persistence.openWriter(),
       openReader: () => persistence.openReader(),
       remove() {},
@@ -53,6 +63,7 @@ const implementations: Record<string, () => Store> = {
   SQLite() {
     const folder = Deno.makeTempDirSync();
     return {
+      isIndexed: true,
       openWriter: () => openWriter(folder),
       openReader: () => openSnapshotReader(databasePath(folder)),
       remove() {
@@ -118,6 +129,39 @@ class Session {
     return this.writer.backfill({ table, indexes, after, ...unlimited, ...limits });
   }
 
+  createSearchIndex(): SearchIndex {
+    const index = {
+      kind: "search" as const,
+      table: "items",
+      name: "by_text",
+      searchField: "text",
+      filterFields: ["kind"],
+      staged: false,
+    };
+    const { indexes } = this.writer.applyCatalogChange({ createIndexes: [index] }, this.next);
+    return indexes.at(-1) as SearchIndex;
+  }
+
+  get #searchIndex(): SearchIndex {
+    return this.writer.catalog.indexes.at(-1) as SearchIndex;
+  }
+
+  terms(prefix: string, limit = all): [term: string, documents: number][] {
+    const terms = this.read(({ search }) => search.terms(this.#searchIndex, prefix, limit));
+    return terms.map(({ term, documents }) => [term, documents]);
+  }
+
+  /** Numbers of the notes with one of the terms, best first. */
+  found(terms: string[], kind?: string): string[] {
+    const request = {
+      terms: terms.map((term) => ({ term, weight: 1 })),
+      averageLength: 2,
+      filters: kind === undefined ? [] : [{ field: 0, digest: filterDigest(kind) }],
+    };
+    return this.read(({ search }) => search.rank(this.#searchIndex, request, all))
+      .map(({ id }) => id);
+  }
+
   writes(...documents: Revisions[]): WriteSet {
     const write = (revisions: Revisions) => documentWrite(this.writer.catalog, table, revisions);
     return { documents: documents.map(write), tables: [] };
@@ -147,6 +191,10 @@ class Session {
 
 function valuesOf(documents: readonly { json: string }[]): unknown[] {
   return documents.map(({ json }) => JSON.parse(json).value);
+}
+
+function note(number: number, text: string, kind: string): TestDocument {
+  return { _id: `${number}`, _creationTime: number, text, kind };
 }
 
 function item(number: number, value: string | number = number): TestDocument {
@@ -426,6 +474,99 @@ contract("a dropped index leaves nothing behind, and its id is not used again", 
   assert.equal(session.read((snapshot) => snapshot.count(byId, everything)), 2500);
   assert.ok(session.createIndex() > index);
   await session.writer.sync();
+});
+
+contract("a full-text index follows its documents", (session) => {
+  session.createTable();
+  const index = session.createSearchIndex();
+  session.apply({ after: note(1, "one two", "x") }, { after: note(2, "Two, two!", "y") });
+  session.apply({ after: { _id: "nothing", text: 3 } }, { after: note(3, "", "x") });
+  assert.deepEqual(session.terms("t"), [["two", 2]]);
+  assert.deepEqual(session.found(["two"]), ["2", "1"]);
+  assert.deepEqual(session.found(["two"], "x"), ["1"]);
+  assert.deepEqual(session.read(({ search }) => search.statistics(index)), {
+    documents: 3,
+    tokens: 4,
+  });
+
+  session.apply({ before: note(1, "one two", "x"), after: note(1, "one two", "y") });
+  assert.deepEqual(session.found(["two"], "x"), []);
+  session.apply({ before: note(2, "Two, two!", "y"), after: note(2, "twofold", "y") });
+  session.apply({ before: note(3, "", "x"), after: note(3, "one two three", "x") });
+  session.apply({ before: note(1, "one two", "y") });
+  assert.deepEqual(session.terms("t"), [["three", 1], ["two", 1], ["twofold", 1]]);
+  assert.deepEqual(session.terms("two", 1), [["two", 1]]);
+  assert.deepEqual(session.found(["one", "twofold"]), ["2", "3"]);
+});
+
+contract("backfill() fills a full-text index while writes maintain it", (session) => {
+  session.createTable();
+  const notes = Array.from({ length: 10 }, (_, i) => note(i, `common w${i}`, "x"));
+  session.apply(...notes.map((after) => ({ after })));
+  const { id } = session.createSearchIndex();
+  let after: IndexKey | null = lowestKey;
+  after = session.backfill([id], after, { documentsMax: 4 });
+  session.apply({ before: notes[1]!, after: note(1, "early", "x") }, { before: notes[2]! });
+  session.apply({ before: notes[8]!, after: note(8, "late", "x") }, { before: notes[9]! });
+  session.apply({ after: note(10, "common", "x") });
+  while (after !== null) after = session.backfill([id], after, { documentsMax: 4 });
+  assert.deepEqual(session.terms("common"), [["common", 7]]);
+  assert.deepEqual(session.found(["early", "late"]).sort(), ["1", "8"]);
+  session.reopen();
+  session.backfill([id], lowestKey);
+  assert.deepEqual(session.terms("common"), [["common", 7]]);
+});
+
+contract("a dropped full-text index leaves nothing behind", (session) => {
+  session.createTable();
+  const index = session.createSearchIndex();
+  session.apply(...Array.from({ length: 250 }, (_, i) => ({ after: note(i, `w${i}`, "x") })));
+  session.writer.applyCatalogChange({ dropIndexes: [index.id] }, session.next);
+  session.apply({ before: note(1, "w1", "x"), after: note(1, "other", "x") });
+  session.reopen();
+  for (let step = 0; !session.writer.maintain(); step++) assert.ok(step < 10);
+  session.createSearchIndex();
+  assert.deepEqual(session.terms("w"), session.store.isIndexed ? [] : session.terms("w"));
+});
+
+contract("searches of any kind find the same as a look at every document", (session) => {
+  session.createTable();
+  const index = session.createSearchIndex();
+  const word = fc.constantFrom("a", "ab", "Abc", "b", "é", "\u{10400}", "x.y", "c\u0307");
+  const text = fc.array(word, { maxLength: 4 }).map((words) => words.join(" "));
+  const change = fc.record({ number: fc.nat(5), text: fc.option(text), kind: word });
+  const documents = new Map<number, TestDocument>();
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 5 }), word, fc.option(word), (changes, w, kind) => {
+      for (const { number, text, kind } of changes) {
+        const before = documents.get(number);
+        const after = text === null ? undefined : note(number, text, kind);
+        if (before === undefined && after === undefined) continue;
+        session.apply({ ...before && { before }, ...after && { after } });
+        if (after === undefined) documents.delete(number);
+        else documents.set(number, after);
+      }
+      const naive = new NaiveSearch(() =>
+        [...documents.values()].map((document) => encodeValue(document).json)
+      );
+      const request = {
+        terms: [...new Set(tokenize(`${w} b`))].map((term, i) => ({ term, weight: 1 + i })),
+        averageLength: 2,
+        filters: kind === null ? [] : [{ field: 0, digest: filterDigest(kind) }],
+      };
+      const rounded = (hits: SearchHit[]) =>
+        hits.map(({ id, score }) => `${id} ${Math.fround(score)}`).sort();
+      session.read(({ search }) => {
+        assert.deepEqual(search.statistics(index), naive.statistics(index));
+        assert.deepEqual(search.terms(index, "a", 2), naive.terms(index, "a", 2));
+        assert.deepEqual(search.terms(index, "é", 9), naive.terms(index, "é", 9));
+        const hits = search.rank(index, request, all);
+        assert.deepEqual(rounded(hits), rounded(naive.rank(index, request, all)));
+        assert.deepEqual(search.rank(index, request, 2), hits.slice(0, 2));
+      });
+    }),
+    { numRuns: 30 },
+  );
 });
 
 contract("commits survive reopening and timestamps go on from there", async (session) => {

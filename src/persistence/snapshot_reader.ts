@@ -7,8 +7,10 @@
 import { assert } from "../assert.ts";
 import { Catalog, type CatalogData, type IndexId } from "../database/catalog.ts";
 import type { KeyInterval } from "../database/read_set.ts";
+import type { SearchSnapshot } from "../database/search/search_snapshot.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { type IndexKey, keyToBytes } from "../values/index_key.ts";
+import { FullTextReader } from "./full_text.ts";
 import type {
   Order,
   SessionRecord,
@@ -32,12 +34,14 @@ export function openSnapshotReader(path: string): SnapshotReader {
 class SqliteSnapshotReader implements SnapshotReader {
   readonly #database: Database;
   readonly #statements: ReturnType<typeof prepareStatements>;
+  readonly #fullText: FullTextReader;
   #catalog: Catalog | undefined;
   #open = false;
 
   constructor(database: Database) {
     this.#database = database;
     this.#statements = prepareStatements(database);
+    this.#fullText = new FullTextReader(database);
   }
 
   open(isolate = 0): Snapshot {
@@ -48,6 +52,7 @@ class SqliteSnapshotReader implements SnapshotReader {
       const [timestamp, catalogVersion, sequence] = this.#statements.state.row(isolate)!;
       return new SqliteSnapshot(
         this.#statements,
+        this.#fullText,
         timestamp as Timestamp,
         this.#catalogOf(catalogVersion as number),
         sequence as number | null ?? 0,
@@ -94,6 +99,7 @@ class SqliteSnapshot implements Snapshot {
 
   constructor(
     statements: ReturnType<typeof prepareStatements>,
+    readonly search: SearchSnapshot,
     readonly timestamp: Timestamp,
     readonly catalog: Catalog,
     readonly decidedSequence: number,

@@ -27,6 +27,7 @@ import { bytesToKey, type IndexKey, indexKeyOf, keyToBytes } from "../values/ind
 import { parseDocument, type ValueObject } from "../values/value.ts";
 import { type CatalogState, changedCatalog, withTables } from "./catalog_change.ts";
 import { databasePath, lockDataFolder } from "./data_folder.ts";
+import { FullTextWriter } from "./full_text.ts";
 import { migrate } from "./migrations.ts";
 import {
   type BackfillStep,
@@ -48,6 +49,7 @@ const cacheKiB = 8192;
 
 /** Entries of a dropped index that one step deletes: a few milliseconds. */
 const purgedEntriesMax = 1000;
+const purgedTextsMax = 100;
 
 /**
  * Takes the data folder's lock, creates or migrates the database, and opens it for writing.
@@ -73,6 +75,7 @@ class SqliteWriter implements PersistenceWriter {
   readonly #database: Database;
   readonly #statements: ReturnType<typeof prepareStatements>;
   readonly #vectors: VectorWriter;
+  readonly #fullText: FullTextWriter;
   readonly #log: WriteAheadLog;
   readonly #lock: { close(): void };
   #lastTimestamp: Timestamp;
@@ -85,6 +88,7 @@ class SqliteWriter implements PersistenceWriter {
     this.#log = new WriteAheadLog(database);
     this.#statements = prepareStatements(database);
     this.#vectors = new VectorWriter(database);
+    this.#fullText = new FullTextWriter(database);
     this.#lastTimestamp = this.#statements.timestamp.value() as Timestamp;
     const [json, nextIndexOrdinal] = this.#statements.catalog.row() as [string, number];
     this.#catalogState = { catalog: JSON.parse(json) as CatalogData, nextIndexOrdinal };
@@ -165,6 +169,7 @@ class SqliteWriter implements PersistenceWriter {
       this.#statements.addEntry.run(index, keyToBytes(key), row);
     }
     this.#vectors.write(this.catalog, document, row);
+    this.#fullText.write(this.catalog, document, row);
   }
 
   #insertDocument({ json }: DocumentWrite): number {
@@ -232,11 +237,10 @@ class SqliteWriter implements PersistenceWriter {
           row,
         );
         return;
+      case "search":
+        return this.#fullText.backfill(index, row, document);
       case "vector":
         return this.#vectors.backfill(index, row, document);
-      case "search":
-        // Its contents are not stored yet.
-        return;
       default:
         unreachable(index);
     }
@@ -265,7 +269,8 @@ class SqliteWriter implements PersistenceWriter {
     this.#database.transaction(() => {
       const purged = this.#statements.purgeEntries.change(index, purgedEntriesMax) +
         this.#vectors.purge(index as IndexId, purgedEntriesMax);
-      if (purged < purgedEntriesMax) this.#statements.removeDroppedIndex.run(index);
+      const hasNoTexts = this.#fullText.purge(index as IndexId, purgedTextsMax);
+      if (purged < purgedEntriesMax && hasNoTexts) this.#statements.removeDroppedIndex.run(index);
     });
     return false;
   }

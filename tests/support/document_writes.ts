@@ -2,9 +2,11 @@
 import {
   Catalog,
   type CatalogData,
+  type IndexId,
   isDatabaseIndex,
   type TableNumber,
 } from "../../src/database/catalog.ts";
+import { hasSameEntry } from "../../src/database/search/search_entry.ts";
 import type { DocumentWrite, IndexPoint } from "../../src/database/write_set.ts";
 import { indexKeyOf } from "../../src/values/index_key.ts";
 import { encodeValue, type Value } from "../../src/values/value.ts";
@@ -23,8 +25,9 @@ export interface Revisions {
 export function documentWrite(
   data: CatalogData,
   table: TableNumber,
-  { before, after, row }: Revisions,
+  revisions: Revisions,
 ): DocumentWrite {
+  const { before, after, row } = revisions;
   const old = indexPoints(data, table, before);
   const current = indexPoints(data, table, after);
   const isIn = (points: readonly IndexPoint[], [index, key]: IndexPoint) =>
@@ -38,7 +41,18 @@ export function documentWrite(
     removedKeys: old.filter((point) => !isIn(current, point)),
     addedKeys: current.filter((point) => !isIn(old, point)),
     keptKeys: current.filter((point) => isIn(old, point)),
+    changedSearchIndexes: changedSearchIndexes(data, table, revisions),
   };
+}
+
+function changedSearchIndexes(
+  data: CatalogData,
+  table: TableNumber,
+  { before, after }: Revisions,
+): IndexId[] {
+  return new Catalog(data).indexesOf(table).filter((index) => index.kind === "search")
+    .filter((index) => !before || !after || !hasSameEntry(index, before, after))
+    .map(({ id }) => id);
 }
 
 /** Every index key of a document. */
