@@ -19,7 +19,7 @@ import {
   type TableDefinition,
   type TableNumber,
 } from "./catalog.ts";
-import { NaiveSearch } from "./search/naive_search.ts";
+import { NaiveSearch } from "./search/search_testing.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Timestamp } from "./timestamp.ts";
 import { Transaction, type TransactionOptions } from "./transaction.ts";

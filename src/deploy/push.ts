@@ -229,20 +229,11 @@ export class PushService {
 /** Says once, not at every save of a file, what an app has that does nothing yet. */
 function warnAboutUnbuilt(
   previous: DeploymentRecord | null,
-  { record, analysis }: AnalyzedPush,
+  { record }: AnalyzedPush,
 ): void {
   const crons = record.analysis["crons.js"]?.crons;
   if (crons && crons !== previous?.analysis["crons.js"]?.crons) {
     log("warn", "Cron jobs are stored, but Hull does not run them yet");
-  }
-  const indexes = (analysis.schema?.parsed.tables ?? []).flatMap((table) =>
-    [...table.searchIndexes, ...table.stagedSearchIndexes]
-      .map((index) => `${table.tableName}.${index.indexDescriptor}`)
-  );
-  if (indexes.length > 0 && record.schema !== previous?.schema) {
-    log("warn", "Search indexes are stored, but Hull cannot query them yet", {
-      indexes: indexes.join(", "),
-    });
   }
 }
 

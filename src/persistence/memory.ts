@@ -16,7 +16,7 @@ import {
   type TableNumber,
 } from "../database/catalog.ts";
 import type { KeyInterval } from "../database/read_set.ts";
-import { NaiveSearch } from "../database/search/naive_search.ts";
+import { NaiveSearch } from "../database/search/search_testing.ts";
 import type { SearchSnapshot } from "../database/search/search_snapshot.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import type { DocumentWrite } from "../database/write_set.ts";

@@ -15,7 +15,7 @@ import {
   type IndexId,
   type SearchIndex,
 } from "../database/catalog.ts";
-import { NaiveSearch } from "../database/search/naive_search.ts";
+import { NaiveSearch } from "../database/search/search_testing.ts";
 import { filterDigest } from "../database/search/search_entry.ts";
 import type { SearchHit } from "../database/search/search_snapshot.ts";
 import { tokenize } from "../database/search/tokens.ts";
