@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 import {
+  measureHotDocument,
   measureMemory,
   measureReads,
   measureStart,
@@ -55,6 +56,7 @@ async function measureRunning(folder: string): Promise<Result[]> {
     ...measureMemory(targets, "memory after start"),
     ...await measureReads(targets),
     ...await measureWrites(targets),
+    ...await measureHotDocument(targets),
     ...await measureUpdates(targets),
     ...measureMemory(targets, "memory after load"),
   ];

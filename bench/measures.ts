@@ -28,6 +28,8 @@ export interface Targets {
   readonly plan: Plan;
 }
 
+const hotDocumentTurns = 2;
+
 interface Comparison {
   readonly measure: string;
   readonly limitMeaning: string;
@@ -71,7 +73,7 @@ export async function measureReads(targets: Targets): Promise<Result[]> {
 
 /** Durable mutations over HTTP: without conflicts, and all on one document. */
 export async function measureWrites(targets: Targets): Promise<Result[]> {
-  const counter = await callFunction(targets.hull.server.url, "mutation", "counters:create", {});
+  const [counter] = await createCounters(targets.hull, 1);
   const message = (n: number) => ({
     channel: `new${n % channels}`,
     author: `user${n % 50}`,
@@ -97,6 +99,50 @@ export async function measureWrites(targets: Targets): Promise<Result[]> {
       raw,
     },
   ]);
+}
+
+/**
+ * How much of the throughput of clients that increment a counter each is left when all increment the same one. The
+ * two take turns, so that whatever else the machine does meanwhile meets both.
+ */
+export async function measureHotDocument({ hull, plan }: Targets): Promise<Result[]> {
+  const connections = plan.connections.at(-1)!;
+  const counters = await createCounters(hull, connections);
+  const rate = async (counterOf: (n: number) => unknown) => {
+    const { perSecond } = await load({
+      url: hull.server.url,
+      connections,
+      durationMs: plan.durationMs,
+      request: (n) => functionCall("mutation", "counters:increment", { id: counterOf(n) }),
+      check: mustSucceed,
+    });
+    return perSecond;
+  };
+  let spread = 0;
+  let hot = 0;
+  for (let turn = 0; turn < hotDocumentTurns; turn++) {
+    spread += await rate((n) => counters[n % connections]) / hotDocumentTurns;
+    hot += await rate(() => counters[0]) / hotDocumentTurns;
+  }
+  const measure = "increment of one hot counter";
+  console.log(`${measure}, ${connections}: ${hot.toFixed(0)}/s of ${spread.toFixed(0)}/s spread`);
+  return [{
+    measure,
+    clients: connections,
+    unit: "/s",
+    value: hot,
+    limit: spread,
+    limitMeaning: "Hull, as many counters as clients; a third is the aim",
+  }];
+}
+
+async function createCounters({ server }: Hull, count: number): Promise<unknown[]> {
+  return await Promise.all(
+    Array.from(
+      { length: count },
+      () => callFunction(server.url, "mutation", "counters:create", {}),
+    ),
+  );
 }
 
 async function compareAll(
