@@ -42,9 +42,9 @@ test("function-abi 6: pages of every source join to the whole, in both orders, f
       for (const even of [false, true]) {
         const selection = { source, order, even };
         const joined: unknown[] = [];
-        let cursor: string | null = null;
-        for (let page: Page | undefined; !page?.isDone; cursor = page.continueCursor) {
-          const paginationOpts = { numItems: 17, cursor };
+        let page: Page | undefined;
+        while (!page?.isDone) {
+          const paginationOpts = { numItems: 17, cursor: page?.continueCursor ?? null };
           page = await client.query(pages.page, { ...selection, paginationOpts }) as Page;
           joined.push(...page.page);
         }

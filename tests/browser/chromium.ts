@@ -1,5 +1,5 @@
 /** A real browser for tests: Debian's Chromium, driven by playwright-core. */
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 
 /** Where the browser is, or undefined if there is none; `CHROMIUM_PATH` names another one. */
 export function chromiumPath(): string | undefined {
@@ -44,4 +44,28 @@ export function browserTest(name: string, body: (browser: Browser) => Promise<vo
       }
     },
   });
+}
+
+/** A tab that gives up after 15 s, and the errors that were thrown in it and not caught. */
+export async function openPage(
+  browser: Browser,
+  url: string,
+): Promise<{ page: Page; errors: string[] }> {
+  const page = await browser.newPage();
+  const errors: string[] = [];
+  page.setDefaultTimeout(15_000);
+  page.on("pageerror", (error) => errors.push(error.message));
+  await page.goto(url);
+  return { page, errors };
+}
+
+/** Waits until the element with this id shows exactly this text. */
+export async function shows(page: Page, id: string, text: string): Promise<void> {
+  await page.locator(`#${id}`, { hasText: new RegExp(`^${RegExp.escape(text)}$`) }).waitFor()
+    .catch(async (error) => {
+      const shown = await page.locator(`#${id}`).allTextContents();
+      throw new Error(`#${id} does not come to show "${text}" but ${JSON.stringify(shown)}`, {
+        cause: error,
+      });
+    });
 }

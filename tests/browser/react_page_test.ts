@@ -1,137 +1,150 @@
-/** A React page with `ConvexReactClient`: useQuery, useMutation, useAction and useConvexConnectionState. */
+/**
+ * A page with `convex/react`, built by Vite, in a real browser: every hook, through connections that break and a server
+ * that is stopped and started again. Screenshots go to the folder that the test prints.
+ */
 import assert from "node:assert/strict";
-import { build, stop } from "esbuild";
-import { fileURLToPath } from "node:url";
-import { copyApp } from "../support/apps.ts";
-import { ServerProcess } from "../support/server_process.ts";
-import { browserTest } from "./chromium.ts";
+import type { ConvexHttpClient } from "convex/browser";
+import type { Browser, Page } from "playwright-core";
+import { api } from "../support/api.ts";
+import { startFlakyProxy } from "../support/flaky_proxy.ts";
+import { seededRandom } from "../support/random.ts";
+import { RestartingServer } from "../support/restarting_server.ts";
+import { browserTest, openPage, shows } from "./chromium.ts";
+import { Site } from "./site.ts";
 
-const page = `
-  import React from "react";
-  import { createRoot } from "react-dom/client";
-  import {
-    ConvexProvider, ConvexReactClient, useAction, useConvexConnectionState, useMutation, usePaginatedQuery, useQuery,
-  } from "convex/react";
-  import { anyApi as api } from "convex/server";
-
-  const client = new ConvexReactClient(SERVER_URL);
-
-  function Counter() {
-    const value = useQuery(api.counters.read, { name: "react" });
-    const increment = useMutation(api.counters.increment).withOptimisticUpdate((store, args) => {
-      const shown = store.getQuery(api.counters.read, args);
-      if (shown !== undefined) store.setQuery(api.counters.read, args, shown + 1);
-    });
-    const sleep = useAction(api.waiting.sleep);
-    const [slept, setSlept] = React.useState("");
-    const { isWebSocketConnected } = useConvexConnectionState();
-    return <>
-      <output id="value">{value === undefined ? "loading" : value}</output>
-      <output id="connected">{String(isWebSocketConnected)}</output>
-      <output id="slept">{slept}</output>
-      <button id="increment" onClick={() => increment({ name: "react" })}>+1</button>
-      <button id="sleep" onClick={async () => setSlept(await sleep({ ms: 1, label: "awake" }))}>sleep</button>
-    </>;
-  }
-
-  function Notes() {
-    const { results, status, loadMore } = usePaginatedQuery(api.notes.page, {}, { initialNumItems: 2 });
-    return <>
-      <output id="notes">{results.map(({ n }) => n).join()}</output>
-      <output id="status">{status}</output>
-      <button id="more" onClick={() => loadMore(2)}>more</button>
-    </>;
-  }
-
-  class Boundary extends React.Component {
-    state = { message: "" };
-    static getDerivedStateFromError(error) { return { message: error.message }; }
-    render() {
-      return this.state.message ? <output id="failed">{this.state.message}</output> : this.props.children;
-    }
-  }
-  function Failing() {
-    useQuery(api.errors.throwError, {});
-    return null;
-  }
-
-  createRoot(document.getElementById("root")).render(
-    <ConvexProvider client={client}>
-      <Counter /><Notes /><Boundary><Failing /></Boundary>
-    </ConvexProvider>,
-  );
-`;
-
-/** The page's script, bundled as an app's own build would. */
-async function bundlePage(serverUrl: string): Promise<string> {
-  const { outputFiles } = await build({
-    stdin: {
-      contents: page,
-      loader: "jsx",
-      resolveDir: fileURLToPath(new URL("../../", import.meta.url)),
-    },
-    bundle: true,
-    write: false,
-    format: "esm",
-    jsx: "transform",
-    define: {
-      SERVER_URL: JSON.stringify(serverUrl),
-      "process.env.NODE_ENV": '"production"',
-    },
-  });
-  await stop();
-  return outputFiles[0]!.text;
-}
+const breaksMax = 2;
 
 browserTest(
-  "a React page shows live data, sends, acts, pages and catches errors",
+  "sync-protocol 49, 70: React's hooks show one state, through breaks and a restart",
   async (browser) => {
-    const app = await copyApp("tests/fixtures/workshop");
-    await using server = await ServerProcess.start({ command: "dev", app });
-    await server.firstLine(/Functions ready/);
-    const script = await bundlePage(server.url);
-    // Another origin than the server's: what most React apps have.
-    const site = Deno.serve(
-      { hostname: "127.0.0.1", port: 0, onListen() {} },
-      (request) =>
-        new URL(request.url).pathname === "/page.js"
-          ? new Response(script, { headers: { "content-type": "text/javascript" } })
-          : new Response('<div id="root"></div><script type="module" src="/page.js"></script>', {
-            headers: { "content-type": "text/html" },
-          }),
-    );
+    const random = seededRandom();
+    const screenshots = await Deno.makeTempDir({ prefix: "hull-screenshots-" });
+    console.log(`seed ${random.seed}, screenshots in ${screenshots}`);
+    await using server = await RestartingServer.start("tests/fixtures/workshop");
+    const proxy = await startFlakyProxy(server.url, {
+      random,
+      bytesMax: 100_000,
+      breaksMax,
+      delayMsMax: 5,
+    });
+    await using site = await Site.build("react", proxy.url);
+    const http = server.clients.http();
+    await http.mutation(api.notes.insertMany, {
+      notes: Array.from({ length: 12 }, () => ({ n: random.integer(100) })),
+    });
 
-    const tab = await browser.newPage();
-    tab.setDefaultTimeout(15_000);
-    await tab.goto(`http://127.0.0.1:${site.addr.port}/`);
-    const shows = (id: string, text: string) =>
-      tab.locator(`#${id}`).filter({ hasText: new RegExp(`^${text}$`) }).waitFor();
-    await shows("value", "0");
-    await shows("connected", "true");
-    for (let n = 0; n < 5; n++) {
-      await tab.locator("#increment").click();
-    }
-    await shows("value", "5");
-    await tab.locator("#sleep").click();
-    await shows("slept", "awake");
-    assert.match(await tab.locator("#failed").innerText(), /plain error/);
+    const { page, errors } = await openPage(browser, site.url);
+    await shows(page, "connection", "connected");
+    await shows(page, "user", "signed out");
+    await readsAndCalls(page, http);
+    await page.screenshot({ path: `${screenshots}/1-first.png`, fullPage: true });
+    await pagesGrowAndShrink(page, http);
+    await listsStayWhole(page, http, () => proxy.broken === breaksMax);
+    await page.screenshot({ path: `${screenshots}/2-changed.png`, fullPage: true });
 
-    await shows("status", "Exhausted");
-    const notes = [1, 2, 3, 4, 5].map((n) => ({ n }));
-    await fetch(`${server.url}/api/mutation`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ path: "notes:insertMany", args: { notes } }),
-    }).then((response) => response.body?.cancel());
-    await tab.reload();
-    await shows("notes", "1,2");
-    await tab.locator("#more").click();
-    await shows("notes", "1,2,3,4");
-    await tab.locator("#more").click();
-    await shows("notes", "1,2,3,4,5");
+    await server.stop();
+    await shows(page, "connection", "disconnected");
+    for (let clicks = 0; clicks < 3; clicks++) await page.locator("#increment").click();
+    await shows(page, "value", "4");
+    await page.screenshot({ path: `${screenshots}/3-server-away.png`, fullPage: true });
+    await server.startAgain();
+    await shows(page, "connection", "connected");
+    await http.mutation(api.counters.increment, { name: "react" });
+    await shows(page, "value", "5");
+    assert.equal(await http.query(api.counters.read, { name: "react" }), 5, "applied once");
+    assert.deepEqual(errors, []);
 
-    await tab.close();
-    await site.shutdown();
-    await Deno.remove(app, { recursive: true });
+    await refusesTokens(browser, site.url);
+    await proxy.close();
   },
 );
+
+async function readsAndCalls(page: Page, http: ConvexHttpClient): Promise<void> {
+  await shows(page, "value", "0");
+  await page.locator("#increment").click();
+  await shows(page, "value", "1");
+  await page.locator("#fail").click();
+  await page.locator("#problem", { hasText: "Server Error" }).waitFor();
+  await shows(page, "value", "1");
+
+  await page.locator("#wake").click();
+  await shows(page, "said", "awake");
+
+  await shows(page, "several", "1, failed");
+  await shows(page, "greeting", "nothing");
+  await page.locator("#ask").click();
+  await shows(page, "greeting", "hello");
+  await page.locator("#ask").click();
+  await shows(page, "greeting", "nothing");
+
+  await shows(page, "mood", "0");
+  await http.mutation(api.counters.increment, { name: "mood" });
+  await page.locator("#caught", { hasText: "Server Error" }).waitFor();
+  await http.mutation(api.counters.increment, { name: "mood" });
+  await page.locator("#retry").click();
+  await shows(page, "mood", "2");
+}
+
+async function pagesGrowAndShrink(page: Page, http: ConvexHttpClient): Promise<void> {
+  await shows(page, "length", "5");
+  await page.locator("#more").click();
+  await shows(page, "length", "10");
+  // All of these come before the first page's end.
+  const insert = Array.from({ length: 8 }, (_, i) => -1 - i);
+  await http.mutation(api.pages.change, { insert, remove: [], move: [] });
+  await shows(page, "length", "18");
+  await http.mutation(api.pages.change, { insert: [], remove: insert.map((_, i) => i), move: [] });
+  await shows(page, "length", "10");
+  await page.locator("#more").click();
+  await shows(page, "status", "Exhausted");
+  await shows(page, "length", "12");
+  await page.locator("#turn").click();
+  await shows(page, "status", "CanLoadMore");
+  await page.locator("#more").click();
+  await shows(page, "length", "10");
+}
+
+/** Others write until the page has seen enough states, none of which may have a hole or a duplicate. */
+async function listsStayWhole(
+  page: Page,
+  http: ConvexHttpClient,
+  isEnough: () => boolean,
+): Promise<void> {
+  const random = seededRandom();
+  const several = <T>(make: () => T) => Array.from({ length: random.integer(3) }, make);
+  // deno-lint-ignore no-explicit-any -- what the page keeps for this test
+  const seen = () => page.evaluate(() => (globalThis as any).comparisons as number);
+  const before = await seen();
+  while (!isEnough() || await seen() < before + 30) {
+    await http.mutation(api.pages.change, {
+      insert: several(() => random.integer(100)),
+      remove: several(() => random.integer(1000)),
+      move: several(() => ({ place: random.integer(1000), n: random.integer(100) })),
+    });
+  }
+  const status = page.locator("#status");
+  while (await status.textContent() !== "Exhausted") await page.locator("#more").click();
+  const whole: { n: number }[] = await http.query(api.pages.whole, { order: "desc" });
+  await shows(page, "length", String(whole.length));
+  assert.deepEqual(
+    await page.locator("#notes li").allTextContents(),
+    whole.map(({ n }) => String(n)),
+  );
+  // deno-lint-ignore no-explicit-any -- what the page keeps for this test
+  assert.deepEqual(await page.evaluate(() => (globalThis as any).mismatches), []);
+}
+
+/** Whoever comes with a token that no provider vouches for is nobody, and goes on as such. */
+async function refusesTokens(browser: Browser, url: string): Promise<void> {
+  const part = (json: unknown) => btoa(JSON.stringify(json)).replaceAll("=", "");
+  const claims = { iss: "https://nobody.example", sub: "1", aud: "none", iat: 1, exp: 4e9 };
+  const token = `${part({ alg: "RS256", typ: "JWT" })}.${part(claims)}.AAAA`;
+  const { page } = await openPage(browser, `${url}?token=${token}`);
+  await shows(page, "user", "signed out");
+  // deno-lint-ignore no-explicit-any -- what the page keeps for this test
+  const requests = await page.evaluate(() => (globalThis as any).tokenRequests);
+  assert.ok(requests.includes("another"), "the client was not told that its token is refused");
+  await shows(page, "value", "5");
+  await page.locator("#increment").click();
+  await shows(page, "value", "6");
+}
