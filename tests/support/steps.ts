@@ -20,6 +20,14 @@ export async function write(client: ConvexHttpClient, ...steps: Step[]): Promise
   return await client.mutation(api.steps.write, { steps });
 }
 
+/** The same with the function library's own `ctx`. */
+export async function writeThroughLibrary(
+  client: ConvexHttpClient,
+  ...steps: Step[]
+): Promise<StepOutcome[]> {
+  return await client.mutation(api.steps.writeThroughLibrary, { steps });
+}
+
 /** The same in a query. */
 export async function read(client: ConvexHttpClient, ...steps: Step[]): Promise<StepOutcome[]> {
   return await client.query(api.steps.read, { steps });
@@ -34,7 +42,7 @@ export async function writeBoth(
   ...steps: Step[]
 ): Promise<StepOutcome[]> {
   const outcomes = await write(client, ...steps);
-  const throughLibrary = await client.mutation(api.steps.writeThroughLibrary, { steps });
+  const throughLibrary = await writeThroughLibrary(client, ...steps);
   assert.deepEqual(withoutIdentity(throughLibrary), withoutIdentity(outcomes));
   return outcomes;
 }
