@@ -130,17 +130,46 @@ export const [calls, callsLibrary] = mutation(async (ctx: any) => {
   const { name, args, scheduledTime } = await ctx.db.system.get(id);
   return [await ctx.runQuery(reference, { a: 1n }), name, args, scheduledTime, (await ctx.meta.getFunctionMetadata()).type];
 });
+export const [search, searchLibrary] = mutation(async (ctx: any) => {
+  for (const { _id } of await ctx.db.query("texts").collect()) await ctx.db.delete(_id);
+  for (const [text, kind] of [["one two", "a"], ["Two three", "b"], ["twofold", "a"]]) {
+    await ctx.db.insert("texts", { text, ...kind === "b" ? {} : { kind } });
+  }
+  const search = (text: string) => ctx.db.query("texts").withSearchIndex("by_text", (q: any) => q.search("text", text));
+  const texts = async (query: any) => (await query).map(({ text }: any) => text);
+  const iterated = [];
+  for await (const { text } of search("three tw")) iterated.push(text);
+  const lazy = search("two")[Symbol.asyncIterator] !== undefined;
+  const { page, isDone, splitCursor } = await search("tw").paginate({ numItems: 1, cursor: null });
+  const filtered = (value: any) => texts(ctx.db.query("texts")
+    .withSearchIndex("by_text", (q: any) => q.search("text", "two").eq("kind", value)).take(5));
+  return [
+    iterated, lazy, page.length, isDone, splitCursor,
+    await texts(search("two").collect()), await filtered("a"), await filtered(undefined),
+    await failure(() => ctx.db.query("texts").withSearchIndex("by_text", (q: any) => q.eq("kind", "a")).first()),
+    await failure(() => ctx.db.query("texts").withSearchIndex("gone", (q: any) => q.search("text", "a")).first()),
+    await failure(() => ctx.db.query("docs").withSearchIndex("by_text", (q: any) => q.search("text", "a")).first()),
+    await failure(() => search("a").order("desc")),
+  ];
+});
 export const echo = queryGeneric((_ctx, args: any) => args);
 `,
 });
 
 const catalog = {
-  createTables: ["docs"],
+  createTables: ["docs", "texts"],
   createIndexes: [{
     kind: "database" as const,
     table: "docs",
     name: "by_text",
     fields: ["text"],
+    staged: false,
+  }, {
+    kind: "search" as const,
+    table: "texts",
+    name: "by_text",
+    searchField: "text",
+    filterFields: ["kind"],
     staged: false,
   }],
 };
@@ -211,6 +240,31 @@ Deno.test("ctx.db, native and as the function library makes it", async (t) => {
       null,
       "undefined",
       [[0, 1, 2, 3], false, "string"],
+    ]);
+  });
+
+  await t.step("function-abi 59: searches", async () => {
+    assert.deepEqual(await run("mutation", "search"), [
+      ["Two three", "twofold", "one two"],
+      true,
+      1,
+      false,
+      null,
+      ["Two three", "one two", "twofold"],
+      ["one two", "twofold"],
+      ["Two three"],
+      [
+        false,
+        'Search query against texts.by_text does not contain any search filters. You must include a search filter like `q.search("text", searchText)`.',
+        null,
+      ],
+      [false, "Index texts.gone not found.", null],
+      [false, "Index docs.by_text is not a search index", null],
+      [
+        false,
+        "Search queries must always be in relevance order. Can not set order manually.",
+        null,
+      ],
     ]);
   });
 

@@ -82,14 +82,17 @@ export class SearchScan implements Scan {
 /** The terms to look for that some document has: those of the query, and what its prefix stands for. */
 function weightedTerms({ terms, prefix }: SearchQuery, corpus: Corpus): WeightedTerm[] {
   const weights = new Map<string, number>();
-  const weigh = (term: string, documents: number, factor: number) => {
-    if (documents === 0 || weights.has(term)) return;
-    weights.set(term, factor * inverseFrequency(documents, corpus.statistics));
-  };
-  for (const term of terms) weigh(term, corpus.count(term), 1);
+  for (const term of terms) {
+    const documents = corpus.count(term);
+    if (documents > 0) weights.set(term, inverseFrequency(documents, corpus.statistics));
+  }
   if (prefix !== null) {
+    // However rare a longer word is, it must not outweigh the word itself.
+    const weightMax = weights.get(prefix) ?? Infinity;
     for (const { term, documents } of corpus.terms(prefix, expansionsMax)) {
-      weigh(term, documents, expansionFactor);
+      if (weights.has(term)) continue;
+      const weight = inverseFrequency(documents, corpus.statistics);
+      weights.set(term, expansionFactor * Math.min(weight, weightMax));
     }
   }
   return [...weights].map(([term, weight]) => ({ term, weight }));
