@@ -150,11 +150,9 @@ function tableAfter(writes: readonly Write[]): Model {
     if (write.kind === "delete") table.delete(target);
     const document = table.get(target);
     if (write.kind !== "patch" || document === undefined) return;
-    const merged = Object.entries({ ...document, ...write.patch });
-    table.set(
-      target,
-      Object.fromEntries(merged.filter(([, value]) => value !== missing)) as Fields & { n: number },
-    );
+    const merged: Record<string, unknown> = { ...document, ...write.patch };
+    for (const field in merged) if (merged[field] === missing) delete merged[field];
+    table.set(target, { ...merged, n: target });
   });
   return [...table.values()];
 }
