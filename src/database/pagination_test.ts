@@ -212,6 +212,42 @@ Deno.test("function-abi 56: a cursor of another query, or a forged one, lets cli
   assert.throws(() => paginate(transaction, query("asc"), {}, new QueryJournal("garbage")));
 });
 
+Deno.test("function-abi 6: a cursor means nothing once its index has other fields", () => {
+  const cursorOf = (fields: string[]) => {
+    const database = new TestDatabase([{ name: "t", indexes: { by_n: fields } }]);
+    database.commit((transaction) => transaction.insert("t", { n: 1, m: 2 }));
+    const transaction = database.begin();
+    return {
+      transaction,
+      cursor: paginate(transaction, query("asc"), { pageSize: 1 }).continueCursor,
+    };
+  };
+  const { cursor } = cursorOf(["n"]);
+  const { transaction } = cursorOf(["n", "m"]);
+  assert.throws(() => paginate(transaction, query("asc"), { cursor }), { code: "InvalidCursor" });
+});
+
+Deno.test("semantics 7.4: pages of a mutation hold its own writes, in order", () => {
+  for (const order of ["asc", "desc"] as const) {
+    const transaction = databaseWith(6).begin();
+    const documents = transaction.openQuery(query("asc")).collect();
+    for (const n of [2.5, -1, 9]) transaction.insert("t", { n });
+    transaction.delete(documents[0]!._id as string);
+    transaction.patch(documents[4]!._id as string, { n: 0.5 });
+    const joined: unknown[] = [];
+    let page: Page | undefined;
+    while (!page?.isDone) {
+      page = paginate(transaction, query(order), {
+        pageSize: 2,
+        cursor: page?.continueCursor ?? null,
+      });
+      joined.push(...numbers(page));
+    }
+    const expected = [-1, 0.5, 1, 2, 2.5, 3, 5, 9];
+    assert.deepEqual(joined, order === "asc" ? expected : expected.reverse());
+  }
+});
+
 Deno.test("function-abi 57: one paginated query for each execution", () => {
   const transaction = databaseWith(5).begin();
   const journal = new QueryJournal(null);

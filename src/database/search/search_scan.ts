@@ -2,7 +2,7 @@
  * Documents that a full-text query finds, the best match first. Each has a key of its own kind, made of score,
  * creation time and id, whose order is that of the results; so pages of a search are intervals like any others.
  */
-import { encodeKey, type IndexKey } from "../../values/index_key.ts";
+import { encodeKey, type IndexKey, keySuccessor, lowestKey } from "../../values/index_key.ts";
 import { parseDocument, type ValueObject } from "../../values/value.ts";
 import { DeveloperError } from "../../errors.ts";
 import type { CompiledSearch } from "../compiled_query.ts";
@@ -19,6 +19,9 @@ const candidatesMax = 1024;
 /** Terms that a prefix stands for. */
 const expansionsMax = 16;
 
+/** The score is what the key of a result begins with. */
+const scoreKeyLength = encodeKey([0]).length;
+
 interface Candidate {
   readonly id: string;
   readonly key: IndexKey;
@@ -29,6 +32,7 @@ export class SearchScan implements Scan {
   readonly #query: CompiledSearch;
   /** Found with the first document that is asked for; one more than may be read, if there are that many. */
   #candidates: readonly Candidate[] | undefined;
+  #page: KeyInterval | undefined;
   #position = 0;
   readonly #keys = new Map<string, IndexKey>();
 
@@ -39,8 +43,9 @@ export class SearchScan implements Scan {
 
   /** @throws DeveloperError when there are more documents than a search may read. */
   next(): ValueObject | undefined {
-    const { interval: { lower, upper }, index } = this.#query;
+    const { index } = this.#query;
     this.#candidates ??= this.#findCandidates();
+    const { lower, upper } = this.#page ??= currentPage(this.#query.interval, this.#candidates);
     for (let candidate; (candidate = this.#candidates[this.#position]) !== undefined;) {
       const { id, key } = candidate;
       if (upper !== null && key >= upper) return undefined;
@@ -101,6 +106,20 @@ function weightedTerms({ terms, prefix }: SearchQuery, corpus: Corpus): Weighted
 /** Best first, of equals the one created last. In single precision, because sums are not exact to the last bit. */
 function rankKey({ score, creationTime, id }: SearchHit): IndexKey {
   return encodeKey([-Math.fround(score), -creationTime, id]);
+}
+
+/**
+ * Where a page begins and ends now. Scores change with every document of the index, so an end is found
+ * again by the document that it lies behind, and by its key only when that document is no longer found.
+ */
+function currentPage({ lower, upper }: KeyInterval, candidates: readonly Candidate[]): KeyInterval {
+  const ends = candidates.map(({ key }) => keySuccessor(key));
+  const current = (end: IndexKey) =>
+    ends.find((now) => now.slice(scoreKeyLength) === end.slice(scoreKeyLength)) ?? end;
+  return {
+    lower: lower === lowestKey ? lower : current(lower),
+    upper: upper === null ? null : current(upper),
+  };
 }
 
 function tooManyDocuments(): DeveloperError {
