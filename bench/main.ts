@@ -1,6 +1,6 @@
 /**
  * `deno task bench [--quick]`: what Hull does on this machine, each measure beside the limit that a raw server showed
- * a moment earlier. The full run rewrites the table in BENCHMARKS.md and takes about a minute and a half.
+ * a moment earlier. The full run rewrites the table in BENCHMARKS.md and takes some minutes.
  */
 import { fileURLToPath } from "node:url";
 import {
@@ -13,16 +13,25 @@ import {
 } from "./measures.ts";
 import { renderTable, replaceTable, type Result } from "./report.ts";
 import { startHull, startRawServer } from "./targets.ts";
+import { measureVectorSearch } from "./vector_search.ts";
 
 const isQuick = Deno.args.includes("--quick");
 const plan = isQuick
-  ? { durationMs: 500, connections: [16], subscribers: [1, 100], writes: 20, starts: 1 }
+  ? {
+    durationMs: 500,
+    connections: [16],
+    subscribers: [1, 100],
+    writes: 20,
+    starts: 1,
+    vectors: 2000,
+  }
   : {
     durationMs: 1500,
     connections: [1, 16, 64],
     subscribers: [1, 100, 1000],
     writes: 50,
     starts: 3,
+    vectors: 100_000,
   };
 
 const loadBefore = Deno.loadavg()[0]!;
@@ -31,6 +40,7 @@ const results: Result[] = [];
 try {
   results.push(...await measureRunning(folder));
   results.push(...await measureStart(folder, plan.starts));
+  results.push(...await measureVectorSearch(folder, plan.vectors));
 } finally {
   await Deno.remove(folder, { recursive: true });
 }

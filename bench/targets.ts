@@ -33,7 +33,7 @@ export async function startHull(dataFolder: string): Promise<Hull> {
 
 /** A request that calls a function. */
 export function functionCall(
-  kind: "query" | "mutation",
+  kind: "query" | "mutation" | "action",
   path: string,
   args: Record<string, unknown>,
 ): HttpRequest {
@@ -43,7 +43,7 @@ export function functionCall(
 /** Calls a function once and returns its value. */
 export async function callFunction(
   url: string,
-  kind: "query" | "mutation",
+  kind: "query" | "mutation" | "action",
   path: string,
   args: Record<string, unknown>,
 ): Promise<unknown> {
