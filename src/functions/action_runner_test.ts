@@ -144,7 +144,7 @@ Deno.test("function-abi §7, §8, §9: jobs, vectors and files are the services'
     services: {
       schedule: remember("job1"),
       cancelJob: remember(undefined),
-      searchVectors: remember([{ id: "d1", score: 0.5 }]),
+      searchVectors: remember({ matches: [{ id: "d1", score: 0.5 }], timestamp: 1 }),
       storeFile: remember("file1"),
       getFile: remember({ bytes: encoder.encode("hi"), contentType: "text/plain" }),
       deleteFile: remember(undefined),

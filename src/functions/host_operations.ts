@@ -113,7 +113,10 @@ export class HostOperations {
   }
 
   async #searchVectors(body: Uint8Array): Promise<{ _id: string; _score: number }[]> {
-    const matches = await this.#services.searchVectors(JSON.parse(decoder.decode(body)));
+    const query = JSON.parse(decoder.decode(body));
+    const { matches, timestamp } = await this.#services.searchVectors(query);
+    // An action may tell the whole world.
+    await this.#functions.durable(timestamp);
     return matches.map(({ id, score }) => ({ _id: id, _score: score }));
   }
 

@@ -5,13 +5,15 @@
  * A rule broken by user code is thrown as `DeveloperError` or `FunctionError`; its message reaches the
  * action as an ordinary rejection. Anything else becomes a generic text there and an event in our log.
  */
+import type { Timestamp } from "../database/timestamp.ts";
+
 export interface HostServices {
   /** Creates a job and resolves with its document id (function-abi 8.1). */
   schedule(job: JobRequest, caller: ActionCaller): Promise<string>;
   /** Cancels a job unless it is finished or unknown (function-abi 8.2). */
   cancelJob(id: string, caller: ActionCaller): Promise<void>;
-  /** The documents of the newest committed state that are nearest to a vector, best first (function-abi 7). */
-  searchVectors(query: unknown): Promise<readonly { id: string; score: number }[]>;
+  /** The documents that are nearest to a vector (function-abi 7). */
+  searchVectors(query: unknown): Promise<VectorSearchResult>;
   /** Stores bytes and resolves with the file's `_storage` document id (function-abi 9). */
   storeFile(file: FileToStore): Promise<string>;
   getFile(storageId: string): Promise<StoredFile | null>;
@@ -36,6 +38,13 @@ export interface JobRequest {
   readonly args: string;
   /** When to run, in seconds since the epoch with fraction; may lie in the past. */
   readonly timeS: number;
+}
+
+export interface VectorSearchResult {
+  /** Best first. */
+  readonly matches: readonly { readonly id: string; readonly score: number }[];
+  /** Of the newest commit that the search saw, which need not be durable yet. */
+  readonly timestamp: Timestamp;
 }
 
 export interface FileToStore {

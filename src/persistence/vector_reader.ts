@@ -1,5 +1,6 @@
 /** Reads the entries of vector indexes (see vector_writer.ts) on a connection of its own. */
 import type { IndexId } from "../database/catalog.ts";
+import type { Timestamp } from "../database/timestamp.ts";
 import { Database, type Row } from "./sqlite.ts";
 
 /** Vectors are read once, on the way to memory, so few pages are worth keeping. */
@@ -28,9 +29,9 @@ export class VectorReader {
     this.#statements = prepareStatements(this.#database);
   }
 
-  /** Runs `body` on one snapshot: the newest. All other methods are for use in it. */
-  read<Result>(body: () => Result): Result {
-    return this.#database.transaction(body);
+  /** Runs `body` on one snapshot: the newest, as of `timestamp`. All other methods are for use in it. */
+  read<Result>(body: (timestamp: Timestamp) => Result): Result {
+    return this.#database.transaction(() => body(this.#statements.timestamp.value() as Timestamp));
   }
 
   /** The highest number of any entry, of whatever index; 0 without one. */
@@ -84,6 +85,7 @@ function floats(bytes: Uint8Array): Float32Array {
 
 function prepareStatements(database: Database) {
   return {
+    timestamp: database.prepare("SELECT timestamp FROM state"),
     newest: database.prepare("SELECT ifnull(max(entry), 0) FROM vectors"),
     all: database.prepare(`
       SELECT entry, filters, vector, row FROM vectors WHERE index_id = ? AND row > ?

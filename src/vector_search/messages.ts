@@ -1,5 +1,5 @@
 /** Messages between the main thread and the thread that searches. */
-import type { SearchRequest, VectorMatch } from "./searcher.ts";
+import type { SearchRequest, SearchResult } from "./searcher.ts";
 
 export type ToSearchThread =
   /** First of all. */
@@ -8,7 +8,7 @@ export type ToSearchThread =
 
 /** An answer to `search`. */
 export type FromSearchThread =
-  | { readonly type: "found"; readonly id: number; readonly matches: readonly VectorMatch[] }
+  | { readonly type: "found"; readonly id: number; readonly result: SearchResult }
   /** The caller is to know why. */
   | {
     readonly type: "refused";

@@ -7,6 +7,7 @@
  * of them is read anew once as many entries have been added as it had, so they are never more than half.
  */
 import type { IndexId } from "../database/catalog.ts";
+import type { Timestamp } from "../database/timestamp.ts";
 import { RequestError } from "../errors.ts";
 import type { StoredVector, VectorReader } from "../persistence/vector_reader.ts";
 import { cosineSimilarity } from "./cosine_similarity.ts";
@@ -28,6 +29,13 @@ export interface SearchRequest {
   /** A document has to meet one of them; null: any document will do. */
   readonly conditions: readonly Condition[] | null;
   readonly limit: number;
+}
+
+export interface SearchResult {
+  /** Best first. */
+  readonly matches: readonly VectorMatch[];
+  /** Of the newest commit that the search saw. */
+  readonly timestamp: Timestamp;
 }
 
 export interface VectorMatch {
@@ -58,21 +66,23 @@ export class Searcher {
   }
 
   /**
-   * The documents whose vectors are nearest to the one given, best first.
+   * The documents whose vectors are nearest to the one given.
    * @throws RequestError when the index does not fit into memory.
    */
-  search(request: SearchRequest): VectorMatch[] {
-    return this.#reader.read(() => {
-      const { vectors } = this.#upToDate(request);
-      const { vector, conditions, limit } = request;
-      let count = Math.max(candidatesMin, limit * candidatesPerResult);
-      for (;;) {
-        const { matches, gone } = this.#compare(vector, vectors.nearest(vector, count, conditions));
-        if (gone.size === 0) return matches.sort((a, b) => b.score - a.score).slice(0, limit);
-        vectors.remove(gone);
-        count *= 2;
-      }
-    });
+  search(request: SearchRequest): SearchResult {
+    return this.#reader.read((timestamp) => ({ matches: this.#nearest(request), timestamp }));
+  }
+
+  #nearest(request: SearchRequest): VectorMatch[] {
+    const { vectors } = this.#upToDate(request);
+    const { vector, conditions, limit } = request;
+    let count = Math.max(candidatesMin, limit * candidatesPerResult);
+    for (;;) {
+      const { matches, gone } = this.#compare(vector, vectors.nearest(vector, count, conditions));
+      if (gone.size === 0) return matches.sort((a, b) => b.score - a.score).slice(0, limit);
+      vectors.remove(gone);
+      count *= 2;
+    }
   }
 
   #compare(

@@ -93,7 +93,7 @@ class Fixture implements Disposable {
       index?: VectorIndex;
     } = {},
   ): readonly VectorMatch[] {
-    return this.searcher.search({
+    const { matches, timestamp } = this.searcher.search({
       index: index.id,
       vector: Float32Array.from(vector),
       filterFields: 2,
@@ -101,6 +101,8 @@ class Fixture implements Disposable {
         null,
       limit,
     });
+    assert.equal(timestamp, this.#writer.lastTimestamp);
+    return matches;
   }
 
   ids(...args: Parameters<Fixture["search"]>): string[] {

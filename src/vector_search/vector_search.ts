@@ -2,7 +2,7 @@
 import type { SnapshotReader } from "../persistence/persistence.ts";
 import { RequestError } from "../errors.ts";
 import type { FromSearchThread, ToSearchThread } from "./messages.ts";
-import type { SearchRequest, VectorMatch } from "./searcher.ts";
+import type { SearchRequest, SearchResult } from "./searcher.ts";
 import { parseVectorQuery } from "./vector_query.ts";
 
 export interface VectorSearchOptions {
@@ -23,12 +23,12 @@ export class VectorSearch {
   }
 
   /**
-   * Documents of the newest committed state, best first (function-abi 7).
+   * Documents of the newest committed state, which need not be durable yet (function-abi 7).
    * @param query as the function library spells it; not checked yet.
    * @throws DeveloperError when there is no such index, or the query is not one for it.
    * @throws RequestError when the machine cannot serve it.
    */
-  async search(query: unknown): Promise<readonly VectorMatch[]> {
+  async search(query: unknown): Promise<SearchResult> {
     const request = this.#parse(query);
     if (this.#thread === undefined || this.#thread.hasFailed) {
       this.#thread = new SearchThread(this.#options);
@@ -51,7 +51,7 @@ export class VectorSearch {
 }
 
 interface Pending {
-  readonly resolve: (matches: readonly VectorMatch[]) => void;
+  readonly resolve: (result: SearchResult) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -75,7 +75,7 @@ class SearchThread {
     return this.#hasFailed;
   }
 
-  search(request: SearchRequest): Promise<readonly VectorMatch[]> {
+  search(request: SearchRequest): Promise<SearchResult> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
@@ -92,7 +92,7 @@ class SearchThread {
     this.#pending.delete(answer.id);
     switch (answer.type) {
       case "found":
-        return pending?.resolve(answer.matches);
+        return pending?.resolve(answer.result);
       case "refused":
         return pending?.reject(new RequestError("overloaded", answer.code, answer.message));
       case "failed":

@@ -10,18 +10,18 @@ interface WorkerScope {
 }
 
 const scope = globalThis as unknown as WorkerScope;
-let searcher: Promise<Searcher>;
+let options: ToSearchThread & { readonly type: "open" };
+let opening: Promise<Searcher> | undefined;
 
 scope.onmessage = async ({ data: message }) => {
   if (message.type === "open") {
-    searcher = open(message.databasePath, message.bytesMax);
-    // Every search says so.
-    searcher.catch(() => {});
+    options = message;
     return;
   }
   const { id, request } = message;
   try {
-    scope.postMessage({ type: "found", id, matches: (await searcher).search(request) });
+    const searcher = await (opening ??= open());
+    scope.postMessage({ type: "found", id, result: searcher.search(request) });
   } catch (error) {
     scope.postMessage(
       error instanceof RequestError
@@ -32,17 +32,22 @@ scope.onmessage = async ({ data: message }) => {
 };
 
 /** @throws RequestError when USearch brings no native code for this machine. */
-async function open(databasePath: string, bytesMax: number): Promise<Searcher> {
-  const reader = new VectorReader(databasePath);
+async function open(): Promise<Searcher> {
   try {
-    const { Searcher } = await import("./searcher.ts");
-    return new Searcher(reader, bytesMax);
-  } catch (cause) {
-    throw new RequestError(
-      "overloaded",
-      "VectorSearchUnavailable",
-      `Vector search does not work on this machine (${Deno.build.target}): ${errorMessage(cause)}`,
-      { cause },
-    );
+    const { Searcher } = await import("./searcher.ts").catch(unavailable);
+    return new Searcher(new VectorReader(options.databasePath), options.bytesMax);
+  } catch (error) {
+    // The next search tries again.
+    opening = undefined;
+    throw error;
   }
+}
+
+function unavailable(cause: unknown): never {
+  throw new RequestError(
+    "overloaded",
+    "VectorSearchUnavailable",
+    `Vector search does not work on this machine (${Deno.build.target}): ${errorMessage(cause)}`,
+    { cause },
+  );
 }
