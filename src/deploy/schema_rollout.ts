@@ -32,12 +32,16 @@ export interface SchemaRolloutOptions {
   readonly environment: Environment;
 }
 
+/** When a staged index that could not be filled, on a full disk for example, is tried again; in milliseconds. */
+const stagedRetryMs = 60_000;
+
 export class SchemaRollout {
   readonly #options: SchemaRolloutOptions;
   #pending: PendingSchema | null = null;
   /** Backfills under way. */
   readonly #filling = new Map<IndexId, Promise<void>>();
   #isClosed = false;
+  #cancelRetry: () => void = () => {};
 
   constructor(options: SchemaRolloutOptions) {
     this.#options = options;
@@ -129,6 +133,7 @@ export class SchemaRollout {
 
   close(): void {
     this.#isClosed = true;
+    this.#cancelRetry();
     this.#pending?.overwrite();
   }
 
@@ -181,7 +186,15 @@ export class SchemaRollout {
       this.#filling.get(id)!.catch((error) => {
         // A later push may have dropped it, and the next start goes on with it.
         if (this.#isClosed || (error as RequestError).code === "IndexDropped") return;
-        log("error", "A staged index could not be filled", { index: name, error });
+        log("error", "A staged index could not be filled, which is tried again", {
+          index: name,
+          error,
+        });
+        this.#cancelRetry();
+        this.#cancelRetry = this.#options.environment.setTimer(
+          stagedRetryMs,
+          () => this.#fillStaged(),
+        );
       });
     }
   }
