@@ -33,12 +33,15 @@ browserTest(
       notes: Array.from({ length: 12 }, () => ({ n: random.integer(100) })),
     });
 
+    for (let n = 0; n < 2; n++) await http.mutation(api.counters.increment, { name: "steering" });
+
     const { page, errors } = await openPage(browser, site.url);
     await shows(page, "connection", "connected");
     await shows(page, "user", "signed out");
     await readsAndCalls(page, http);
     await page.screenshot({ path: `${screenshots}/1-first.png`, fullPage: true });
     await pagesGrowAndShrink(page, http);
+    await pagesBeginAgain(page, http);
     await listsStayWhole(page, http, () => proxy.broken === breaksMax);
     await page.screenshot({ path: `${screenshots}/2-changed.png`, fullPage: true });
 
@@ -102,6 +105,16 @@ async function pagesGrowAndShrink(page: Page, http: ConvexHttpClient): Promise<v
   await shows(page, "status", "CanLoadMore");
   await page.locator("#more").click();
   await shows(page, "length", "10");
+}
+
+/** Cursors that became invalid are thrown away, also when the server keeps the texts of errors to itself. */
+async function pagesBeginAgain(page: Page, http: ConvexHttpClient): Promise<void> {
+  const notes: { n: number }[] = await http.query(api.pages.whole, {});
+  const shown = (notes: { n: number }[]) =>
+    `CanLoadMore: ${notes.slice(0, 3).map(({ n }) => n).join()}`;
+  await shows(page, "turning", shown(notes));
+  await http.mutation(api.counters.increment, { name: "steering" });
+  await shows(page, "turning", shown(notes.toReversed()));
 }
 
 /** Others write until the page has seen enough states, none of which may have a hole or a duplicate. */
