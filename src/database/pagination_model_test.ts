@@ -208,7 +208,7 @@ function apply(transaction: Transaction, table: string, write: Write): void {
   else transaction.patch(id, { n: write.n, group: write.group });
 }
 
-Deno.test("function-abi 6, semantics 7.4: pages stay gapless while the data changes", () => {
+Deno.test("function-abi §6, semantics 7.4: pages stay gapless while the data changes", () => {
   fc.assert(
     fc.property(settings, fc.array(step, { maxLength: 25 }), (settings, steps) => {
       const indexes = { by_n: ["n"], by_group: ["group", "n"] };

@@ -155,7 +155,7 @@ Deno.test("function-abi 54, 55: read bounds end a page early, and large pages ca
   assert.throws(() => paginate(transaction, query("asc"), {}), { code: "TooManyDocumentsRead" });
 });
 
-Deno.test("sync-protocol 70: a page that cannot be read to its end keeps that end and must be split", () => {
+Deno.test("sync-protocol rule 70: a page that cannot be read to its end keeps that end and must be split", () => {
   const database = databaseWith(3);
   const journal = new QueryJournal(null);
   const first = paginate(database.begin(), query("asc"), { pageSize: 2 }, journal);
@@ -173,7 +173,7 @@ Deno.test("sync-protocol 70: a page that cannot be read to its end keeps that en
   assert.deepEqual(numbers(rest), [0.5, 1]);
 });
 
-Deno.test("function-abi 6: a cursor tells nothing of the document that it stands behind", () => {
+Deno.test("function-abi §6: a cursor tells nothing of the document that it stands behind", () => {
   const database = new TestDatabase([{ name: "t", indexes: { by_n: ["n"] } }]);
   database.commit((transaction) => transaction.insert("t", { n: "a secret name" }));
   const { continueCursor } = paginate(database.begin(), query("asc"), { pageSize: 1 });
@@ -212,7 +212,7 @@ Deno.test("function-abi 56: a cursor of another query, or a forged one, lets cli
   assert.throws(() => paginate(transaction, query("asc"), {}, new QueryJournal("garbage")));
 });
 
-Deno.test("function-abi 6: a cursor means nothing once its index has other fields", () => {
+Deno.test("function-abi §6: a cursor means nothing once its index has other fields", () => {
   const cursorOf = (fields: string[]) => {
     const database = new TestDatabase([{ name: "t", indexes: { by_n: fields } }]);
     database.commit((transaction) => transaction.insert("t", { n: 1, m: 2 }));

@@ -123,17 +123,6 @@ test("function-abi 50, 51: a full page is not done, and the empty one after it i
   assert.deepEqual([second.page.length, second.isDone], [0, true]);
 });
 
-test("sync-protocol 74: garbage and foreign cursors are refused as InvalidCursor", async ({ clients }) => {
-  const call = clients.http().query(notes.page, {
-    paginationOpts: { numItems: 2, cursor: "garbage" },
-  });
-  await assert.rejects(call, (error: Error & { data?: { paginationError?: string } }) => {
-    assert.match(error.message, /InvalidCursor/);
-    assert.equal(error.data?.paginationError, "InvalidCursor");
-    return true;
-  });
-});
-
 test("a mutation reads its own writes in index order before they are committed", async ({ clients }) => {
   const client = clients.http();
   await fill(client, [{ n: 1 }]);

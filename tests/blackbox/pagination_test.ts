@@ -35,7 +35,7 @@ const invalidCursor = (error: Error & { data?: unknown }) => {
   return true;
 };
 
-test("function-abi 6: pages of every source join to the whole, in both orders, filtered or not", async ({ clients }) => {
+test("function-abi §6: pages of every source join to the whole, in both orders, filtered or not", async ({ clients }) => {
   const client = await fill(clients, [...upTo(90), ...upTo(30)]);
   for (const source of ["scan", "index", "range"]) {
     for (const order of ["asc", "desc"]) {
@@ -112,7 +112,7 @@ test("function-abi 54, 55: what was read bounds a page, and it can be split wher
   assert.deepEqual([small.splitCursor, small.pageStatus], [null, null]);
 });
 
-test("function-abi 56, sync-protocol 46, 75: foreign, forged and broken cursors let clients begin again", async ({ clients }) => {
+test("function-abi 56, sync-protocol 46, rule 75: foreign, forged and broken cursors let clients begin again", async ({ clients }) => {
   const client = await fill(clients, upTo(5));
   const page = (cursor: string, args: Record<string, unknown> = {}) =>
     client.query(pages.page, { ...args, paginationOpts: { numItems: 2, cursor } });
@@ -208,7 +208,7 @@ test("sync-protocol 41-45, 47: a page keeps its end through reruns and on a new 
   assert.match(garbage.errorMessage, /InvalidCursor/);
 });
 
-test("sync-protocol 68, 74: a failure keeps the page's end, and another query refuses it", async ({ clients }) => {
+test("sync-protocol rule 68, 74: a failure keeps the page's end, and another query refuses it", async ({ clients }) => {
   const client = await fill(clients, upTo(6));
   const socket = await clients.socket();
   socket.connect();
@@ -230,7 +230,7 @@ test("sync-protocol 68, 74: a failure keeps the page's end, and another query re
 });
 
 // The last one: to remove so many notes would take more than the limit allows.
-test("function-abi 6: the limits of the execution end a page, too", async ({ clients }) => {
+test("function-abi §6: the limits of the execution end a page, too", async ({ clients }) => {
   const client = await fill(clients, upTo(600));
   const limited = await client.query(pages.page, {
     paginationOpts: { numItems: 600, cursor: null },

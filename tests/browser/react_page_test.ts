@@ -15,7 +15,7 @@ import { Site } from "./site.ts";
 const breaksMax = 2;
 
 browserTest(
-  "sync-protocol 49, 70: React's hooks show one state, through breaks and a restart",
+  "sync-protocol 49, rule 70: React's hooks show one state, through breaks and a restart",
   async (browser) => {
     const random = seededRandom();
     const screenshots = await Deno.makeTempDir({ prefix: "hull-screenshots-" });

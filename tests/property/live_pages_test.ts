@@ -88,7 +88,7 @@ function randomChange(random: SeededRandom) {
   };
 }
 
-test("sync-protocol 49, 70: lists loaded in pages have neither holes nor duplicates while others write", async ({ server, clients }) => {
+test("sync-protocol 49, rule 70: lists loaded in pages have neither holes nor duplicates while others write", async ({ server, clients }) => {
   const random = seededRandom();
   console.log(`seed ${random.seed}`);
   const http = clients.http();

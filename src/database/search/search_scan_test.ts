@@ -37,7 +37,7 @@ function page(
 
 const bodies = ({ page }: Page) => page.map(({ body }) => body);
 
-Deno.test("function-abi 6: pages of a search go on where they were when all scores have changed", () => {
+Deno.test("function-abi §6: pages of a search go on where they were when all scores have changed", () => {
   const database = databaseWith(["apple a", "apple b", "apple c", "apple d", "apple e"]);
   const first = page(database, null);
   assert.deepEqual(bodies(first), ["apple e", "apple d"]);
