@@ -39,6 +39,10 @@ export class VectorReader {
     return this.#statements.newest.value() as number;
   }
 
+  hasEntries(index: IndexId): boolean {
+    return this.#statements.any.row(index) !== undefined;
+  }
+
   /** Every entry of an index. */
   *all(index: IndexId): Iterable<StoredVector> {
     let after = 0;
@@ -87,6 +91,7 @@ function prepareStatements(database: Database) {
   return {
     timestamp: database.prepare("SELECT timestamp FROM state"),
     newest: database.prepare("SELECT ifnull(max(entry), 0) FROM vectors"),
+    any: database.prepare("SELECT 1 FROM vectors WHERE index_id = ? LIMIT 1"),
     all: database.prepare(`
       SELECT entry, filters, vector, row FROM vectors WHERE index_id = ? AND row > ?
       ORDER BY row LIMIT ?`),

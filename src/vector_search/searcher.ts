@@ -116,6 +116,10 @@ export class Searcher {
   }
 
   #load({ index, vector, filterFields }: SearchRequest, newestEntry: number): LoadedIndex {
+    for (const id of this.#indexes.keys()) {
+      // It has been dropped, or costs nothing to read again.
+      if (!this.#reader.hasEntries(id)) this.#indexes.delete(id);
+    }
     const vectors = new QuantizedVectors(vector.length, filterFields);
     this.#add(vectors, this.#reader.all(index));
     return { vectors, sizeWhenRead: vectors.size, additions: 0, newestEntry };
