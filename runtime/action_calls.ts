@@ -67,7 +67,7 @@ export class ActionCalls {
         const { body: answer, ...response } = await run.runHttp(body, bytesMax);
         return { outcome: { kind: "success", response }, body: answer };
       }
-      const args = parseArguments(decoder.decode(body), { module, export: name });
+      const { args } = parseArguments(decoder.decode(body), { module, export: name });
       return { body: await run.run(args), outcome: { kind: "success" } };
     } catch (error) {
       if (error instanceof SystemFailure) this.#services.reportFault(error.cause);

@@ -73,7 +73,7 @@ export class ActionRun implements ActionHost {
     const result = await this.#settle(this.#invoke(found, args));
     const validator = loader.validator(this.call.returns);
     const { convexError } = this.#instances;
-    return encodeResult(result, { path: this.#path, validator, tables, convexError });
+    return encodeResult(result, { path: this.#path, validator, tables, convexError }).json;
   }
 
   /** Routes a request and resolves with the response. @throws what its action fails with. */

@@ -8,26 +8,32 @@ import {
   type TableNames,
   type Validator,
 } from "../src/values/validator.ts";
-import { encodeValue, parseValue, type Value } from "../src/values/value.ts";
+import { type EncodedValue, encodeValue, parseValue, type Value } from "../src/values/value.ts";
 import { type ConvexErrorClass, HostFailure, toUserError } from "./failure.ts";
 import { debugName, type FunctionPath } from "./function_address.ts";
 
 /** Of the arguments of a call, and of its result. */
-const bytesMax = 16 * 1024 * 1024;
+export const callBytesMax = 16 * 1024 * 1024;
 /** A value counts at most this many bytes for each character of its JSON: `1,` counts nine. */
 const bytesPerCharacterMax = 5;
 
+export interface ParsedArguments {
+  readonly args: Value[];
+  /** Their size, or 0 where it is far from its limit: it is not worth counting. */
+  readonly bytes: number;
+}
+
 /** @throws HostFailure when `json` is no array of values, or too large. */
-export function parseArguments(json: string, path: FunctionPath): Value[] {
+export function parseArguments(json: string, path: FunctionPath): ParsedArguments {
   const args = parse(json, path);
-  if (json.length * bytesPerCharacterMax > bytesMax && sizeOf(args) > bytesMax) {
-    throw new HostFailure(
-      `Arguments for ${debugName(path)} are too large (actual: ${
-        formatBytes(sizeOf(args))
-      }, limit: ${formatBytes(bytesMax)})`,
-    );
-  }
-  return args;
+  if (json.length * bytesPerCharacterMax < callBytesMax / 2) return { args, bytes: 0 };
+  const bytes = sizeOf(args);
+  if (bytes <= callBytesMax) return { args, bytes };
+  throw new HostFailure(
+    `Arguments for ${debugName(path)} are too large (actual: ${formatBytes(bytes)}, limit: ${
+      formatBytes(callBytesMax)
+    })`,
+  );
 }
 
 function parse(json: string, path: FunctionPath): Value[] {
@@ -61,11 +67,12 @@ export interface ResultRules {
 }
 
 /**
- * The canonical JSON of what a handler returned.
+ * The canonical form of what a handler returned.
  * @throws HostFailure when it is not allowed, or what user code in it throws.
  */
-export function encodeResult(result: unknown, rules: ResultRules): string {
-  const { json, bytes, isUnresolved } = encode(result === undefined ? null : result, rules);
+export function encodeResult(result: unknown, rules: ResultRules): EncodedValue {
+  const encoded = encode(result === undefined ? null : result, rules);
+  const { json, bytes, isUnresolved } = encoded;
   if (isUnresolved && rules.mayBeUnresolved !== true) {
     throw new HostFailure(
       `Function ${
@@ -73,18 +80,18 @@ export function encodeResult(result: unknown, rules: ResultRules): string {
       } return value invalid: queries cannot return an unresolved commit timestamp`,
     );
   }
-  if (bytes > bytesMax) {
+  if (bytes > callBytesMax) {
     throw new HostFailure(
       `Function ${debugName(rules.path)} return value is too large (actual: ${
         formatBytes(bytes)
-      }, limit: ${formatBytes(bytesMax)})`,
+      }, limit: ${formatBytes(callBytesMax)})`,
     );
   }
   const { validator, tables } = rules;
   const problem = validator &&
     checkReturns(validator, parseValue(json, { inMutation: true }), tables());
   if (problem !== null) throw new HostFailure(problem);
-  return json;
+  return encoded;
 }
 
 function encode(result: unknown, { convexError }: ResultRules) {

@@ -67,6 +67,8 @@ export class FunctionRun implements TransactionHost {
   readonly journal: QueryJournal;
   readonly name: string;
   visibility: "public" | "internal" | null = null;
+  /** Size of what it returned. */
+  resultBytes = 0;
   readonly instances: ModuleInstances;
   readonly #scope: TransactionScope;
   readonly #options: RunOptions;
@@ -111,13 +113,15 @@ export class FunctionRun implements TransactionHost {
     this.execution.beginRun(new TransactionSyscalls(this));
     const result = await settle(this.#invoke(found, args), this.execution, this.#queue);
     const { convexError } = this.instances;
-    return encodeResult(result, {
+    const { json, bytes } = encodeResult(result, {
       path,
       validator: loader.validator(returns),
       tables,
       convexError,
       mayBeUnresolved: this.kind === "mutation" || this.#options.depth > 0,
     });
+    this.resultBytes = bytes;
+    return json;
   }
 
   /** The handler is called at once; whatever it does is in the promise. */
@@ -250,6 +254,11 @@ export class FunctionRun implements TransactionHost {
 
   metrics(): Record<string, { used: number; remaining: number }> {
     return this.#scope.budgets.metrics(this.#transaction.usage);
+  }
+
+  /** Of the job that it, or a function that it called, gave most. */
+  get largestJobArgumentBytes(): number {
+    return this.#scope.budgets.largestJobArgumentBytes;
   }
 
   countScheduled(argumentBytes: number): void {

@@ -5,12 +5,20 @@ import { DeveloperError } from "../src/errors.ts";
 const jobsMax = 1000;
 const jobArgumentBytesMax = 16 * 1024 * 1024;
 
+/** Above a share of this, the arguments of one job are warned of. */
+export const scheduledArgumentBytesMax = 4 * 1024 * 1024;
+
+/** What is used of each budget, and what is left. */
+export type Metrics = Record<string, { used: number; remaining: number }>;
+
 type Limits = Readonly<Record<string, number>>;
 
 export class TransactionBudgets {
   readonly #transactionLimits: TransactionLimits;
   #jobs = 0;
   #jobArgumentBytes = 0;
+  /** Of the job that got most. */
+  largestJobArgumentBytes = 0;
   #jobsMax = jobsMax;
   #jobArgumentBytesMax = jobArgumentBytesMax;
 
@@ -22,6 +30,7 @@ export class TransactionBudgets {
   countScheduled(argumentBytes: number): void {
     this.#jobs++;
     this.#jobArgumentBytes += argumentBytes;
+    this.largestJobArgumentBytes = Math.max(this.largestJobArgumentBytes, argumentBytes);
     if (this.#jobs > this.#jobsMax) {
       throw new DeveloperError(
         "TooManyFunctionsScheduled",
@@ -51,7 +60,7 @@ export class TransactionBudgets {
   }
 
   /** As `ctx.meta.getTransactionMetrics()` reports them (function-abi 15). */
-  metrics(usage: TransactionUsage): Record<string, { used: number; remaining: number }> {
+  metrics(usage: TransactionUsage): Metrics {
     const limits = this.#transactionLimits;
     return {
       bytesRead: metric(usage.bytesRead, limits.bytesReadMax),

@@ -64,7 +64,18 @@ export class TransactionCalls {
     const result = await this.#execute(call, args, transaction, run);
     // User code is over. What it did to built-in objects must not disturb what follows, nor later calls.
     realm.leave();
-    heartbeat.end();
+    const userTimeMs = limits.functionTimeoutMs - heartbeat.end();
+    if ("json" in result) {
+      addUsageWarnings(log, {
+        metrics: run.metrics(),
+        largestWrites: transaction.largestWrites,
+        argumentBytes: result.argumentBytes,
+        resultBytes: run.resultBytes,
+        scheduledArgumentBytes: run.largestJobArgumentBytes,
+        userTimeMs,
+        userTimeMsMax: limits.functionTimeoutMs,
+      });
+    }
     const outcome = this.#outcome(result, call, transaction, run);
     const { documentsRead, bytesRead, documentsWritten, bytesWritten } = transaction.usage;
     const durationMs = monotonicNow() - startedAt;
@@ -84,7 +95,8 @@ export class TransactionCalls {
       const job = jobOf(call);
       if (job !== null) beginScheduledMutation(transaction, job);
       const validators = { args: call.args, returns: call.returns };
-      return { json: await run.run(parseArguments(args, pathOf(call)), validators) };
+      const parsed = parseArguments(args, pathOf(call));
+      return { json: await run.run(parsed.args, validators), argumentBytes: parsed.bytes };
     } catch (error) {
       if (error instanceof SystemFailure) this.#services.reportFault(error.cause);
       return { failure: describeFailure(error) };
@@ -104,7 +116,6 @@ export class TransactionCalls {
         ? { kind: "failure", failure, ...observations(transaction, run), journal: keptJournal(run) }
         : this.#failedMutation(failure, call, transaction);
     }
-    addUsageWarnings(run.execution.log, run.metrics());
     return isQuery
       ? { kind: "success", ...observations(transaction, run) }
       : { kind: "success", commit: this.#commit(call, transaction) };
@@ -209,7 +220,9 @@ interface Undecided extends PendingLayer {
   readonly dependsOn: readonly number[];
 }
 
-type Result = { readonly json: string } | { readonly failure: FunctionFailure };
+type Result =
+  | { readonly json: string; readonly argumentBytes: number }
+  | { readonly failure: FunctionFailure };
 
 function kindOf({ kind }: FunctionCall): "query" | "mutation" {
   return kind === "query" ? "query" : "mutation";

@@ -27,8 +27,11 @@ export function encodeDocument(
   original: unknown,
 ): EncodedDocument {
   checkReservedFields(fields, systemFields);
-  const encoded = encodeValue({ ...fields, ...systemFields }, original);
-  const { bytes, nesting } = encoded;
+  return encodeValue({ ...fields, ...systemFields }, original);
+}
+
+/** @throws DeveloperError when a user's document would be too large. Those of system tables are as values. */
+export function checkDocumentSize({ bytes, nesting }: EncodedDocument): void {
   checkValueSize(bytes, documentBytesMax);
   if (nesting > documentNestingMax) {
     throw new DeveloperError(
@@ -36,7 +39,6 @@ export function encodeDocument(
       `Document is too nested (nested ${nesting} levels deep > maximum nesting ${documentNestingMax})`,
     );
   }
-  return encoded;
 }
 
 function checkReservedFields(

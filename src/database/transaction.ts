@@ -39,7 +39,7 @@ import {
   type TransactionOptions,
   TransactionState,
 } from "./transaction_state.ts";
-import type { TransactionLimits, TransactionUsage } from "./usage.ts";
+import type { LargestWrites, TransactionLimits, TransactionUsage } from "./usage.ts";
 
 export type {
   FinishedTransaction,
@@ -74,6 +74,10 @@ export class Transaction {
 
   get usage(): TransactionUsage {
     return this.#state.usage.usage;
+  }
+
+  get largestWrites(): LargestWrites {
+    return this.#state.usage.largestWrites;
   }
 
   /** The name of the table with this number, for `v.id(…)` in validators of arguments and results. */

@@ -27,7 +27,12 @@ import {
   type TableNumber,
 } from "./catalog.ts";
 import type { CompiledQuery, Reader } from "./compiled_query.ts";
-import { type EncodedDocument, encodeDocument } from "./document.ts";
+import {
+  checkDocumentSize,
+  type EncodedDocument,
+  encodeDocument,
+  type SystemFields,
+} from "./document.ts";
 import { IndexScan } from "./index_scan.ts";
 import { LayeredSnapshot } from "./layered_snapshot.ts";
 import type { QueryOperator } from "./query.ts";
@@ -184,7 +189,7 @@ export class TransactionState {
     const id = generateId(table.number, randomBytes(randomIdBytes), nowMs);
     const _creationTime = this.#nextCreationTime;
     this.#nextCreationTime = nextUp(_creationTime);
-    const encoded = encodeDocument(fields, { _id: id, _creationTime }, fields);
+    const encoded = this.#encode(table, fields, { _id: id, _creationTime }, fields);
     this.#write(table, id, null, encoded);
     return id;
   }
@@ -196,9 +201,20 @@ export class TransactionState {
     original: unknown,
   ): string {
     const _creationTime = document._creationTime as number;
-    const encoded = encodeDocument(fields, { _id: id, _creationTime }, original);
+    const encoded = this.#encode(table, fields, { _id: id, _creationTime }, original);
     if (encoded.json !== revision.json) this.#write(table, id, { revision, document }, encoded);
     return encoded.json;
+  }
+
+  #encode(
+    table: TableDefinition,
+    fields: Readonly<Record<string, unknown>>,
+    systemFields: SystemFields,
+    original: unknown,
+  ): EncodedDocument {
+    const encoded = encodeDocument(fields, systemFields, original);
+    if (!isSystemTable(table.name)) checkDocumentSize(encoded);
+    return encoded;
   }
 
   remove({ table, id, revision, document }: ExistingDocument): void {
@@ -221,7 +237,7 @@ export class TransactionState {
     const json = encoded?.json ?? null;
     const document = json === null ? null : parseDocument(json);
     if (document !== null) this.#checkSchema(table, document);
-    if (!isSystemTable(table.name)) this.usage.countWrite(encoded?.bytes ?? 0);
+    if (!isSystemTable(table.name)) this.#countWrite(id, encoded);
     this.#isUnresolved ||= encoded?.isUnresolved ?? false;
 
     if (this.view.tableNamed(table.name) === undefined) {
@@ -244,6 +260,11 @@ export class TransactionState {
     };
     const leavesNothing = base === null && json === null;
     this.#written.set(id, leavesNothing ? undefined : write);
+  }
+
+  #countWrite(id: string, encoded: EncodedDocument | null): void {
+    this.usage.countWrite(encoded?.bytes ?? 0);
+    if (encoded !== null) this.usage.noteDocument(id, encoded.bytes, encoded.nesting);
   }
 
   #keysOf(table: TableDefinition, document: ValueObject | null): IndexPoint[] {

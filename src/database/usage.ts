@@ -19,6 +19,12 @@ export interface TransactionUsage {
   readonly bytesWritten: number;
 }
 
+/** The documents that came nearest to the bounds of a document, if any was written. */
+export interface LargestWrites {
+  readonly largest: { readonly id: string; readonly bytes: number };
+  readonly deepest: { readonly id: string; readonly nesting: number };
+}
+
 /** Codes of the errors that a read can meet when its budget is used up. */
 const readLimitCodes = ["TooManyDocumentsRead", "TooManyBytesRead", "TooManyReads"] as const;
 
@@ -39,6 +45,8 @@ export class UsageMeter {
   #intervalsRead = 0;
   #documentsWritten = 0;
   #bytesWritten = 0;
+  #largest = { id: "", bytes: 0 };
+  #deepest = { id: "", nesting: 0 };
 
   constructor(public limits: TransactionLimits) {}
 
@@ -50,6 +58,15 @@ export class UsageMeter {
       documentsWritten: this.#documentsWritten,
       bytesWritten: this.#bytesWritten,
     };
+  }
+
+  get largestWrites(): LargestWrites {
+    return { largest: this.#largest, deepest: this.#deepest };
+  }
+
+  noteDocument(id: string, bytes: number, nesting: number): void {
+    if (bytes > this.#largest.bytes) this.#largest = { id, bytes };
+    if (nesting > this.#deepest.nesting) this.#deepest = { id, nesting };
   }
 
   countRead(bytes: number): void {

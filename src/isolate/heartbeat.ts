@@ -55,9 +55,14 @@ export class Heartbeat {
     if (this.#integers[phaseIndex] === database) this.#swap(user);
   }
 
-  /** Isolate: the call ended. */
-  end(): void {
+  /** Isolate: the call ended. What it had left for user code, in milliseconds. */
+  end(): number {
+    const isUser = this.#integers[phaseIndex] === user;
+    const userMsLeft = isUser
+      ? this.#numbers[deadlineIndex]! - now()
+      : this.#numbers[otherRemainingIndex]!;
     this.#change(idle, Infinity, 0);
+    return userMsLeft;
   }
 
   /** Isolate: the call that is running was cut off because the heap is full; it will never end by itself. */

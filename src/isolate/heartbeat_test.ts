@@ -16,7 +16,7 @@ Deno.test("heartbeat expired() says so once the user time is over", () => {
   assert.equal(heartbeat.expired(Date.now() + 3600 * second), null);
 });
 
-Deno.test("heartbeat expired() counts database time on its own clock", () => {
+Deno.test("semantics 64: heartbeat expired() counts database time on its own clock", () => {
   const memory = Heartbeat.allocate();
   const heartbeat = new Heartbeat(memory);
   const watcher = new Heartbeat(memory);
