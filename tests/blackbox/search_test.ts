@@ -235,6 +235,26 @@ test("function-abi 60: a search reads up to 1024 documents; filters and pages ap
   assert.deepEqual(seen, await client.query(notes.search, { text: "many", filters }));
 });
 
+test("function-abi §6: more of a search is what follows, also when other texts have come meanwhile", async ({ clients }) => {
+  const client = clients.http();
+  const equals = ["red one", "red two", "red three", "red four", "red five"];
+  await client.mutation(notes.replaceAll, { notes: equals.map((body) => ({ body })) });
+  const found: string[] = [];
+  let cursor: string | null = null;
+  for (const word of ["green", "blue", "yellow"]) {
+    const paginationOpts = { numItems: 2, cursor };
+    const page = await client.query(notes.page, { text: "red", paginationOpts }) as {
+      page: string[];
+      continueCursor: string;
+    };
+    found.push(...page.page);
+    cursor = page.continueCursor;
+    // Makes the others rarer, which raises their scores.
+    await client.mutation(notes.add, { body: word });
+  }
+  assert.deepEqual(found, equals.toReversed());
+});
+
 test("function-abi 59, §5.5: wrong searches say what is wrong", async ({ clients }) => {
   const client = clients.http();
   const cases: [name: string, args: Record<string, unknown>, message: RegExp][] = [
