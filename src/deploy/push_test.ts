@@ -510,6 +510,37 @@ Deno.test("semantics 42: a staged index is filled but not ready; unstaging enabl
     assert.equal(server.indexes()[0]!.state, "staged");
   }));
 
+Deno.test("deploy-protocol 3.6: a vector index is added, staged, enabled and removed like any other", () =>
+  withServer(async (server) => {
+    const index = {
+      name: "t.by_vector",
+      type: "vector" as const,
+      vectorField: "f",
+      dimensions: 3,
+      filterFields: ["g"],
+    };
+    const push = async (spec?: { dimensions?: number; staged?: boolean }) => {
+      const options = { vectorField: "f", dimensions: 3, filterFields: ["g"], ...spec };
+      const table = strings("f", "g");
+      // The types tell a staged index from another one by the literal.
+      server.setSchema({ t: spec ? table.vectorIndex("by_vector", options as never) : table });
+      const { finished } = await server.push({ schema: schemaModule });
+      await new Promise((resolve) => setTimeout(resolve));
+      return finished.componentDiffs[""]!.indexDiff;
+    };
+    const states = () => server.catalog.indexes.map(({ kind, state }) => [kind, state]);
+    assert.deepEqual((await push({ staged: true })).added_indexes, [{ ...index, staged: true }]);
+    assert.deepEqual(states(), [["vector", "staged"]]);
+    assert.deepEqual((await push({})).enabled_indexes, [{ ...index, staged: false }]);
+    assert.deepEqual(states(), [["vector", "ready"]]);
+    assert.deepEqual((await push({ staged: true })).disabled_indexes, [{ ...index, staged: true }]);
+    const changed = await push({ dimensions: 4 });
+    assert.deepEqual(changed.added_indexes, [{ ...index, dimensions: 4, staged: false }]);
+    assert.deepEqual(changed.removed_indexes, [{ ...index, staged: true }]);
+    assert.deepEqual((await push()).removed_indexes.map(({ name }) => name), ["t.by_vector"]);
+    assert.deepEqual(states(), []);
+  }));
+
 Deno.test("semantics 7.2: a push that unstages an index waits for what is left of its filling", () =>
   withServer(async (server) => {
     server.insert("t", { f: "x" });
