@@ -55,7 +55,10 @@ export class LedgerClient {
     }
   }
 
-  /** Every mutation happened once, in order, as it was answered; every action at most once. */
+  /**
+   * Every mutation happened once, in order, as it was answered, and every one it scheduled once; every action at
+   * most once.
+   */
   async verify(http: ConvexHttpClient): Promise<void> {
     const { run, client } = this.#options;
     const list = async (kind: string): Promise<Effect[]> =>
@@ -68,5 +71,11 @@ export class LedgerClient {
     for (const [number, id] of this.#actions) {
       assert.equal(ids.get(number), id, `action ${number} of ${client} was answered`);
     }
+    const numbers = async (kind: string) =>
+      (await list(kind)).map(({ number }) => number).sort((a, b) => a - b);
+    const scheduled = expected.map(({ number }) => number).filter((number) => number % 3 === 0);
+    assert.deepEqual(await numbers("job"), scheduled, `mutations scheduled by ${client}`);
+    const acted = await numbers("job action");
+    assert.equal(new Set(acted).size, acted.length, `a scheduled action of ${client} ran twice`);
   }
 }

@@ -15,7 +15,8 @@ export class LiveClient {
   readonly #unsubscribe: (() => void)[] = [];
   /** Mutations that resolved since the last snapshot. */
   #resolved: string[] = [];
-  #lastMutation: string | undefined;
+  /** Mutations of this round, in the order in which they were sent. */
+  #sent: string[] = [];
 
   constructor(url: string, name: string) {
     this.#name = name;
@@ -30,7 +31,7 @@ export class LiveClient {
     this.#watched.length = 0;
     this.snapshots.length = 0;
     this.#resolved = [];
-    this.#lastMutation = undefined;
+    this.#sent = [];
     for (const steps of queries) {
       const args = { round, transaction: "", steps };
       this.#watched.push(args);
@@ -41,8 +42,8 @@ export class LiveClient {
 
   /** Runs a transaction after those it was given before. Survives any loss of connections. */
   async run(round: string, transaction: string, steps: readonly Step[]): Promise<Outcome> {
-    const follows = this.#lastMutation === undefined ? [] : [this.#lastMutation];
-    this.#lastMutation = transaction;
+    const follows = [...this.#sent];
+    this.#sent.push(transaction);
     const startedAt = performance.now();
     const outcome = await outcomeOf(
       // deno-lint-ignore no-explicit-any -- readonly arrays are values, too
