@@ -214,7 +214,7 @@ Deno.test("queries and mutations", async (t) => {
   });
 
   await t.step(
-    "function-abi 6, 7: what is not awaited belongs to the mutation all the same",
+    "function-abi 6, 7, semantics A4: what is not awaited belongs to the mutation all the same",
     async () => {
       const { value: id } = await isolate.mutation("functions:insert", { text: "first" });
       await isolate.mutation("functions:insertLater");

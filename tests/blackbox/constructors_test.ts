@@ -66,7 +66,7 @@ test("semantics 56: missing modules and functions, helpers, constants and HTTP a
   await assert.rejects(client.action(constructors.anHttpAction), /Could not find public function/);
 });
 
-test("http-api 28: a function called as another kind is refused", async ({ clients }) => {
+test("http-api 28, function-abi 14: a function called as another kind is refused", async ({ clients }) => {
   await assert.rejects(
     clients.http().query(constructors.aMutation),
     /Trying to execute constructors\.js:aMutation as Query, but it is defined as Mutation\./,

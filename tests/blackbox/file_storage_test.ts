@@ -115,7 +115,7 @@ test("http-api 100: ranges and conditions", async ({ clients }) => {
   assert.equal((await read(url, { range: "bytes=0-1", "if-range": etag })).status, 206);
 });
 
-test("http-api 97, 101: digests are checked, empty files are files, a missing type stays missing", async ({ clients }) => {
+test("http-api 97, 101, semantics 112, 113: digests are checked, empty files are files, a missing type stays missing", async ({ clients }) => {
   const http = clients.http();
   const target: string = await http.mutation(api.files.uploadUrl);
   const right = await upload(target, "abc", { digest: `sha-256=${sha256("abc")}` });

@@ -7,7 +7,7 @@ import { postJson } from "../support/http.ts";
 
 const { test } = appServer({ app: "tests/fixtures/workshop" });
 
-test("http-api 22, 81: a thrown error reaches the caller with request id, text and frames", async ({ clients }) => {
+test("http-api 22, semantics 81: a thrown error reaches the caller with request id, text and frames", async ({ clients }) => {
   await assert.rejects(clients.http().query(api.errors.throwError), (error: Error) => {
     assert.ok(!(error instanceof ConvexError));
     assert.match(
@@ -18,13 +18,16 @@ test("http-api 22, 81: a thrown error reaches the caller with request id, text a
   });
 });
 
-test("http-api 23, 24: a ConvexError's data reaches the caller, also null", async ({ clients }) => {
+test("http-api 23, 24, semantics 83: a ConvexError's data reaches the caller, also null", async ({ clients }) => {
   for (const data of ["text", null, { code: 1, detail: [2n] }]) {
     await assert.rejects(
       clients.http().mutation(api.errors.throwData, { data }),
       (error: Error) => {
         assert.ok(error instanceof ConvexError);
         assert.deepEqual(error.data, data);
+        if (data === "text") {
+          assert.match(error.message, /Server Error\nUncaught ConvexError: text\n/);
+        }
         return true;
       },
     );

@@ -1,5 +1,6 @@
 /** Queries, index ranges, filters, system tables, and the system calls beneath them, with their texts. */
 import assert from "node:assert/strict";
+import { encodeId } from "../../src/values/document_id.ts";
 import { api } from "../support/api.ts";
 import { appServer } from "../support/app_server.ts";
 import { errors, read, write, writeBoth, writeThroughLibrary } from "../support/steps.ts";
@@ -390,6 +391,27 @@ test("semantics 93, 94: system tables are read through db.system, by their two i
     "User tables cannot be accessed with db.system.",
   ]);
   assert.ok(server.isRunning);
+});
+
+test("function-abi 67-69: files that are gone, ids of other tables, and what is no file", async ({ clients }) => {
+  const client = clients.http();
+  const missing = encodeId(512 + 28, new Uint8Array(16));
+  assert.deepEqual(await client.mutation(api.files.useFile, { id: missing }), [
+    null,
+    `storage id ${missing} not found`,
+  ]);
+  const [item] = await write(client, ["insert", "items", {}]);
+  const wrong = (method: string) =>
+    `Invalid argument \`storageId\` for \`storage.${method}\`: Invalid storage ID. Storage ID cannot ` +
+    "be an ID on any table other than '_storage'.";
+  assert.deepEqual(await client.mutation(api.files.useFile, { id: item!.value }), [
+    wrong("getUrl"),
+    wrong("delete"),
+  ]);
+  await assert.rejects(
+    client.action(api.files.storeText),
+    /store\(\) expects a Blob\. If you are trying to store a Request, `await request\.blob\(\)` will give you the correct input\./,
+  );
 });
 
 test("semantics 62, function-abi 18: reading system tables uses index ranges alone", async ({ clients }) => {
