@@ -4,11 +4,12 @@
  * front, and one token for the value of each filter field; so the words of documents, of queries and of writes
  * that are not committed yet are the same words, and indexes come and go without changes of the layout.
  *
- * FTS5 keeps no texts (`content=''`), only for each token where it occurs. Its own ranking is not used: it
- * knows neither single indexes nor the writes of a transaction.
+ * FTS5 keeps no texts (`content=''`), only which tokens stand in which column of which row. A term stands in
+ * the column named after how often it occurs in the document, so one look-up tells both. FTS5's own ranking is
+ * not used: it knows neither single indexes nor the writes of a transaction.
  */
 import type { CatalogData, IndexId, SearchIndex } from "../database/catalog.ts";
-import { lengthInfluence, saturation } from "../database/search/ranking.ts";
+import { lengthInfluence, occurrencesMax, saturation } from "../database/search/ranking.ts";
 import { type SearchEntry, searchEntry } from "../database/search/search_entry.ts";
 import type {
   RankRequest,
@@ -39,13 +40,29 @@ export function indexOfToken(token: string): IndexId {
   return parseInt(token.slice(0, token.indexOf(separator)), 36) as IndexId;
 }
 
-/** Every token of an entry, separated by spaces; in no order, because nobody asks for phrases. */
-export function tokensOf(index: IndexId, { terms, filters }: SearchEntry): string {
-  return [
-    ...[...terms].flatMap(([term, count]) => Array(count).fill(termToken(index, term))),
-    ...filters.map((digest, field) => filterToken(index, field, digest)),
-  ].join(" ");
+/** Every token of an entry with the number of its column. */
+export function* tokensOf(
+  index: IndexId,
+  { terms, filters }: SearchEntry,
+): Iterable<readonly [column: number, token: string]> {
+  for (const [term, count] of terms) {
+    yield [Math.min(count, occurrencesMax), termToken(index, term)];
+  }
+  for (const [field, digest] of filters.entries()) yield [1, filterToken(index, field, digest)];
 }
+
+/** What FTS5 gets for each column. */
+function columnsOf(index: IndexId, entry: SearchEntry): (string | null)[] {
+  const columns: (string | null)[] = Array(occurrencesMax).fill(null);
+  for (const [column, token] of tokensOf(index, entry)) {
+    const before = columns[column - 1];
+    columns[column - 1] = before ? `${before} ${token}` : token;
+  }
+  return columns;
+}
+
+/** The names of the columns, as SQL lists them. */
+const columnNames = Array.from({ length: occurrencesMax }, (_, i) => `"${i + 1}"`).join(", ");
 
 /** Keeps full-text indexes up to date, inside the transactions of the writer. */
 export class FullTextWriter {
@@ -81,7 +98,7 @@ export class FullTextWriter {
     const { _id, _creationTime } = document as { _id: string; _creationTime: number };
     const [key] = this.#statements.addEntry
       .row(index.id, row, _id, _creationTime, entry.length) as [number];
-    this.#statements.addTokens.run(key, tokensOf(index.id, entry));
+    this.#statements.addTokens.run(key, ...columnsOf(index.id, entry));
     this.#statements.count.run(index.id, 1, entry.length);
   }
 
@@ -112,7 +129,8 @@ function prepareWriterStatements(database: Database) {
     removeEntry: database.prepare(`
       DELETE FROM search_entries WHERE index_id = ? AND row = ? RETURNING entry, length`),
     rowsOf: database.prepare("SELECT row FROM search_entries WHERE index_id = ? LIMIT ?"),
-    addTokens: database.prepare("INSERT INTO search_tokens (rowid, tokens) VALUES (?, ?)"),
+    addTokens: database.prepare(`
+      INSERT INTO search_tokens (rowid, ${columnNames}) VALUES (?${", ?".repeat(occurrencesMax)})`),
     removeTokens: database.prepare("DELETE FROM search_tokens WHERE rowid = ?"),
     count: database.prepare(`
       INSERT INTO search_statistics VALUES (?, ?, ?) ON CONFLICT DO UPDATE
@@ -178,24 +196,19 @@ export class FullTextReader implements SearchSnapshot {
   }
 }
 
-/** The same formula as in ranking.ts. */
+/** The same formula as in ranking.ts. The column of a term is how often it occurs. */
 function rankSql(filters: number): string {
   const hasFilter = "AND entry IN (SELECT doc FROM search_occurrences WHERE term = ?)";
-  const lengthFactor = `${
-    1 - lengthInfluence
-  } + ${lengthInfluence} * length / (SELECT mean FROM text)`;
+  const lengthFactor = `${1 - lengthInfluence} + ${lengthInfluence} * length / mean`;
+  // The terms come first: CROSS keeps the planner from changing the order.
   return `
     WITH
-      wanted AS (SELECT value ->> 0 AS term, value ->> 1 AS weight FROM json_each(?)),
-      text AS (SELECT ? AS mean),
-      found AS MATERIALIZED (
-        SELECT doc, weight, count(*) AS occurrences
-        FROM wanted CROSS JOIN search_occurrences USING (term)
-        GROUP BY term, doc)
-    SELECT id, creation_time, sum(
-      weight * occurrences * ${saturation + 1} / (occurrences + ${saturation} * (${lengthFactor}))
-    ) AS score
-    FROM found CROSS JOIN search_entries ON entry = doc
+      terms AS (SELECT value ->> 0 AS term, value ->> 1 AS weight FROM json_each(?)),
+      corpus AS (SELECT ? AS mean)
+    SELECT id, creation_time,
+      sum(weight * col * ${saturation + 1} / (col + ${saturation} * (${lengthFactor}))) AS score
+    FROM corpus CROSS JOIN terms CROSS JOIN search_occurrences USING (term)
+      CROSS JOIN search_entries ON entry = doc
     WHERE TRUE ${hasFilter.repeat(filters)}
     GROUP BY doc ORDER BY score DESC, creation_time DESC LIMIT ?`;
 }

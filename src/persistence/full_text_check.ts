@@ -17,9 +17,9 @@ class Sums {
   occurrences = 0;
   checksum = 0;
 
-  addOccurrence(entry: number, token: string): void {
+  addOccurrence(entry: number, column: number, token: string): void {
     this.occurrences++;
-    this.checksum = (this.checksum + hash(`${entry} ${token}`)) >>> 0;
+    this.checksum = (this.checksum + hash(`${entry} ${column} ${token}`)) >>> 0;
   }
 }
 
@@ -54,7 +54,9 @@ export class FullTextCheck {
     }
     sums.documents++;
     sums.length += entry.length;
-    for (const token of tokensOf(index.id, entry).split(" ")) sums.addOccurrence(key, token);
+    for (const [column, token] of tokensOf(index.id, entry)) {
+      sums.addOccurrence(key, column, token);
+    }
   }
 
   /** After all documents. */
@@ -84,8 +86,8 @@ export class FullTextCheck {
   #storedOccurrences(): ReadonlyMap<IndexId, Sums> {
     const found = new Map([...this.#expected.keys()].map((index) => [index, new Sums()]));
     for (const row of this.#statements.occurrences.iterate()) {
-      const [entry, token] = row as unknown as [number, string];
-      found.get(indexOfToken(token))?.addOccurrence(entry, token);
+      const [entry, column, token] = row as unknown as [number, string, string];
+      found.get(indexOfToken(token))?.addOccurrence(entry, Number(column), token);
     }
     return found;
   }
@@ -108,6 +110,6 @@ function prepareStatements(database: Database) {
     statistics: database.prepare(
       "SELECT documents, tokens FROM search_statistics WHERE index_id = ?",
     ),
-    occurrences: database.prepare("SELECT doc, term FROM search_occurrences"),
+    occurrences: database.prepare("SELECT doc, col, term FROM search_occurrences"),
   };
 }

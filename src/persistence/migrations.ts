@@ -114,7 +114,8 @@ const migrations: readonly ((database: Database) => void)[] = [
         tokens INTEGER NOT NULL
       ) STRICT;
       CREATE VIRTUAL TABLE search_tokens USING fts5(
-        tokens, content = '', contentless_delete = 1, tokenize = 'ascii');
+        "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16",
+        content = '', contentless_delete = 1, detail = column, tokenize = 'ascii');
       CREATE VIRTUAL TABLE search_terms USING fts5vocab(search_tokens, row);
       CREATE VIRTUAL TABLE search_occurrences USING fts5vocab(search_tokens, instance);
     `),

@@ -6,6 +6,9 @@ import type { RankRequest, SearchStatistics } from "./search_snapshot.ts";
 export const saturation = 1.2;
 export const lengthInfluence = 0.75;
 
+/** A term that occurs more often in a text counts as this often. */
+export const occurrencesMax = 16;
+
 /** What a term that only begins like the last word of the query counts, compared with the word itself. */
 export const expansionFactor = 0.5;
 
@@ -22,8 +25,8 @@ export function scoreOf(
   if (!filters.every(({ field, digest }) => entry.filters[field] === digest)) return null;
   let score: number | null = null;
   for (const { term, weight } of terms) {
-    const occurrences = entry.terms.get(term);
-    if (occurrences === undefined) continue;
+    const occurrences = Math.min(entry.terms.get(term) ?? 0, occurrencesMax);
+    if (occurrences === 0) continue;
     const lengthFactor = 1 - lengthInfluence + lengthInfluence * entry.length / averageLength;
     score = (score ?? 0) +
       weight * occurrences * (saturation + 1) / (occurrences + saturation * lengthFactor);
