@@ -1,6 +1,7 @@
 /** What SQLite persistence says about folders and files it cannot use, and how it guards its own. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { checkDatabase } from "../../tests/support/database_check.ts";
 import { databasePath, lockPath } from "./data_folder.ts";
 import { layoutVersion } from "./migrations.ts";
 import {
@@ -64,6 +65,29 @@ withFolder("openWriter() refuses a layout from the future", (folder) => {
   database.exec(`PRAGMA user_version = ${layoutVersion + 1}`);
   database.close();
   throwsCode(() => openWriter(folder), "TooNew", /written by a newer version of Hull/);
+});
+
+withFolder("openWriter() brings the first layout up to date, with what it holds", (folder) => {
+  const before = openWriter(folder);
+  const index = { kind: "database" as const, table: "items", name: "by_n", fields: ["n"] };
+  before.applyCatalogChange({
+    createTables: ["items"],
+    createIndexes: [{ ...index, staged: false }],
+  }, before.lastTimestamp + 1 as never);
+  const { indexes } = before.catalog;
+  before.close();
+  const database = new DatabaseSync(databasePath(folder));
+  const views = ["search_occurrences", "search_terms"];
+  const tables = ["search_tokens", "search_entries", "search_statistics", "vectors"];
+  for (const later of [...views, ...tables]) database.exec(`DROP TABLE ${later}`);
+  database.exec("UPDATE catalog SET json = json_remove(json, '$.indexes[0].kind')");
+  database.exec("PRAGMA user_version = 1");
+  database.close();
+
+  const after = openWriter(folder);
+  assert.deepEqual(after.catalog.indexes, indexes);
+  after.close();
+  checkDatabase(folder);
 });
 
 withFolder("openWriter() reports a damaged database", (folder) => {

@@ -75,14 +75,14 @@ export class FullTextWriter {
   /** Follows a write of the document in `row`. */
   write(
     catalog: CatalogData,
-    { json, changedSearchIndexes }: DocumentWrite,
+    { json, existed, changedSearchIndexes }: DocumentWrite,
     row: number,
   ): void {
     if (changedSearchIndexes === undefined) return;
     const document = json === null ? null : parseDocument(json);
     for (const index of catalog.indexes) {
       if (index.kind !== "search" || !changedSearchIndexes.includes(index.id)) continue;
-      this.#remove(index.id, row);
+      if (existed) this.#remove(index.id, row);
       if (document !== null) this.#add(index, row, document);
     }
   }
