@@ -1,5 +1,6 @@
 /** The commands of the program, in one table. A command's own code is loaded when it is called. */
 import { Command, InvalidArgumentError, Option } from "commander";
+import type { LogFormat } from "../src/logger.ts";
 import { ApiClient } from "./api_client.ts";
 
 /** Options of the commands that start a server. */
@@ -8,6 +9,7 @@ export interface ServeOptions {
   readonly sitePort?: number;
   readonly host: string;
   readonly data: string;
+  readonly logFormat: LogFormat;
 }
 
 interface ServerOptions {
@@ -36,6 +38,8 @@ const listening = () => [
     .default(3210),
   new Option("--site-port <number>", "second port, for HTTP actions alone").argParser(parsePort),
   new Option("--host <address>", "address to listen on").default("127.0.0.1"),
+  new Option("--log-format <format>", "of the server's own log").choices(["text", "json"])
+    .default("text").env("HULL_LOG_FORMAT"),
   data(),
 ];
 const server = () => [

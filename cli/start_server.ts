@@ -1,5 +1,6 @@
 /** Starts a server for `dev` and `serve`, says where it listens, and ends it when it is told to. */
 import { readConfig } from "../src/config.ts";
+import { setLogFormat } from "../src/logger.ts";
 import { type RunningServer, startServer } from "../src/server.ts";
 import { version } from "./version.ts";
 import type { ServeOptions } from "./commands.ts";
@@ -20,6 +21,7 @@ export async function withServer(
   mode: ServerMode,
   work: (server: RunningServer, signal: AbortSignal) => Promise<number>,
 ): Promise<number> {
+  setLogFormat(options.logFormat);
   const server = await startServer({ ...serverOptions(options), ...mode });
   const stop = new AbortController();
   listenToSignals(() => stop.abort());
@@ -41,7 +43,7 @@ export async function withServer(
 
 function serverOptions({ data, host, port, sitePort }: ServeOptions) {
   const variables = Deno.env.toObject();
-  const { HULL_ADMIN_KEY, CONVEX_CLOUD_ORIGIN, CONVEX_SITE_ORIGIN } = variables;
+  const { HULL_ADMIN_KEY, HULL_METRICS_TOKEN, CONVEX_CLOUD_ORIGIN, CONVEX_SITE_ORIGIN } = variables;
   return {
     dataFolder: data,
     hostname: host,
@@ -49,6 +51,7 @@ function serverOptions({ data, host, port, sitePort }: ServeOptions) {
     ...sitePort !== undefined && { sitePort },
     config: readConfig(variables),
     version,
+    ...HULL_METRICS_TOKEN && { metricsToken: HULL_METRICS_TOKEN },
     ...HULL_ADMIN_KEY && { adminKey: HULL_ADMIN_KEY },
     ...CONVEX_CLOUD_ORIGIN && { cloudOrigin: CONVEX_CLOUD_ORIGIN },
     ...CONVEX_SITE_ORIGIN && { siteOrigin: CONVEX_SITE_ORIGIN },

@@ -21,6 +21,7 @@ import { DeploymentSettings } from "./deploy/deployment_settings.ts";
 import { LazyPushService } from "./deploy/lazy_push_service.ts";
 import { LiveDeployment } from "./deploy/live_deployment.ts";
 import { systemEnvironment } from "./environment.ts";
+import { errorMessage, RequestError } from "./errors.ts";
 import { FileStorage, hexDigest } from "./file_storage/file_storage.ts";
 import { FileStore } from "./file_storage/file_store.ts";
 import type { HostServices } from "./functions/host_services.ts";
@@ -30,10 +31,12 @@ import { backupApi } from "./http/backup_api.ts";
 import { functionApi } from "./http/function_api.ts";
 import { type Fallback, HttpActions } from "./http/http_actions.ts";
 import { lazyApi } from "./http/lazy_api.ts";
+import { healthApi } from "./http/health_api.ts";
 import { listen, type Listener } from "./http/listener.ts";
 import { logApi } from "./http/log_api.ts";
 import { BodyReader } from "./http/request_body.ts";
 import { apiAndApp, appOnly, type RequestHandler } from "./http/request_handler.ts";
+import { errorResponse } from "./http/responses.ts";
 import { RouteTable } from "./http/routes.ts";
 import { serviceApi } from "./http/service_api.ts";
 import { storageApi } from "./http/storage_api.ts";
@@ -43,8 +46,10 @@ import { startIsolates } from "./isolate/start_isolates.ts";
 import { log } from "./logger.ts";
 import { LogStore } from "./logs/log_store.ts";
 import { LiveBackups } from "./maintenance/backup.ts";
+import { residentMemory } from "./metrics/process_memory.ts";
+import { ServerMetrics } from "./metrics/server_metrics.ts";
 import { loadAdminKey, saveAdminKey } from "./persistence/admin_key_file.ts";
-import { databasePath } from "./persistence/data_folder.ts";
+import { databaseBytes, databasePath } from "./persistence/data_folder.ts";
 import type { SnapshotReader } from "./persistence/persistence.ts";
 import { RemovalHold } from "./persistence/removal_hold.ts";
 import { ServerTransactions } from "./persistence/server_transactions.ts";
@@ -67,6 +72,8 @@ export interface ServerOptions {
   readonly redact: boolean;
   /** What `/version` answers. */
   readonly version: string;
+  /** Opens `/metrics` beside the admin key. */
+  readonly metricsToken?: string;
   /** In place of the one that was made with the data folder. */
   readonly adminKey?: string;
   /** Origins under which clients reach the API and the app, if those are not ours: behind a proxy. */
@@ -94,6 +101,7 @@ interface Foundation {
   /** Absolute. */
   readonly dataFolder: string;
   readonly committer: CommitterClient;
+  readonly metrics: ServerMetrics;
   /** See `RunningServer.failed`. */
   readonly failed: Promise<Error>;
   /** Of this thread. */
@@ -148,7 +156,11 @@ async function openFoundation(
 ): Promise<Foundation> {
   const { config, hostname, port, sitePort } = options;
   const dataFolder = resolve(options.dataFolder);
-  const committer = await startCommitter(dataFolder);
+  const metrics = new ServerMetrics();
+  const committer = await startCommitter(
+    dataFolder,
+    (what, durationMs) => (what === "sync" ? metrics.syncs : metrics.groups).observeMs(durationMs),
+  );
   resources.defer(() => committer.close());
   const failed = new Promise<Error>((resolve) => committer.onFatal(resolve));
   const database = databasePath(dataFolder);
@@ -171,6 +183,7 @@ async function openFoundation(
     options,
     dataFolder,
     committer,
+    metrics,
     failed,
     reader,
     vectorSearch,
@@ -187,7 +200,7 @@ type Parts = ReturnType<typeof assemble>;
 /** Everything between the database and the listeners. */
 function assemble(foundation: Foundation) {
   const { options, dataFolder, committer, reader, isolates, main, site } = foundation;
-  const { fileStorageSecret, adminKey } = foundation;
+  const { fileStorageSecret, adminKey, metrics } = foundation;
   const { config, redact } = options;
   const requestIds = new RequestIds(environment);
   const transactions = new ServerTransactions({ committer, reader, environment, config });
@@ -205,6 +218,7 @@ function assemble(foundation: Foundation) {
     // Actions, which need these, run when all of them are there.
     services: hostServices(foundation.vectorSearch, () => scheduler, () => files),
     logs,
+    metrics,
   });
   const live: LiveDeployment = new LiveDeployment({
     dataFolder,
@@ -240,6 +254,7 @@ function assemble(foundation: Foundation) {
     config,
     redact,
   });
+  addGauges(metrics, foundation, sockets);
   const push = new LazyPushService({
     isolates,
     committer,
@@ -275,7 +290,8 @@ function assemble(foundation: Foundation) {
 }
 
 /** The API, of which the code that administrators need is loaded when they call. */
-function apiRoutes({ options, fileStorageSecret }: Foundation, parts: Parts): RouteTable {
+function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
+  const { options, fileStorageSecret, metrics } = foundation;
   const loadAdminApi = once(async () =>
     (await import("./http/admin_api.ts")).adminApi(parts.settings)
   );
@@ -288,6 +304,11 @@ function apiRoutes({ options, fileStorageSecret }: Foundation, parts: Parts): Ro
     ...storageApi(parts.files, { secret: fileStorageSecret, environment }),
     ...logApi(parts.logs, environment, parts.stopping.signal),
     ...backupApi(parts.backups, environment),
+    ...healthApi({
+      notReady: () => notReady(foundation),
+      metrics: () => metrics.render(),
+      ...options.metricsToken !== undefined && { metricsToken: options.metricsToken },
+    }),
     ...serviceApi(options.version),
     ...lazyApi([
       "checkAdminKey",
@@ -308,6 +329,61 @@ function apiRoutes({ options, fileStorageSecret }: Foundation, parts: Parts): Ro
   });
 }
 
+/** Why requests should go elsewhere; null when they can be served. */
+function notReady({ reader }: Foundation): string | null {
+  try {
+    reader.open().close();
+    return null;
+  } catch (error) {
+    return `The database cannot be read: ${errorMessage(error)}`;
+  }
+}
+
+/** What is looked up when somebody asks. */
+function addGauges(metrics: ServerMetrics, foundation: Foundation, sockets: SyncServer): void {
+  const { dataFolder, isolates } = foundation;
+  const calls = (what: "running" | "waiting") => () =>
+    isolates.callCounts().map((counts) => ({ labels: { pool: counts.pool }, value: counts[what] }));
+  metrics.add(
+    {
+      name: "hull_websocket_connections",
+      type: "gauge",
+      help: "Open WebSockets of clients.",
+      samples: () => [{ value: sockets.connectionCount }],
+    },
+    {
+      name: "hull_calls_running",
+      type: "gauge",
+      help: "Calls that run in isolates now.",
+      samples: calls("running"),
+    },
+    {
+      name: "hull_calls_waiting",
+      type: "gauge",
+      help: "Calls that wait for an isolate.",
+      samples: calls("waiting"),
+    },
+    {
+      name: "hull_database_bytes",
+      type: "gauge",
+      help: "Size of the database file.",
+      samples: () => [{ value: databaseBytes(dataFolder).database }],
+    },
+    {
+      name: "hull_write_ahead_log_bytes",
+      type: "gauge",
+      help: "Size of the write-ahead log's file.",
+      samples: () => [{ value: databaseBytes(dataFolder).log }],
+    },
+    {
+      name: "hull_process_resident_bytes",
+      type: "gauge",
+      help: "Memory of the server's process and of those that run functions (these on Linux only).",
+      samples: () => residentMemory(isolates.processes()),
+    },
+  );
+}
+
 function httpActions({ options }: Foundation, { functions, requestServices }: Parts): HttpActions {
   const { redact, fallback } = options;
   return new HttpActions(functions, { ...requestServices, redact, ...fallback && { fallback } });
@@ -320,14 +396,24 @@ async function stop(
   resources: AsyncDisposableStack,
 ): Promise<void> {
   stopping.abort();
-  const ended = Promise.all([main.drain(), site?.drain(), scheduler.close()]);
-  await push.close();
-  sockets.close();
+  main.open(refuse);
+  site?.open(refuse);
+  // Sockets first: the runtime breaks them when their listener ends.
+  const ended = Promise.all([sockets.drain(), scheduler.close(), push.close()])
+    .then(() => Promise.all([main.drain(), site?.drain()]));
   const { promise: timeIsUp, resolve } = Promise.withResolvers<void>();
   const cancelTimer = environment.setTimer(options.config.shutdownTimeoutS * 1000, resolve);
   await Promise.race([ended, timeIsUp]);
   cancelTimer();
+  sockets.close();
   await resources.disposeAsync();
+}
+
+/** Answers what comes while the server stops. */
+function refuse(): Response {
+  return errorResponse(
+    new RequestError("overloaded", "ShuttingDown", "The server is stopping. Try again."),
+  );
 }
 
 function gatedListener(

@@ -22,6 +22,7 @@ const layers: readonly (readonly string[])[] = [
   ["src/persistence"],
   ["src/database"],
   ["src/values"],
+  ["src/metrics"],
   ["src/assert.ts", "src/config.ts", "src/environment.ts", "src/errors.ts", "src/logger.ts"],
 ];
 
@@ -159,6 +160,7 @@ const resources: readonly Resource[] = [
       "src/file_storage/",
       "src/deploy/",
       "src/maintenance/",
+      "src/metrics/process_memory.ts",
       // Node.js reads modules from files under their own names.
       "src/isolate/node_program.ts",
       "cli/",

@@ -2,8 +2,9 @@
 import { assert, unreachable } from "../assert.ts";
 import type { CatalogData, IndexId } from "../database/catalog.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
+import { logFormat } from "../logger.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
-import { decodeError, type FromCommitter, type ToCommitter } from "./messages.ts";
+import { decodeError, type FromCommitter, type TimedWork, type ToCommitter } from "./messages.ts";
 import type { AppliedCommit, CommitOutcome, CommitRequest, CommitterClient } from "./protocol.ts";
 import type { CommitterStart } from "./worker.ts";
 
@@ -11,10 +12,13 @@ import type { CommitterStart } from "./worker.ts";
  * Opens the database of a data folder, created if there is none, and starts its committer.
  * @throws PersistenceError when the folder cannot be used; the message says why, and what to do.
  */
-export async function startCommitter(dataFolder: string): Promise<CommitterClient> {
+export async function startCommitter(
+  dataFolder: string,
+  onTimed?: OnTimed,
+): Promise<CommitterClient> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
   const { port1, port2 } = new MessageChannel();
-  const client = new ThreadCommitterClient((messages) => port1.postMessage(messages));
+  const client = new ThreadCommitterClient((messages) => port1.postMessage(messages), onTimed);
   port1.onmessage = ({ data }: MessageEvent<readonly FromCommitter[]>) => client.receive(data);
   worker.onerror = (event) => {
     event.preventDefault();
@@ -24,11 +28,14 @@ export async function startCommitter(dataFolder: string): Promise<CommitterClien
     port1.close();
     worker.terminate();
   });
-  const start: CommitterStart = { dataFolder, port: port2 };
+  const start: CommitterStart = { dataFolder, port: port2, logFormat: logFormat() };
   worker.postMessage(start, [port2]);
   await client.opened;
   return client;
 }
+
+/** Told how long each piece of the thread's work took. */
+type OnTimed = (what: TimedWork, durationMs: number) => void;
 
 interface CatalogChanged {
   readonly timestamp: Timestamp;
@@ -49,6 +56,7 @@ interface DurabilityWaiter {
 
 export class ThreadCommitterClient implements CommitterClient {
   readonly #send: (messages: readonly ToCommitter[]) => void;
+  readonly #onTimed: OnTimed;
   readonly #opened = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   #applied = zeroTimestamp;
@@ -64,8 +72,9 @@ export class ThreadCommitterClient implements CommitterClient {
   #end: Error | undefined;
 
   /** `receive` must be called with all that comes back. */
-  constructor(send: (messages: readonly ToCommitter[]) => void) {
+  constructor(send: (messages: readonly ToCommitter[]) => void, onTimed: OnTimed = () => {}) {
     this.#send = send;
+    this.#onTimed = onTimed;
   }
 
   /** Resolves when the database is open; rejects with the PersistenceError that prevents it. */
@@ -170,6 +179,8 @@ export class ThreadCommitterClient implements CommitterClient {
       }
       case "failed":
         return this.#take(message.id).reject(decodeError(message.error));
+      case "timed":
+        return this.#onTimed(message.what, message.durationMs);
       case "fatal":
         return this.fail(decodeError(message.error));
       case "closed":

@@ -27,9 +27,14 @@ export type FromCommitter =
     readonly catalog: CatalogData;
   }
   | { readonly type: "failed"; readonly id: number; readonly error: ErrorData }
+  /** How long something took, for metrics. */
+  | { readonly type: "timed"; readonly what: TimedWork; readonly durationMs: number }
   /** The last message: nothing can be opened, or nothing is certain any more. */
   | { readonly type: "fatal"; readonly error: ErrorData }
   | { readonly type: "closed" };
+
+/** Deciding and applying a group of transactions; flushing the log. */
+export type TimedWork = "group" | "sync";
 
 /** An error as it crosses threads, which would otherwise strip it of its class and code. */
 export interface ErrorData {

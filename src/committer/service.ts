@@ -18,7 +18,7 @@ import type { PersistenceWriter } from "../persistence/persistence.ts";
 import { leftNoTrace } from "../persistence/persistence_error.ts";
 import { lowestKey } from "../values/index_key.ts";
 import { type Backfill, type CatalogChanged, Committer } from "./committer.ts";
-import { encodeError, type FromCommitter, type ToCommitter } from "./messages.ts";
+import { encodeError, type FromCommitter, type TimedWork, type ToCommitter } from "./messages.ts";
 import type { AppliedCommit } from "./protocol.ts";
 
 /** House-keeping after a commit waits this long, so that many commits share it; in milliseconds. */
@@ -83,8 +83,10 @@ export class CommitterService {
 
   #commit(messages: readonly CommitMessage[]): void {
     if (messages.length === 0) return;
+    const startedMs = this.#environment.monotonicMs();
     const { outcomes, commits } = this.#committer.commit(messages.map(({ request }) => request));
     this.#applied(commits);
+    this.#outbox.push(this.#timed("group", startedMs));
     for (const [i, { id }] of messages.entries()) {
       const outcome = outcomes[i]!;
       if (outcome instanceof Error) this.#failed(id, outcome);
@@ -144,15 +146,20 @@ export class CommitterService {
     try {
       while (this.#durable < this.#persistence.lastTimestamp) {
         const timestamp = this.#persistence.lastTimestamp;
+        const startedMs = this.#environment.monotonicMs();
         await this.#persistence.sync();
         this.#durable = timestamp;
-        this.#post([{ type: "durable", timestamp }]);
+        this.#post([{ type: "durable", timestamp }, this.#timed("sync", startedMs)]);
       }
     } catch (error) {
       this.#turn(() => {
         throw error;
       });
     }
+  }
+
+  #timed(what: TimedWork, startedMs: number): FromCommitter {
+    return { type: "timed", what, durationMs: this.#environment.monotonicMs() - startedMs };
   }
 
   #scheduleWork(): void {

@@ -1,6 +1,7 @@
 /** The committer's thread: opens the database and connects it to the port that the main thread hands over. */
 import { type MessagePort as NodeMessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { systemEnvironment } from "../environment.ts";
+import { type LogFormat, setLogFormat } from "../logger.ts";
 import { openWriter } from "../persistence/writer.ts";
 import { encodeError, type FromCommitter, type ToCommitter } from "./messages.ts";
 import { CommitterService } from "./service.ts";
@@ -9,13 +10,15 @@ import { CommitterService } from "./service.ts";
 export interface CommitterStart {
   readonly dataFolder: string;
   readonly port: MessagePort;
+  readonly logFormat: LogFormat;
 }
 
 interface WorkerScope {
   onmessage: (event: MessageEvent<CommitterStart>) => void;
 }
 
-(globalThis as unknown as WorkerScope).onmessage = ({ data: { dataFolder, port } }) => {
+(globalThis as unknown as WorkerScope).onmessage = ({ data: { dataFolder, port, logFormat } }) => {
+  setLogFormat(logFormat);
   const post = (messages: readonly FromCommitter[]) => port.postMessage(messages);
   try {
     const service = new CommitterService(openWriter(dataFolder), systemEnvironment, post);

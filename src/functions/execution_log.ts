@@ -2,6 +2,7 @@
 import type { Environment } from "../environment.ts";
 import type { FunctionFailure } from "../errors.ts";
 import type { ExecutionUsage, FunctionKind, LogLine } from "../isolate/protocol.ts";
+import type { ServerMetrics } from "../metrics/server_metrics.ts";
 import type { LogStore } from "../logs/log_store.ts";
 import { failureText } from "./failure_text.ts";
 import type { CallContext } from "./functions.ts";
@@ -25,26 +26,44 @@ export interface Completion {
 
 export class ExecutionLog {
   readonly #store: LogStore;
+  readonly #metrics: ServerMetrics;
   readonly #environment: Environment;
   /** Execution ids count up behind this, which tells processes apart. */
   readonly #idPrefix: string;
   #idsGiven = 0;
 
-  constructor(store: LogStore, environment: Environment, ids: RequestIds) {
+  constructor(
+    store: LogStore,
+    metrics: ServerMetrics,
+    environment: Environment,
+    ids: RequestIds,
+  ) {
     this.#store = store;
+    this.#metrics = metrics;
     this.#environment = environment;
     this.#idPrefix = ids.requestId();
   }
 
   begin(subject: Subject, context: CallContext): Execution {
-    return new Execution(this.#store, this.#environment, subject, context, this.#nextId());
+    return this.#execution(subject, context);
   }
 
   /** A query answered from the cache; worth an entry only while somebody reads along. */
   cached(subject: Subject, context: CallContext): void {
+    this.#metrics.cacheHits.add();
     if (!this.#store.isFollowed) return;
-    new Execution(this.#store, this.#environment, subject, context, this.#nextId())
-      .completeCached();
+    this.#execution(subject, context).completeCached();
+  }
+
+  #execution(subject: Subject, context: CallContext): Execution {
+    return new Execution(
+      this.#store,
+      this.#metrics,
+      this.#environment,
+      subject,
+      context,
+      this.#nextId(),
+    );
   }
 
   #nextId(): string {
@@ -56,6 +75,7 @@ export class ExecutionLog {
 export class Execution {
   readonly id: string;
   readonly #store: LogStore;
+  readonly #metrics: ServerMetrics;
   readonly #environment: Environment;
   readonly #subject: Subject;
   readonly #context: CallContext;
@@ -63,6 +83,7 @@ export class Execution {
 
   constructor(
     store: LogStore,
+    metrics: ServerMetrics,
     environment: Environment,
     subject: Subject,
     context: CallContext,
@@ -70,6 +91,7 @@ export class Execution {
   ) {
     this.id = id;
     this.#store = store;
+    this.#metrics = metrics;
     this.#environment = environment;
     this.#subject = subject;
     this.#context = context;
@@ -104,6 +126,8 @@ export class Execution {
 
   #append({ logLines, usage, failure, status }: Completion, cached: boolean): void {
     const { origin, requestId, parentExecutionId } = this.#context;
+    const durationMs = this.#environment.monotonicMs() - this.#startedMs;
+    if (!cached) this.#metrics.called(this.#subject.kind, durationMs, failure === null);
     this.#store.append({
       kind: "completion",
       functionKind: this.#subject.kind,
@@ -116,7 +140,7 @@ export class Execution {
       requestId,
       executionId: this.id,
       ...(parentExecutionId === undefined ? {} : { parentExecutionId }),
-      durationMs: this.#environment.monotonicMs() - this.#startedMs,
+      durationMs,
       usage,
       ...(status === undefined ? {} : { status }),
       error: failure === null ? null : failureText(failure).trimEnd(),

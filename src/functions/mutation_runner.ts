@@ -15,6 +15,7 @@ import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
 import { errorMessage, FunctionError, RequestError } from "../errors.ts";
 import type { CallResult } from "../isolate/isolates.ts";
+import type { ServerMetrics } from "../metrics/server_metrics.ts";
 import type { SessionRecord, SnapshotReader } from "../persistence/persistence.ts";
 import type { CommitGate } from "./commit_gate.ts";
 import type { DeploymentLeases } from "./deployment_leases.ts";
@@ -43,6 +44,7 @@ export interface MutationRunnerParts {
   readonly sessions: Pick<SnapshotReader, "getSessionRecord">;
   readonly calls: FunctionCalls;
   readonly log: ExecutionLog;
+  readonly metrics: Pick<ServerMetrics, "conflicts" | "retries">;
   readonly environment: Environment;
   readonly config: Config;
 }
@@ -126,6 +128,7 @@ export class MutationRunner {
         attempt.execution.fail(attempt.error.message);
         throw attempt.error;
       }
+      this.#parts.metrics.retries.add();
       // What it conflicted with is visible by now, so the first retry need not wait.
       if (retries > 0) {
         const delayMs = Math.min(backOffMs * 4 ** (retries - 1), backOffMsMax);
@@ -215,6 +218,7 @@ export class MutationRunner {
   }
 
   #conflict(target: DeployedFunction, outcome: Conflict, execution: Execution): Attempt {
+    this.#parts.metrics.conflicts.add();
     this.#lanes.conflicted(target, outcome.table);
     return { kind: "conflict", error: conflictError(target, outcome), execution };
   }

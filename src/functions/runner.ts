@@ -15,6 +15,7 @@ import { FunctionError } from "../errors.ts";
 import type { Isolates } from "../isolate/isolates.ts";
 import type { DeploymentManifest } from "../isolate/protocol.ts";
 import type { LogStore } from "../logs/log_store.ts";
+import type { ServerMetrics } from "../metrics/server_metrics.ts";
 import type { SnapshotReader } from "../persistence/persistence.ts";
 import { ActionRunner } from "./action_runner.ts";
 import { CommitGate } from "./commit_gate.ts";
@@ -49,6 +50,7 @@ export interface FunctionsOptions {
   /** May rely on parts that are built later: nothing is called before an action runs. */
   readonly services: HostServices;
   readonly logs: LogStore;
+  readonly metrics: ServerMetrics;
 }
 
 /** Nothing is deployed at first: every function is unknown until `setDeployment`. */
@@ -72,7 +74,7 @@ export class FunctionRunner implements FollowableFunctions {
     const { environment, config, committer, sessions, services } = options;
     const ids = new RequestIds(environment);
     const calls = new FunctionCalls(environment, ids);
-    const log = new ExecutionLog(options.logs, environment, ids);
+    const log = new ExecutionLog(options.logs, options.metrics, environment, ids);
     const isolates = new DeploymentLeases(options.isolates);
     const subscriptions = new Subscriptions<QueryEntry>(committer);
     const cache = new QueryCache({
@@ -92,6 +94,7 @@ export class FunctionRunner implements FollowableFunctions {
       ...shared,
       gate: this.#gate,
       sessions,
+      metrics: options.metrics,
       environment,
       config,
     });

@@ -14,6 +14,7 @@ import { systemEnvironment } from "../environment.ts";
 import type { HostServices } from "../functions/host_services.ts";
 import { createFunctions } from "../functions/runner.ts";
 import { LogStore } from "../logs/log_store.ts";
+import { ServerMetrics } from "../metrics/server_metrics.ts";
 import { functionApi } from "./function_api.ts";
 
 const int64 = '{"$integer":"AQAAAAAAAAA="}';
@@ -60,6 +61,7 @@ async function serving(
     sessions: backend,
     services: {} as HostServices,
     logs: new LogStore(systemEnvironment),
+    metrics: new ServerMetrics(),
   });
   runner.setDeployment(...backend.deployment(functions));
   await using server = listenWith({

@@ -45,6 +45,9 @@ export type ApiHandlers = Readonly<
     | "reportPushCompleted"
     // Operation of the server, Hull's own
     | "downloadBackup"
+    | "healthz"
+    | "readyz"
+    | "metrics"
     // Service (http-api 3)
     | "version"
     | "instanceName"
@@ -115,6 +118,9 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/api/deploy2/report_push_completed", { POST: handlers.reportPushCompleted }],
 
     ["/api/hull/backup", { GET: handlers.downloadBackup }],
+    ["/healthz", { GET: handlers.healthz }],
+    ["/readyz", { GET: handlers.readyz }],
+    ["/metrics", { GET: handlers.metrics }],
 
     ["/version", { GET: handlers.version }],
     ["/instance_version", { GET: handlers.version }],

@@ -98,6 +98,11 @@ export class ActionPool {
     });
   }
 
+  get callCounts(): { readonly running: number; readonly waiting: number } {
+    const running = [...this.#slots].filter((slot) => slot.running !== null).length;
+    return { running, waiting: this.#waiting.length };
+  }
+
   retire(deployment: string): void {
     for (const { isolate } of this.#slots) isolate.unload(deployment);
   }

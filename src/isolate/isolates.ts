@@ -28,6 +28,12 @@ export interface ActionHost {
   log(lines: readonly LogLine[]): void;
 }
 
+export interface CallCounts {
+  readonly pool: "transaction" | "action" | "node";
+  readonly running: number;
+  readonly waiting: number;
+}
+
 export interface Isolates {
   /**
    * Makes a deployment known; isolates load it before their next call. The previous ones stay usable until `retire`.
@@ -46,7 +52,9 @@ export interface Isolates {
   runAction(call: FunctionCall, body: Uint8Array, host: ActionHost): Promise<CallResult>;
   /** Evaluates modules of a deployment that is not live yet; isolate and node modules alike. */
   analyze(deployment: DeploymentManifest): Promise<AnalysisResult>;
-  /** Process ids and resident memory, for metrics. */
+  /** How many calls run and how many wait for their turn, for metrics. */
+  callCounts(): readonly CallCounts[];
+  /** Of the child processes, for metrics. */
   processes(): readonly { name: string; pid: number }[];
   close(): Promise<void>;
 }

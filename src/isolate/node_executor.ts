@@ -80,6 +80,10 @@ export class NodeExecutor {
     return [...this.#alive].map(({ process }) => process.pid);
   }
 
+  get callCounts(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#active, waiting: this.#waiting.length };
+  }
+
   async run(
     deployment: DeploymentManifest,
     call: FunctionCall,

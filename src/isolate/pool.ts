@@ -143,6 +143,16 @@ export class TransactionPool {
     });
   }
 
+  get callCounts(): { readonly running: number; readonly waiting: number } {
+    const slots = [...this.#slots];
+    const running = slots.filter(({ queue }) => queue.length > 0).length;
+    const handed = slots.reduce(
+      (sum, { queue, backlog }) => sum + queue.length + backlog.length,
+      0,
+    );
+    return { running, waiting: this.#waiting.length + handed - running };
+  }
+
   aborted(isolate: number, sequence: number): void {
     for (const slot of this.#all()) {
       if (slot.isolate.number === isolate) slot.isolate.send({ type: "aborted", sequence });

@@ -7,7 +7,7 @@ import { analyzeIsolateModules } from "./analysis.ts";
 import type { ExecutorSettings } from "./executor.ts";
 import { Executors } from "./executors.ts";
 import type { IsolateKind } from "./isolate_data.ts";
-import type { ActionHost, CallResult, Isolates } from "./isolates.ts";
+import type { ActionHost, CallCounts, CallResult, Isolates } from "./isolates.ts";
 import { NodeExecutor } from "./node_executor.ts";
 import { TransactionPool } from "./pool.ts";
 import type { AnalysisResult, DeploymentManifest, FunctionCall } from "./protocol.ts";
@@ -123,6 +123,14 @@ class StartedIsolates implements Isolates {
     const node = await this.#node.analyze(deployment);
     if (node.kind === "failure") return node;
     return { kind: "success", modules: { ...isolate.modules, ...node.modules } };
+  }
+
+  callCounts(): readonly CallCounts[] {
+    return [
+      { pool: "transaction", ...this.#transactions.callCounts },
+      { pool: "action", ...this.#actions.callCounts },
+      { pool: "node", ...this.#node.callCounts },
+    ];
   }
 
   processes(): readonly { name: string; pid: number }[] {

@@ -14,6 +14,21 @@ export function databasePath(dataFolder: string): string {
   return join(dataFolder, "hull.sqlite3");
 }
 
+/** Bytes of the database and of its write-ahead log; a file that is not there has none. */
+export function databaseBytes(dataFolder: string): { database: number; log: number } {
+  const path = databasePath(dataFolder);
+  return { database: bytesOf(path), log: bytesOf(`${path}-wal`) };
+}
+
+/** Looking at a file's size does not open it. */
+function bytesOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
 export function lockPath(dataFolder: string): string {
   return join(dataFolder, "hull.lock");
 }

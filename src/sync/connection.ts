@@ -113,7 +113,7 @@ export class SyncConnection {
 
   #sessionId: string | null = null;
   #clientClockSkewMs: number | null = null;
-  #runningActions = 0;
+  readonly #actions = new Set<Promise<void>>();
   /** Messages that wait for the one that is being handled. */
   readonly #inbox: string[] = [];
   #inboxCharacters = 0;
@@ -128,6 +128,7 @@ export class SyncConnection {
   #isComputing = false;
   #currentVersion: string;
   #isEnded = false;
+  #isDraining = false;
   #endPause: () => void = () => {};
 
   constructor(socket: SyncSocket, services: SyncServices, options: ConnectionOptions) {
@@ -146,7 +147,7 @@ export class SyncConnection {
 
   /** A message from the client. */
   receive(data: unknown): void {
-    if (this.#isEnded) return;
+    if (this.#isEnded || this.#isDraining) return;
     if (typeof data !== "string") return this.#fail(clientError("a binary message"));
     this.#inboxCharacters += data.length;
     if (this.#inboxCharacters > this.#services.config.socketMessageBytesMax) {
@@ -159,6 +160,18 @@ export class SyncConnection {
   /** The socket is gone. Actions and a mutation that has begun go on; their results are dropped. */
   disconnected(): void {
     if (!this.#isEnded) this.#end();
+  }
+
+  /**
+   * Takes nothing new and ends the socket when what runs has been answered. What has not begun the client
+   * sends again when it has found a server.
+   */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    this.#inbox.length = 0;
+    this.#mutations.clear();
+    await Promise.all([this.#mutations.answered, ...this.#actions]);
+    this.close();
   }
 
   /** Ends the socket because the server stops. */
@@ -261,17 +274,17 @@ export class SyncConnection {
   #startAction(message: FunctionMessage): void {
     this.#requireComponentAccess(message.componentPath);
     const { socketActionsMax } = this.#services.config;
-    if (this.#runningActions >= socketActionsMax) {
+    if (this.#actions.size >= socketActionsMax) {
       throw new RequestError(
         "rateLimited",
         "TooManyInflightActionsForSingleClient",
         `Too many actions in flight. Only up to ${socketActionsMax} allowed on a single websocket.`,
       );
     }
-    this.#runningActions++;
-    this.#runAction(message, this.#contextOf(message))
+    const action = this.#runAction(message, this.#contextOf(message))
       .catch((error) => this.#fail(error))
-      .finally(() => this.#runningActions--);
+      .finally(() => this.#actions.delete(action));
+    this.#actions.add(action);
   }
 
   async #runAction(message: FunctionMessage, context: CallContext): Promise<void> {

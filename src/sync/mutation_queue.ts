@@ -60,6 +60,11 @@ export class MutationQueue {
     }
   }
 
+  /** Resolves when the mutation that runs has been answered. */
+  get answered(): Promise<void> | undefined {
+    return this.#running?.answered;
+  }
+
   /** What has not begun never will. */
   clear(): void {
     this.#waiting = [];

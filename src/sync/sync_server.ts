@@ -1,4 +1,5 @@
 /** All sockets of a server: where they come from, what they share, and the clock they have in common. */
+import { RequestError } from "../errors.ts";
 import { RequestIds } from "../functions/request_id.ts";
 import {
   type ClientFeatures,
@@ -19,6 +20,7 @@ export class SyncServer {
   readonly #services: SyncServices;
   readonly #connections = new Set<SyncConnection>();
   #isTicking = false;
+  #isDraining = false;
 
   constructor(options: SyncOptions) {
     const ids = new RequestIds(options.environment);
@@ -35,6 +37,7 @@ export class SyncServer {
    */
   accept(request: Request, options: ClientFeatures): Response {
     requireUpgrade(request);
+    if (this.#isDraining) throw shuttingDown();
     const { socketIdleTimeoutS } = this.#services.config;
     return upgradeSocket(request, socketIdleTimeoutS, (socket) => this.open(socket, options));
   }
@@ -50,6 +53,12 @@ export class SyncServer {
     return connection;
   }
 
+  /** Accepts no more connections, and ends each when it has answered what it runs. */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    await Promise.all([...this.#connections].map((connection) => connection.drain()));
+  }
+
   /** Ends every connection. */
   close(): void {
     for (const connection of [...this.#connections]) connection.close();
@@ -63,4 +72,8 @@ export class SyncServer {
     for (const connection of [...this.#connections]) connection.tick(now);
     environment.setTimer(tickMs, () => this.#tick());
   }
+}
+
+function shuttingDown(): RequestError {
+  return new RequestError("overloaded", "ShuttingDown", "The server is stopping. Connect again.");
 }

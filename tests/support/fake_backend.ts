@@ -275,6 +275,10 @@ export class FakeBackend implements Isolates, CommitterClient {
   backfill = notFaked;
   analyze = notFaked;
   onFatal(): void {}
+  callCounts(): readonly [] {
+    return [];
+  }
+
   processes(): [] {
     return [];
   }

@@ -5,6 +5,7 @@ import type { HostServices } from "../../src/functions/host_services.ts";
 import { createFunctions } from "../../src/functions/runner.ts";
 import type { AnalyzedModule } from "../../src/isolate/protocol.ts";
 import { LogStore } from "../../src/logs/log_store.ts";
+import { ServerMetrics } from "../../src/metrics/server_metrics.ts";
 import { FakeBackend, type FakeFunction } from "./fake_backend.ts";
 import { FakeEnvironment } from "./fake_environment.ts";
 
@@ -37,6 +38,7 @@ export function startFunctions(
     sessions: backend,
     services: options.services as HostServices,
     logs,
+    metrics: new ServerMetrics(),
   });
   const deploy = (next: Readonly<Record<string, FakeFunction>>) =>
     runner.setDeployment(...backend.deployment(next, options.httpRoutes ?? null));
