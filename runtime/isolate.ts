@@ -129,6 +129,10 @@ class Isolate {
 
   async #call({ callId, call }: CallMessage, body: Uint8Array): Promise<void> {
     if (this.#queued.delete(callId)) {
+      if (this.#transactions?.mustWait(call)) {
+        this.#outbox.flush();
+        await this.#transactions.decided();
+      }
       const loader = this.#loaders.get(call.deployment)!;
       const deliver: Deliver = ({ body: answer, ...result }) => {
         if (result.usage.durationMs < quickMs) this.#quick.add(functionKey(call));

@@ -17,7 +17,8 @@ export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-function pause(ms: number): Promise<void> {
+/** Of the host's clock; user code knows no such timer. */
+export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 

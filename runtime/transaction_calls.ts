@@ -25,6 +25,7 @@ import { FunctionRun } from "./function_run.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { Log } from "./log.ts";
 import type { ModuleLoader } from "./module_loader.ts";
+import { pause } from "./settle.ts";
 import { TransactionBudgets } from "./transaction_budgets.ts";
 import { addUsageWarnings } from "./usage_warnings.ts";
 
@@ -32,12 +33,18 @@ import { addUsageWarnings } from "./usage_warnings.ts";
 const monotonicNow = performance.now.bind(performance);
 const getRandomValues = crypto.getRandomValues.bind(crypto);
 
+/** A decision takes a millisecond or two; a disk that keeps it longer costs a conflict. */
+const decisionDelayMs = 1;
+const decisionAttemptsMax = 50;
+
 export class TransactionCalls {
   readonly #services: IsolateServices;
   readonly #reader: SnapshotReader;
   /** Own mutations that may still commit and may not be decided yet, oldest first. */
   #pending: readonly Undecided[] = [];
   #lastSequence = 0;
+  /** The newest own mutation that wrote its commit timestamp, if it may not be decided yet. */
+  #unresolved: number | null = null;
 
   constructor(services: IsolateServices, reader: SnapshotReader) {
     this.#services = services;
@@ -121,11 +128,32 @@ export class TransactionCalls {
       : { kind: "success", commit: this.#commit(call, transaction) };
   }
 
+  /** Whether the call should wait for `decided`: it could not build on the mutation before it, and would conflict. */
+  mustWait({ kind }: FunctionCall): boolean {
+    return kind === "mutation" && this.#unresolved !== null;
+  }
+
+  /** Resolves when it is decided what became of own mutations, or when that takes long: conflicts are no harm. */
+  async decided(): Promise<void> {
+    for (
+      let attempts = 0;
+      this.#unresolved !== null && attempts < decisionAttemptsMax;
+      attempts++
+    ) {
+      await pause(decisionDelayMs);
+      const snapshot = this.#reader.open(this.#services.isolate);
+      if (snapshot.decidedSequence >= (this.#unresolved ?? 0)) this.#unresolved = null;
+      snapshot.close();
+    }
+    this.#unresolved = null;
+  }
+
   /**
    * A mutation of this isolate did not commit. Later ones must not build on it, nor on those that did and so
    * cannot commit either; otherwise new mutations would for ever build on doomed ones before they are decided.
    */
   aborted(sequence: number): void {
+    if (sequence === this.#unresolved) this.#unresolved = null;
     const lost = new Set([sequence]);
     this.#pending = this.#pending.filter(({ sequence, dependsOn }) => {
       if (!lost.has(sequence) && !dependsOn.some((other) => lost.has(other))) return true;
@@ -179,7 +207,9 @@ export class TransactionCalls {
       this.#pending.some(({ sequence }) => sequence === other)
     );
     // A commit timestamp is not known before the decision, so nobody can build on what holds it.
-    if (writes.documents.length > 0 && canCommit && writes.isUnresolved !== true) {
+    if (writes.isUnresolved === true) {
+      this.#unresolved = commit.origin.sequence;
+    } else if (writes.documents.length > 0 && canCommit) {
       const layer = transaction.toLayer(commit.origin.sequence);
       this.#pending = [...this.#pending, { ...layer, dependsOn }];
     }

@@ -634,6 +634,21 @@ test("function-abi 4.8: commit timestamps have the order of commits", async ({ c
   assert.equal(new Set(times).size, 20);
 });
 
+test("function-abi 4.8: many may write their timestamps into one document at once", async ({ clients }) => {
+  const client = clients.http();
+  const [{ value: id }] = await write(client, ["insert", "items", { n: 0 }]) as [{ value: string }];
+  const writers = Array.from({ length: 60 }, (_, n) => n);
+  const times: bigint[] = await Promise.all(writers.map(async (n) => {
+    const step = ["patch", id, { n, at: "<commit timestamp>" }];
+    const outcomes = await write(clients.http(), ["get", id], step, ["get", id]);
+    return outcomes[2]!.value.at;
+  }));
+  const [document] = await read(client, ["get", id]);
+  const last = times.reduce((a, b) => a > b ? a : b);
+  assert.deepEqual([document!.value.at, document!.value.n], [last, times.indexOf(last)]);
+  assert.equal(new Set(times).size, writers.length);
+});
+
 /** The call fails with exactly this text behind the request id. */
 async function fails(call: Promise<unknown>, text: string): Promise<void> {
   await assert.rejects(call, (error: Error) => {
