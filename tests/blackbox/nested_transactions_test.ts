@@ -109,7 +109,7 @@ const { test } = appServer({
   environment: { HULL_DOCUMENTS_READ_MAX: "1000" },
 });
 
-test("function-abi 11: a call that throws leaves no document, table or job; one that returns leaves all", async ({ clients }) => {
+test("function-abi 72, §11: a call that throws leaves no document, table or job; one that returns leaves all", async ({ clients }) => {
   const http = clients.http();
   const [error, between, end] = await http.mutation(api.nested.undoesAll, {});
   const [isConvexError, message, data] = error;
@@ -134,7 +134,7 @@ async function whenJobsRan(http: ConvexHttpClient) {
   }, "the job");
 }
 
-test("function-abi 11: calls within calls are undone up to the one that catches", async ({ clients }) => {
+test("function-abi §11: calls within calls are undone up to the one that catches", async ({ clients }) => {
   const http = clients.http();
   const levels = async (throwing: number[], catching: number[]) =>
     await http.mutation(api.nested.levels, { throwing, catching });
@@ -162,20 +162,20 @@ test("function-abi 1.4: calls made at once run one after the other, and fail alo
   assert.deepEqual(texts, ["c over a", "c"]);
 });
 
-test("function-abi 11: what an undone call read still counts", async ({ clients }) => {
+test("function-abi §11: what an undone call read still counts", async ({ clients }) => {
   const http = clients.http();
   await http.mutation(api.nested.fill, {});
   const [, message] = await http.mutation(api.nested.counts, {});
   assert.match(message, /Too many documents read in a single function execution \(limit: 1000\)/);
 });
 
-test("function-abi 11: a wrong return value can be caught, and the call is undone", async ({ clients }) => {
+test("function-abi §11: a wrong return value can be caught, and the call is undone", async ({ clients }) => {
   const [message, texts] = await clients.http().mutation(api.nested.refuses, {});
   assert.equal(message, "ReturnsValidationError: Value does not match validator.");
   assert.deepEqual(texts, []);
 });
 
-test("function-abi 11: a call sees the time and the identity of its caller", async ({ clients }) => {
+test("function-abi §11: a call sees the time and the identity of its caller", async ({ clients }) => {
   const [own, inQuery, inMutation] = await clients.http().mutation(api.nested.same, {});
   assert.deepEqual([inQuery, inMutation], [own, own]);
 });

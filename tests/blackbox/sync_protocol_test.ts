@@ -129,7 +129,7 @@ test("sync-protocol 52-54: the response comes before the transition with its eff
   assert.ok(timestamp(transition.endVersion.ts) >= timestamp(response.ts));
 });
 
-test("sync-protocol 55-58: a request sent again with its session id is not executed again", async ({ clients }) => {
+test("sync-protocol 55-58, semantics 73: a request sent again with its session id is not executed again", async ({ clients }) => {
   const sessionId = crypto.randomUUID();
   const args = { client: sessionId, number: 1 };
   const send = async (session: string) => {
@@ -150,7 +150,7 @@ test("sync-protocol 55-58: a request sent again with its session id is not execu
   assert.deepEqual(await http.query(api.entries.listByClient, { client: sessionId }), [1, 1]);
 });
 
-test("sync-protocol 57: a request that failed is executed again when it is sent again", async ({ clients }) => {
+test("sync-protocol 57, semantics 74: a request that failed is executed again when it is sent again", async ({ clients }) => {
   const sessionId = crypto.randomUUID();
   const name = sessionId;
   const send = async () => {

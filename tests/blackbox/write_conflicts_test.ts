@@ -97,7 +97,7 @@ patient.test("semantics 69: whoever conflicts each time is told the table and th
   );
 });
 
-patient.test("sync-protocol 80: over a socket it is sent again, until it gets through", async ({ clients }) => {
+patient.test("sync-protocol §11: over a socket it is sent again, until it gets through", async ({ clients }) => {
   const http = clients.http();
   const id = await http.mutation(api.conflicts.create, {});
   let increments = 0;
