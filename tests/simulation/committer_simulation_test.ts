@@ -5,8 +5,9 @@
 import assert from "node:assert/strict";
 import { keySuccessor } from "../../src/values/index_key.ts";
 import { seededRandom } from "../support/random.ts";
+import { noEncounters } from "./encounters.ts";
 import type { Sabotage } from "./simulated_server.ts";
-import { noEncounters, Simulation } from "./simulation.ts";
+import { Simulation } from "./simulation.ts";
 
 const runs = Number(Deno.env.get("HULL_TEST_RUNS") ?? 40);
 /** A broken server is noticed in one run of very few. */

@@ -18,26 +18,24 @@ import type {
 import type { DeployedFunction } from "../../src/functions/modules.ts";
 import { lowestKey } from "../../src/values/index_key.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
+import type { Encounters } from "./encounters.ts";
 import { History, type Item, sorted, type TransactionRecord } from "./history.ts";
 import {
   itemIndexes,
   itemsTable,
-  type SimulatedDatabase,
   type SimulatedIsolate,
   sortedItems,
 } from "./simulated_isolate.ts";
 import { type Sabotage, SimulatedServer } from "./simulated_server.ts";
+import { type Body, randomBody } from "./random_mutations.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
 const lives = 4;
 /** Most lives are short, some long enough for a lane to be opened. */
 const commitsPerLife = [60, 60, 400];
 const isolates = 3;
-const groups = 3;
 /** Functions of the server: it counts the conflicts of each. */
 const targets = ["m:one", "m:other"].map((path) => ({ path }) as DeployedFunction);
-/** Where results computed from the other groups are kept. */
-const resultsGroup = groups;
 const everything = { lower: lowestKey, upper: null };
 
 interface Mutation {
@@ -46,40 +44,11 @@ interface Mutation {
   readonly body: Body;
 }
 
-type Body = (database: SimulatedDatabase) => void;
-
 /** A client has one request under way and repeats it until it is acknowledged, over crashes too. */
 interface Client {
   readonly sessionId: string;
   requestId: number;
   mutation: Mutation;
-}
-
-/** How often a run came upon what it is for. */
-export interface Encounters {
-  conflicts: number;
-  /** Commits on top of others that were not yet decided, and such that had to be given up with them. */
-  builtOnUndecided: number;
-  fellWithUndecided: number;
-  onLane: number;
-  replays: number;
-  crashes: number;
-  /** Commits that were visible, not on disk, and gone after a crash. */
-  lost: number;
-  indexChanges: number;
-}
-
-export function noEncounters(): Encounters {
-  return {
-    conflicts: 0,
-    builtOnUndecided: 0,
-    fellWithUndecided: 0,
-    onLane: 0,
-    replays: 0,
-    crashes: 0,
-    lost: 0,
-    indexChanges: 0,
-  };
 }
 
 /** One run: several lives of a server, each ended by a crash but the last, under the same clients. */
@@ -220,23 +189,7 @@ export class Simulation {
   }
 
   #randomMutation(): Mutation {
-    const random = this.#random;
-    const name = () => `item${random.integer(8)}`;
-    const group = () => random.integer(groups);
-    const value = () => random.integer(100);
-    const body = random.pick([
-      () => change(name(), (item) => ({ ...item, value: item.value + 1 })),
-      () => change(name(), (item) => ({ ...item, value: item.value + 1 })),
-      () => move(name(), group()),
-      () => remove(name()),
-      () => insert({ name: name(), group: group(), value: value() }),
-      () => insert({ name: name(), group: group(), value: value() }),
-      () => transfer(name(), name()),
-      () => total(group()),
-      () => raise(name(), group()),
-      () => touchTable(`table${random.integer(5)}`),
-    ])();
-    return { target: random.pick(targets), body };
+    return { target: this.#random.pick(targets), body: randomBody(this.#random) };
   }
 
   /** Looks at snapshots, sets the clock, and builds and drops an index, until the server is down. */
@@ -326,60 +279,4 @@ function tableOf({ catalog }: Snapshot): TableNumber {
 
 function itemsOf(snapshot: Snapshot, index: IndexId = byIdIndexId(tableOf(snapshot))): Item[] {
   return sortedItems(snapshot.scan(index, everything, "asc", 1000));
-}
-
-function insert(item: Item): Body {
-  return (database) => {
-    if (database.item(item.name) === undefined) database.insert(item);
-  };
-}
-
-function change(name: string, how: (item: Item) => Item): Body {
-  return (database) => {
-    const item = database.item(name);
-    if (item !== undefined) database.change(how(item));
-  };
-}
-
-function move(name: string, group: number): Body {
-  return change(name, (item) => ({ ...item, group }));
-}
-
-function remove(name: string): Body {
-  return (database) => {
-    if (database.item(name) !== undefined) database.remove(name);
-  };
-}
-
-function transfer(from: string, to: string): Body {
-  return (database) => {
-    if (from === to) return;
-    const [source, target] = [database.item(from), database.item(to)];
-    if (source === undefined || target === undefined) return;
-    database.change({ ...source, value: source.value - 1 });
-    database.change({ ...target, value: target.value + 1 });
-  };
-}
-
-/** Reads a whole range and writes what follows from it. */
-function total(group: number): Body {
-  return (database) => {
-    const value = database.group(group).reduce((sum, item) => sum + item.value, 0);
-    const result = { name: `total${group}`, group: resultsGroup, value };
-    if (database.item(result.name) === undefined) database.insert(result);
-    else database.change(result);
-  };
-}
-
-/** Reads one end of a range and writes into it. */
-function raise(name: string, group: number): Body {
-  return (database) => {
-    const largest = database.largest(group) ?? 0;
-    const item = database.item(name);
-    if (item !== undefined) database.change({ ...item, group, value: largest + 1 });
-  };
-}
-
-function touchTable(name: string): Body {
-  return (database) => database.touchTable(name);
 }
