@@ -634,6 +634,28 @@ test("function-abi 4.8: commit timestamps have the order of commits", async ({ c
   assert.equal(new Set(times).size, 20);
 });
 
+test("function-abi 4.8: mutations pass their timestamp on; queries and jobs cannot wait for it", async ({ clients }) => {
+  const placeholder = "<commit timestamp>";
+  const newest = ["query", { table: "events", index: "by_at", order: "desc", take: 1 }];
+  const outcomes = await write(
+    clients.http(),
+    ["runMutation", ["insert", "events", { name: "nested", at: placeholder }], newest],
+    ["runQuery", newest],
+    ["runQuery", ["query", {
+      table: "events",
+      index: "by_at",
+      range: [["eq", "at", placeholder]],
+    }]],
+    ["schedule", ["insert", "events", { name: "later", at: placeholder }]],
+  );
+  const [nested, read] = outcomes.map(({ value }) => value);
+  const [, inner] = nested;
+  assert.equal(typeof inner.value[0].at, "bigint");
+  assert.deepEqual(read[0].value, inner.value);
+  assert.match(outcomes[2]!.error!, /cannot be used in arguments of queries/);
+  assert.match(outcomes[3]!.error!, /cannot be used in arguments of scheduled functions/);
+});
+
 test("function-abi 4.8: many may write their timestamps into one document at once", async ({ clients }) => {
   const client = clients.http();
   const [{ value: id }] = await write(client, ["insert", "items", { n: 0 }]) as [{ value: string }];
