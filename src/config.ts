@@ -33,7 +33,7 @@ export const settings = {
     2,
     1,
     64,
-    "Isolates that run queries and mutations side by side.",
+    "Isolates that run queries and mutations side by side; all but the first start when calls have to wait.",
   ),
   actionIsolatesMax: setting(
     "HULL_ACTION_ISOLATES_MAX",

@@ -12,6 +12,9 @@
  *
  * Calls of one lane stay on one isolate, in order: those that do not fit into its queue wait in its backlog.
  *
+ * One isolate starts with the pool. Another one, up to the configured number, starts when calls have been waiting in
+ * the shared queue for a while: most servers never need it, and start faster and smaller without.
+ *
  * From the first time that an isolate dies, the pool keeps one more than may run, so that the place of the next one
  * is taken at once. Most servers never see a death, and need not pay for it with memory.
  */
@@ -35,6 +38,8 @@ import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.t
 const slowMs = 25;
 /** How often running and waiting calls are looked at, in milliseconds. */
 const tickMs = 5;
+/** How long the shared queue may go without being empty before another isolate starts, in milliseconds. */
+const crowdedMsMax = 50;
 /** How often a call is run again after its isolate was lost while it ran, and how often it is moved at all. */
 const lossesMax = 3;
 const movesMax = 30;
@@ -47,6 +52,8 @@ export type PooledIsolate = Pick<Isolate, "number" | "send" | "load" | "unload" 
 export interface TransactionPoolOptions {
   readonly config: Config;
   readonly environment: Environment;
+  /** How many isolates start with the pool. */
+  readonly isolatesAtFirst: number;
   spawn(listener: IsolateListener): PooledIsolate;
 }
 
@@ -97,6 +104,8 @@ export class TransactionPool {
   #spare: Slot | null = null;
   #wantsSpare = false;
   #waiting: Task[] = [];
+  /** Since when there have been waiting calls at every look; null: there were none at the last one. */
+  #crowdedSinceMs: number | null = null;
   readonly #lanes = new Map<string, Lane>();
   /** Newest deployment, loaded ahead of the first call. */
   #newest: DeploymentManifest | null = null;
@@ -110,7 +119,8 @@ export class TransactionPool {
     this.#options = options;
     this.#config = options.config;
     this.#environment = options.environment;
-    while (this.#slots.size < this.#config.transactionIsolates) this.#slots.add(this.#spawn());
+    const first = Math.min(options.isolatesAtFirst, this.#config.transactionIsolates);
+    while (this.#slots.size < first) this.#slots.add(this.#spawn());
   }
 
   /** Resolves once a first isolate can take calls. */
@@ -161,12 +171,11 @@ export class TransactionPool {
 
   /** Replaces all isolates by new ones, without losing a call. */
   renew(): void {
+    const count = this.#lastingSlots().length;
     for (const slot of this.#slots) slot.state = "retiring";
     this.#spare?.isolate.terminate();
     this.#spare = null;
-    for (let count = 0; count < this.#config.transactionIsolates; count++) {
-      this.#slots.add(this.#spawn());
-    }
+    for (let spawned = 0; spawned < count; spawned++) this.#slots.add(this.#spawn());
   }
 
   close(): void {
@@ -199,6 +208,11 @@ export class TransactionPool {
       depth: this.#config.isolateQueueMax,
     };
     return slot;
+  }
+
+  /** Those that count towards the limit. */
+  #lastingSlots(): Slot[] {
+    return [...this.#slots].filter(({ state }) => state !== "retiring");
   }
 
   #hasFresh(): boolean {
@@ -436,6 +450,20 @@ export class TransactionPool {
     if (this.#waiting.some((task) => this.#isExpired(task, now))) {
       this.#waiting = this.#waiting.filter((task) => !this.#rejectExpired(task, now));
     }
+    this.#growIfCrowded(now);
+  }
+
+  #growIfCrowded(now: number): void {
+    if (this.#waiting.length === 0) {
+      this.#crowdedSinceMs = null;
+      return;
+    }
+    this.#crowdedSinceMs ??= now;
+    if (now - this.#crowdedSinceMs < crowdedMsMax) return;
+    const slots = this.#lastingSlots();
+    const isStarting = slots.some(({ state }) => state === "starting");
+    if (isStarting || slots.length >= this.#config.transactionIsolates) return;
+    this.#slots.add(this.#spawn());
   }
 
   #isExpired(task: Task, nowMs: number): boolean {

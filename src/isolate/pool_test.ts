@@ -92,12 +92,13 @@ class FakeIsolate implements PooledIsolate {
   }
 }
 
-function createPool(settings: Partial<Config> = {}) {
+function createPool(settings: Partial<Config> = {}, isolatesAtFirst = 2) {
   const environment = new FakeEnvironment();
   const isolates: FakeIsolate[] = [];
   const pool = new TransactionPool({
     config: { ...defaultConfig, transactionIsolates: 2, isolateQueueMax: 4, ...settings },
     environment,
+    isolatesAtFirst,
     spawn(listener) {
       const isolate = new FakeIsolate(isolates.length + 1, listener);
       isolates.push(isolate);
@@ -123,6 +124,26 @@ Deno.test("pool hands calls out evenly and no more than fit ahead of time", asyn
   first.answer();
   assert.equal(await calls[0], "0");
   assert.deepEqual(first.args, ["1", "2", "3", "8"]);
+});
+
+Deno.test("pool starts another isolate when calls keep waiting, up to the limit, and not for a short burst", async () => {
+  const { environment, isolates, run } = createPool({ isolateQueueMax: 1 }, 1);
+  isolates[0]!.ready();
+  const burst = [run("a"), run("b")];
+  await environment.advance(20);
+  isolates[0]!.answer();
+  isolates[0]!.answer();
+  await Promise.all(burst);
+  await environment.advance(10);
+  for (const args of ["slow", "c", "d", "e"]) run(args);
+  await environment.advance(40);
+  assert.equal(isolates.length, 1);
+  await environment.advance(200);
+  assert.equal(isolates.length, 2);
+  isolates[1]!.ready();
+  assert.equal(isolates[1]!.args.length, 1);
+  await environment.advance(200);
+  assert.equal(isolates.length, 2);
 });
 
 Deno.test("pool revokes what waits behind a slow call and gives it to another isolate", async () => {
