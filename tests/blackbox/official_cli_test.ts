@@ -117,6 +117,35 @@ Deno.test("deploy-protocol 2, 11: the official commands say what is wrong and ex
   await Deno.remove(`${deployment.app}/convex/broken.ts`);
 });
 
+Deno.test("semantics 42, deploy-protocol 14, 15: the official command lines tell what becomes of indexes", async () => {
+  await using deployment = await Deployment.start();
+  const push = async (indexes: string, command: string[]) => {
+    await writeAppFile(
+      deployment.app,
+      "convex/schema.ts",
+      `import { defineSchema, defineTable } from "convex/server";
+       import { v } from "convex/values";
+       const messages = defineTable({ author: v.string(), body: v.string() });
+       export default defineSchema({ messages: messages${indexes} });`,
+    );
+    return (await deployment.mustConvex(...command)).output;
+  };
+  const staged = await push(
+    `.index("by_author", ["author"]).index("by_body", { fields: ["body"], staged: true })`,
+    dev,
+  );
+  assert.match(
+    staged,
+    /Added table indexes:\s+\[\+\] messages\.by_author {3}author, _creationTime/,
+  );
+  assert.match(staged, /Added staged table indexes:\s+\[\+\] messages\.by_body .*\(staged\)/);
+  const enabled = await push(`.index("by_body", ["body"])`, deploy);
+  assert.match(enabled, /Deleted table indexes:\s+\[-\] messages\.by_author/);
+  assert.match(enabled, /These indexes are now enabled:\s+\[\*\] messages\.by_body/);
+  const disabled = await push(`.index("by_body", { fields: ["body"], staged: true })`, dev);
+  assert.match(disabled, /These indexes are now staged:\s+\[\*\] messages\.by_body .*\(staged\)/);
+});
+
 Deno.test("deploy-protocol 13: a schema that the data contradicts fails the official push", async () => {
   await using deployment = await Deployment.start();
   await deployment.mustConvex(...dev);
