@@ -67,9 +67,11 @@ const columnNames = Array.from({ length: occurrencesMax }, (_, i) => `"${i + 1}"
 /** Keeps full-text indexes up to date, inside the transactions of the writer. */
 export class FullTextWriter {
   readonly #statements: ReturnType<typeof prepareWriterStatements>;
+  #lastEntry: number;
 
   constructor(database: Database) {
     this.#statements = prepareWriterStatements(database);
+    this.#lastEntry = this.#statements.lastEntry.value() as number;
   }
 
   /** Follows a write of the document in `row`. */
@@ -96,8 +98,8 @@ export class FullTextWriter {
     const entry = searchEntry(index, document);
     if (entry === null) return;
     const { _id, _creationTime } = document as { _id: string; _creationTime: number };
-    const [key] = this.#statements.addEntry
-      .row(index.id, row, _id, _creationTime, entry.length) as [number];
+    const key = ++this.#lastEntry;
+    this.#statements.addEntry.run(key, index.id, row, _id, _creationTime, entry.length);
     this.#statements.addTokens.run(key, ...columnsOf(index.id, entry));
     this.#statements.count.run(index.id, 1, entry.length);
   }
@@ -123,9 +125,8 @@ export class FullTextWriter {
 function prepareWriterStatements(database: Database) {
   return {
     find: database.prepare("SELECT entry FROM search_entries WHERE index_id = ? AND row = ?"),
-    addEntry: database.prepare(`
-      INSERT INTO search_entries (index_id, row, id, creation_time, length) VALUES (?, ?, ?, ?, ?)
-      RETURNING entry`),
+    lastEntry: database.prepare("SELECT ifnull(max(entry), 0) FROM search_entries"),
+    addEntry: database.prepare("INSERT INTO search_entries VALUES (?, ?, ?, ?, ?, ?)"),
     removeEntry: database.prepare(`
       DELETE FROM search_entries WHERE index_id = ? AND row = ? RETURNING entry, length`),
     rowsOf: database.prepare("SELECT row FROM search_entries WHERE index_id = ? LIMIT ?"),
