@@ -3,6 +3,7 @@
  * a moment earlier. The full run rewrites the table in BENCHMARKS.md and takes some minutes.
  */
 import { fileURLToPath } from "node:url";
+import { measureFullTextSearch } from "./full_text_search.ts";
 import {
   measureHotDocument,
   measureMemory,
@@ -23,6 +24,7 @@ const plan = isQuick
     subscribers: [1, 100],
     writes: 20,
     starts: 1,
+    texts: 5000,
     vectors: 2000,
   }
   : {
@@ -31,6 +33,7 @@ const plan = isQuick
     subscribers: [1, 100, 1000],
     writes: 50,
     starts: 3,
+    texts: 100_000,
     vectors: 100_000,
   };
 
@@ -40,6 +43,7 @@ const results: Result[] = [];
 try {
   results.push(...await measureRunning(folder));
   results.push(...await measureStart(folder, plan.starts));
+  results.push(...await measureFullTextSearch(folder, plan.texts));
   results.push(...await measureVectorSearch(folder, plan.vectors));
 } finally {
   await Deno.remove(folder, { recursive: true });
