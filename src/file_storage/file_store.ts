@@ -9,6 +9,8 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Environment } from "../environment.ts";
+import { RequestError } from "../errors.ts";
+import { persistenceError } from "../persistence/persistence_error.ts";
 
 /** Complete bytes that have no name yet. */
 export interface ReceivedFile {
@@ -60,9 +62,9 @@ export class FileStore {
       for await (const chunk of chunks) {
         digest.update(chunk);
         size += chunk.byteLength;
-        await writeAll(file, chunk);
+        await onDisk(path, writeAll(file, chunk));
       }
-      await file.sync();
+      await onDisk(path, file.sync());
     } catch (error) {
       await Deno.remove(path);
       throw error;
@@ -107,6 +109,17 @@ export class FileStore {
 
   #pathOf(key: string): string {
     return join(this.#folder, key);
+  }
+}
+
+/** @throws RequestError for a full disk, which is not the fault of the server or of the client. */
+async function onDisk(path: string, writing: Promise<void>): Promise<void> {
+  try {
+    await writing;
+  } catch (error) {
+    const problem = persistenceError("write", path, error);
+    if (problem.code !== "DiskFull") throw error;
+    throw new RequestError("overloaded", problem.code, problem.message, { cause: error });
   }
 }
 

@@ -2,6 +2,7 @@
  * The persistence layer's files in the data folder, and the lock that keeps a second server out of it:
  *
  *     hull.sqlite3, hull.sqlite3-wal, hull.sqlite3-shm    the database
+ *     hull.sqlite3-backup                                 a copy of it, while it is backed up
  *     hull.lock                                           locked while a server uses the folder
  *
  * Nobody but SQLite may open `hull.sqlite3`: closing any other handle to it drops SQLite's own locks in
@@ -27,6 +28,11 @@ function bytesOf(path: string): number {
   } catch {
     return 0;
   }
+}
+
+/** Where a copy of the database lies while it is backed up; see database_copy.ts. */
+export function databaseCopyPath(database: string): string {
+  return `${database}-backup`;
 }
 
 export function lockPath(dataFolder: string): string {

@@ -5,13 +5,13 @@
  * disturb (SQLite's backup API would begin again whenever one of them commits). It blocks its thread, and so
  * it has one of its own. Until it is done the write-ahead log cannot begin again and grows by what is written.
  */
-import { databasePath } from "./data_folder.ts";
+import { databaseCopyPath, databasePath } from "./data_folder.ts";
 import { persistenceError } from "./persistence_error.ts";
 import type { DatabaseCopied, DatabaseCopyStart } from "./database_copy_worker.ts";
 
-/** Where the copy lies in a data folder; one at a time. */
+/** One at a time. */
 function copyPath(dataFolder: string): string {
-  return `${databasePath(dataFolder)}-backup`;
+  return databaseCopyPath(databasePath(dataFolder));
 }
 
 /**

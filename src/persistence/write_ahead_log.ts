@@ -4,7 +4,8 @@
  */
 import { dirname } from "node:path";
 import { log } from "../logger.ts";
-import { persistenceError } from "./persistence_error.ts";
+import { databaseCopyPath } from "./data_folder.ts";
+import { PersistenceError, persistenceError } from "./persistence_error.ts";
 import { busyTimeoutMs, type Database } from "./sqlite.ts";
 
 /**
@@ -16,6 +17,13 @@ const checkpointPages = 4000;
 
 /** How long a checkpoint waits for snapshots of earlier commits to end before it gives up for this time. */
 const checkpointWaitMs = 20;
+
+/**
+ * How long it waits once the log is this large, 64 MiB: reads that each take longer than the wait above and
+ * follow one another without a gap would let it grow for ever. Longer than a query may run in user code.
+ */
+const overduePages = 4 * checkpointPages;
+const overdueWaitMs = 2000;
 
 /** Pages at which a log that cannot begin again is worth a warning, 256 MiB. */
 const warningPages = 65_536;
@@ -48,13 +56,23 @@ export class WriteAheadLog {
     this.#checkpoint = database.prepare("PRAGMA wal_checkpoint(RESTART)");
   }
 
-  /** Resolves when everything committed before the call is on disk. */
+  /**
+   * Resolves when everything committed before the call is on disk.
+   * @throws PersistenceError also when the file has been deleted: nobody would find in it what is flushed to it.
+   */
   async sync(): Promise<void> {
+    let links: number | null;
     try {
       await this.#file.syncData();
+      links = this.#file.statSync().nlink;
     } catch (error) {
       throw persistenceError("flush", this.#path, error);
     }
+    if (links !== 0) return;
+    throw new PersistenceError(
+      "Removed",
+      `${this.#path} was deleted while the server was using it. Restore a backup into a new data folder.`,
+    );
   }
 
   /**
@@ -64,7 +82,10 @@ export class WriteAheadLog {
   checkpointIfDue(): void {
     const [, pages] = this.#size.row() as [busy: number, pages: number, copied: number];
     if (pages < this.#nextCheckpointPages) return;
-    this.#database.exec(`PRAGMA busy_timeout = ${checkpointWaitMs}`);
+    // A backup reads for longer than writers could wait.
+    const isOverdue = pages >= overduePages && !exists(databaseCopyPath(this.#database.path));
+    const waitMs = isOverdue ? overdueWaitMs : checkpointWaitMs;
+    this.#database.exec(`PRAGMA busy_timeout = ${waitMs}`);
     const [busy] = this.#checkpoint.row() as [busy: number];
     this.#database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
     this.#nextCheckpointPages = (busy ? pages : 0) + checkpointPages;
@@ -81,6 +102,15 @@ export class WriteAheadLog {
     this.#database.exec(`PRAGMA busy_timeout = ${checkpointWaitMs}`);
     this.#database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").row();
     this.#file.close();
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -82,3 +82,39 @@ Deno.test("write-ahead log: a long snapshot keeps it, and it begins again afterw
     reader.close();
   });
 });
+
+Deno.test("write-ahead log: it stays bounded under readers that follow one another without a gap", async () => {
+  const readersModule = new URL("./snapshot_reader.ts", import.meta.url).href;
+  const folder = await Deno.makeTempDir();
+  const writer = openWriter(folder);
+  writer.applyCatalogChange({ createTables: ["items"] }, next(writer));
+  // Each snapshot lasts twice as long as the time between their beginnings.
+  const program = `
+    import { openSnapshotReader } from ${JSON.stringify(readersModule)};
+    const path = ${JSON.stringify(databasePath(folder))};
+    const readers = [openSnapshotReader(path), openSnapshotReader(path)];
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    let open = readers[0].open();
+    self.postMessage("reading");
+    for (let turn = 1;; turn++) {
+      const next = readers[turn % 2].open();
+      Atomics.wait(pause, 0, 0, 60);
+      open.close();
+      open = next;
+    }`;
+  const url = URL.createObjectURL(new Blob([program], { type: "text/typescript" }));
+  const worker = new Worker(url, { type: "module" });
+  await new Promise((resolve) => worker.onmessage = resolve);
+  let largest = 0;
+  for (let round = 0; round < 30; round++) {
+    write(writer, 1000);
+    largest = Math.max(largest, logPages(folder));
+  }
+  worker.terminate();
+  URL.revokeObjectURL(url);
+  assert.ok(largest < 22_000, `${largest} pages`);
+  await writer.sync();
+  writer.close();
+  checkDatabase(folder);
+  await Deno.remove(folder, { recursive: true });
+});
