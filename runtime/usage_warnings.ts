@@ -10,7 +10,7 @@ const share = 0.8;
 export interface Usage {
   readonly metrics: Metrics;
   readonly largestWrites: LargestWrites;
-  /** Size of the arguments; at most what it is where that is far from the limit. */
+  /** Size of the arguments; 0 where it is far from its limit. */
   readonly argumentBytes: number;
   readonly resultBytes: number;
   /** Of the scheduled function that got most. */
@@ -19,17 +19,12 @@ export interface Usage {
   readonly userTimeMsMax: number;
 }
 
-interface Measure {
-  readonly code: string;
-  readonly message: string;
-  readonly used: number;
-  readonly limit: number;
-  readonly unit: string;
-}
-
-const metricWarnings: readonly (Pick<Measure, "code" | "message" | "unit"> & {
-  readonly metric: string;
-})[] = [
+const metricWarnings: readonly {
+  metric: string;
+  code: string;
+  message: string;
+  unit: string;
+}[] = [
   {
     metric: "documentsRead",
     code: "TooManyDocumentsRead",
@@ -76,71 +71,46 @@ const metricWarnings: readonly (Pick<Measure, "code" | "message" | "unit"> & {
 
 export function addUsageWarnings(log: Log, usage: Usage): void {
   const add = (code: string, text: string) => log.addSystem("WARN", text, `warning:${code}`);
-  for (const { metric, ...warning } of metricWarnings) {
+  const warn = (code: string, message: string, used: number, limit: number, unit: string) =>
+    add(code, `${message} (actual: ${used}${unit}, limit: ${limit}${unit}).`);
+
+  for (const { metric, code, message, unit } of metricWarnings) {
     const { used, remaining } = usage.metrics[metric]!;
-    const measure = { ...warning, used, limit: used + remaining };
-    if (isNear(measure)) add(measure.code, textOf(measure));
+    const limit = used + remaining;
+    if (isNear(used, limit)) warn(code, message, used, limit, unit);
   }
-  for (const measure of sizes(usage)) if (isNear(measure)) add(measure.code, textOf(measure));
-  // Beyond this bound, too, it is no more than a warning.
-  const { scheduledArgumentBytes, userTimeMs, userTimeMsMax } = usage;
+  const { argumentBytes, resultBytes, scheduledArgumentBytes, userTimeMs, userTimeMsMax } = usage;
+  if (isNear(argumentBytes, callBytesMax)) {
+    const message = "Large size of the function arguments";
+    warn("FunctionArgumentsTooLarge", message, argumentBytes, callBytesMax, " bytes");
+  }
+  if (isNear(resultBytes, callBytesMax)) {
+    const message = "Large size of the function return value";
+    warn("FunctionReturnValueTooLarge", message, resultBytes, callBytesMax, " bytes");
+  }
+  const { largest, deepest } = usage.largestWrites;
+  if (isNear(largest.bytes, documentBytesMax)) {
+    const message = `Large document written with ID "${largest.id}"`;
+    warn("DocumentTooLarge", message, largest.bytes, documentBytesMax, " bytes");
+  }
+  if (isNear(deepest.nesting, documentNestingMax)) {
+    const message = `Deeply nested document written with ID "${deepest.id}"`;
+    warn("DocumentTooNested", message, deepest.nesting, documentNestingMax, " levels");
+  }
+  // This bound is for warnings alone, so there are some beyond it, too.
   if (scheduledArgumentBytes > share * scheduledArgumentBytesMax) {
-    const measure = {
-      code: "ScheduledFunctionArgumentsTooLarge",
-      message: "Large size of the arguments of a scheduled function",
-      used: scheduledArgumentBytes,
-      limit: scheduledArgumentBytesMax,
-      unit: " bytes",
-    };
-    add(measure.code, textOf(measure));
+    const message = "Large size of the arguments of a scheduled function";
+    const code = "ScheduledFunctionArgumentsTooLarge";
+    warn(code, message, scheduledArgumentBytes, scheduledArgumentBytesMax, " bytes");
   }
   if (userTimeMs > share * userTimeMsMax) {
-    const times = `maximum duration: ${userTimeMsMax / 1000}s, actual duration: ${
-      userTimeMs / 1000
-    }s`;
-    add("FunctionTimeout", `Function execution took a long time. (${times})`);
+    const [maximum, actual] = [userTimeMsMax, userTimeMs].map((ms) => `${ms / 1000}s`);
+    const durations = `maximum duration: ${maximum}, actual duration: ${actual}`;
+    add("FunctionTimeout", `Function execution took a long time. (${durations})`);
   }
-}
-
-function sizes({ argumentBytes, resultBytes, largestWrites }: Usage): Measure[] {
-  const { largest, deepest } = largestWrites;
-  return [
-    {
-      code: "FunctionArgumentsTooLarge",
-      message: "Large size of the function arguments",
-      used: argumentBytes,
-      limit: callBytesMax,
-      unit: " bytes",
-    },
-    {
-      code: "FunctionReturnValueTooLarge",
-      message: "Large size of the function return value",
-      used: resultBytes,
-      limit: callBytesMax,
-      unit: " bytes",
-    },
-    {
-      code: "DocumentTooLarge",
-      message: `Large document written with ID "${largest.id}"`,
-      used: largest.bytes,
-      limit: documentBytesMax,
-      unit: " bytes",
-    },
-    {
-      code: "DocumentTooNested",
-      message: `Deeply nested document written with ID "${deepest.id}"`,
-      used: deepest.nesting,
-      limit: documentNestingMax,
-      unit: " levels",
-    },
-  ];
 }
 
 /** Within the limit, because whoever passed it has been told. */
-function isNear({ used, limit }: Measure): boolean {
+function isNear(used: number, limit: number): boolean {
   return used > limit * share && used <= limit;
-}
-
-function textOf({ message, used, limit, unit }: Measure): string {
-  return `${message} (actual: ${used}${unit}, limit: ${limit}${unit}).`;
 }

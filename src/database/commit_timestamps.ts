@@ -21,6 +21,7 @@ export function resolveWrites(writes: WriteSet, timestamp: Timestamp): WriteSet 
       ...document,
       json: document.json && resolveJson(document.json, timestamp),
       addedKeys: document.addedKeys.map(resolve),
+      ...(document.searchKeys && { searchKeys: document.searchKeys.map(resolve) }),
     })),
   };
 }
