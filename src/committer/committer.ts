@@ -190,7 +190,13 @@ export class Committer {
    */
   changeCatalog(change: CatalogChange): CatalogChanged {
     const violation = change.activeSchema && this.#persistence.getRecord(pendingSchemaViolationKey);
-    if (violation) throw new RequestError("conflict", "SchemaViolated", JSON.parse(violation));
+    if (violation) {
+      throw new RequestError(
+        "badRequest",
+        "SchemaAlreadyFailed",
+        `Schema has already been failed with error: ${JSON.parse(violation)}`,
+      );
+    }
     const tables = missingTables(this.#persistence.catalog, change);
     const timestamp = this.#timestampAfter(this.lastTimestamp);
     const catalog = this.#persistence.applyCatalogChange(change, timestamp);

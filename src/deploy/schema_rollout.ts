@@ -105,8 +105,12 @@ export class SchemaRollout {
     if (!pending.isComplete) throw notComplete(pending.status);
     const next = pending.schema?.parsed ?? null;
     const catalog = this.#catalog();
+    const { createTables, createIndexes, atFinish } = planIndexes(catalog, next);
+    if (createTables.length + createIndexes.length > 0) {
+      throw raceDetected("A table of this push has been deleted since the push started.");
+    }
     return {
-      ...planIndexes(catalog, next).atFinish,
+      ...atFinish,
       ...!isSameSchema(next, catalog.activeSchema) && { activeSchema: next },
       ...catalog.pendingSchema !== null && { pendingSchema: null },
     };
