@@ -104,7 +104,7 @@ export function documentWrite(
   { table, id, base, baseKeys, json, keys, baseSearchKeys, searchKeys }: LayerWrite,
   changedSearchIndexes: readonly IndexId[],
 ): DocumentWrite {
-  const readBySearch = [...baseSearchKeys, ...searchKeys];
+  const readBySearch = union(baseSearchKeys, searchKeys);
   const common = {
     table,
     id,
@@ -126,6 +126,13 @@ export function documentWrite(
     addedKeys: keys.filter(isChanged),
     keptKeys: keys.filter(isKept),
   };
+}
+
+/** Most keys of a text stay when the text changes. */
+function union(a: readonly IndexPoint[], b: readonly IndexPoint[]): IndexPoint[] {
+  const name = ([index, key]: IndexPoint) => `${index} ${key}`;
+  const known = new Set(a.map(name));
+  return [...a, ...b.filter((point) => !known.has(name(point)))];
 }
 
 export interface LayerEntry {
