@@ -1,7 +1,7 @@
 /** Searches by random transactions, against a model that knows only which documents match. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { ValueObject } from "../../values/value.ts";
+import { encodeValue, type ValueObject } from "../../values/value.ts";
 import { TestDatabase } from "../database_testing.ts";
 import type { Query, SearchFilter } from "../query.ts";
 import { readSetContains } from "../read_set.ts";
@@ -83,6 +83,8 @@ function matches(document: ValueObject, { text, kind, owner }: Search): boolean 
     tokenize(document.body).some((token) => wanted.includes(token) || token.startsWith(last));
 }
 
+const textOf = (document: ValueObject) => encodeValue(document).json;
+
 const sortedIds = (documents: readonly ValueObject[]) =>
   documents.map(({ _id }) => _id as string).sort();
 
@@ -144,6 +146,27 @@ Deno.test("semantics 101: a write that changes what a search finds touches its r
       if (!isTouched) {
         assert.deepEqual(byId(results(database.begin(), search)), byId(found));
       }
+    },
+  ));
+});
+
+Deno.test("searches depend on the pending transactions that change what they find", () => {
+  fc.assert(fc.property(
+    fc.array(operation, { maxLength: 12 }),
+    fc.array(operation, { minLength: 1, maxLength: 4 }),
+    search,
+    (committed, pending, search) => {
+      const database = new TestDatabase([table]);
+      database.commit((transaction) => committed.forEach((each) => perform(transaction, each)));
+      const earlier = database.begin();
+      pending.forEach((each) => perform(earlier, each));
+      earlier.finish();
+      const without = results(database.begin(), search);
+      const transaction = database.begin({ pending: [earlier.toLayer(1)] });
+      const found = results(transaction, search);
+      const isChanged = JSON.stringify(found.map(textOf).sort()) !==
+        JSON.stringify(without.map(textOf).sort());
+      if (isChanged) assert.deepEqual(transaction.finish().dependsOn, [1]);
     },
   ));
 });
