@@ -10,7 +10,7 @@ import { assertRefused, type IndexDiff, SchemaPushes } from "../support/schema_p
 import { ServerProcess } from "../support/server_process.ts";
 
 const functions = `
-import { mutation, query } from "./_generated/server";
+import { action, mutation, query } from "./_generated/server";
 
 export const insert = mutation(async (ctx, { table, document }) =>
   await ctx.db.insert(table, document));
@@ -26,6 +26,10 @@ export const all = query(async (ctx, { table }) => await ctx.db.query(table).col
 /** Documents of an index; of those with \`value\` in its first field when that is given. */
 export const by = query(async (ctx, { table, index, field, value }) =>
   await ctx.db.query(table).withIndex(index, (q) => field ? q.eq(field, value) : q).collect());
+export const search = query(async (ctx, { table, index, text }) =>
+  await ctx.db.query(table).withSearchIndex(index, (q) => q.search("text", text)).collect());
+export const searchVectors = action(async (ctx, { table, index, vector }) =>
+  await ctx.vectorSearch(table, index, { vector }));
 `;
 
 const { db } = api;
@@ -217,6 +221,50 @@ Deno.test("schemas and indexes change on live data", async (t) => {
       await pushes.push(schema(true));
       assert.deepEqual(names((await pushes.push(null)).removed_indexes), ["boats.by_a"]);
       await assert.rejects(fixture.by("boats", "by_a"), /Index boats\.by_a not found\./);
+    },
+  );
+
+  await t.step(
+    "semantics 7.2: search and vector indexes are filled, staged and enabled like others",
+    async () => {
+      const schema = (staged: boolean) => {
+        const searched = { searchField: "text" as const };
+        const vectors = { vectorField: "vector" as const, dimensions: 2 };
+        const books = table({ text: v.any(), vector: v.any() });
+        return defineSchema({
+          books: staged
+            ? books.searchIndex("by_text", { ...searched, staged: true })
+              .vectorIndex("by_vector", { ...vectors, staged: true })
+            : books.searchIndex("by_text", searched).vectorIndex("by_vector", vectors),
+        }, { schemaValidation: false });
+      };
+      const found = async () => {
+        const args = { table: "books", text: "whale" };
+        const texts = await client.query(db.search, { ...args, index: "by_text" });
+        const nearest = await client.action(db.searchVectors, {
+          table: "books",
+          index: "by_vector",
+          vector: [1, 0],
+        });
+        return [texts.length, nearest.length];
+      };
+      await pushes.push(null);
+      for (let i = 0; i < 3; i++) {
+        await fixture.insert("books", { text: "the whale", vector: [1, i] });
+      }
+      await pushes.push(schema(true));
+      await assert.rejects(
+        found(),
+        /books\.by_text is currently staged and not available to query/,
+      );
+      await fixture.insert("books", { text: "a whale", vector: [0, 1] });
+      const { enabled_indexes } = await pushes.push(schema(false));
+      assert.deepEqual(names(enabled_indexes), ["books.by_text", "books.by_vector"]);
+      assert.deepEqual(await found(), [4, 4]);
+      await pushes.push(null);
+      await assert.rejects(found(), /books\.by_text not found/);
+      await pushes.push(schema(false));
+      assert.deepEqual(await found(), [4, 4]);
     },
   );
 
