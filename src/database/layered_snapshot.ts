@@ -11,6 +11,8 @@ import {
 import type { Snapshot } from "./snapshot.ts";
 import type { LayerWrite, Revision, WriteLayer } from "./write_layer.ts";
 
+const noLayers: readonly WriteLayer[] = [];
+
 export class LayeredSnapshot {
   readonly #layers: readonly WriteLayer[];
   readonly #hiding = new Set<WriteLayer>();
@@ -72,7 +74,11 @@ export class LayeredSnapshot {
 
   /** The layers that hold anything of a table, newest first. */
   layersOf(table: TableNumber): readonly WriteLayer[] {
-    return this.#layers.filter((layer) => layer.touches(table));
+    // Asked for every document of a scan, and there is hardly ever one.
+    for (const layer of this.#layers) {
+      if (layer.touches(table)) return this.#layers.filter((layer) => layer.touches(table));
+    }
+    return noLayers;
   }
 
   /** Whether one of the layers, newest first, knows a document of the snapshot better. */

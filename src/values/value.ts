@@ -329,16 +329,16 @@ class Encoder {
 
   #encodeObject(object: Readonly<Record<string, unknown>>, depth: number): string {
     this.#enter(depth);
-    const fields = Object.keys(object).sort();
+    const fields = sorted(Object.keys(object));
     let count = 0;
     let json = "{";
     for (const field of fields) {
       const value = object[field];
       if (value === undefined) continue;
-      checkFieldName(field);
+      const quoted = quoteField(field);
       this.#path[depth - 1] = field;
       this.bytes += field.length + 1;
-      json += (count++ === 0 ? "" : ",") + quoteField(field) + ":" + this.encode(value, depth);
+      json += (count++ === 0 ? "" : ",") + quoted + ":" + this.encode(value, depth);
     }
     checkFieldCount(count);
     return json + "}";
@@ -364,8 +364,39 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
     prototype.constructor?.name === "Object";
 }
 
+/** Documents that were read come with their fields in order. */
+function sorted(fields: string[]): string[] {
+  for (let i = 1; i < fields.length; i++) if (fields[i - 1]! > fields[i]!) return fields.sort();
+  return fields;
+}
+
+/**
+ * Field names found to be allowed and to need no escapes, quoted: they are written again and again. Filled and read
+ * by operators alone, because what user code does to built-in objects must not show in later calls.
+ */
+const plainFields: Record<string, string> = Object.create(null);
+const plainFieldsMax = 1000, plainFieldLengthMax = 64;
+let plainFieldCount = 0;
+
 function quoteField(field: string): string {
-  return plainText.test(field) ? `"${field}"` : JSON.stringify(field);
+  const known = plainFields[field];
+  if (known !== undefined) return known;
+  if (!isPlainField(field)) {
+    checkFieldName(field);
+    return JSON.stringify(field);
+  }
+  const quoted = `"${field}"`;
+  if (plainFieldCount++ < plainFieldsMax) plainFields[field] = quoted;
+  return quoted;
+}
+
+function isPlainField(field: string): boolean {
+  if (field.length > plainFieldLengthMax || field[0] === "$") return false;
+  for (let i = 0; i < field.length; i++) {
+    const character = field[i]!;
+    if (character < " " || character > "~" || character === '"' || character === "\\") return false;
+  }
+  return true;
 }
 
 function special(name: string, write: (view: DataView) => void): string {
