@@ -100,6 +100,17 @@ Deno.test("whoever deletes the document, the bytes are removed when that is dura
     while (setup.onDisk().length > 0) await settle();
   }));
 
+Deno.test("while removals are held, as by a backup, the bytes of a deleted document stay", () =>
+  withSetup(async (setup) => {
+    const id = await setup.files.add(bytes("hello"), plain);
+    const release = setup.removals.hold();
+    await setup.transactions.write(({ system }) => system.delete(id));
+    await settle();
+    assert.deepEqual(setup.onDisk(), [fileKey(secret, id)]);
+    release();
+    while (setup.onDisk().length > 0) await settle();
+  }));
+
 Deno.test("recover() removes bytes that no document belongs to, and nothing else", () =>
   withSetup(async (setup, persistence) => {
     const id = await setup.files.add(bytes("kept"), plain);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { checkDatabase } from "../../tests/support/database_check.ts";
+import type { Timestamp } from "../database/timestamp.ts";
 import { databasePath, lockPath } from "./data_folder.ts";
 import { layoutVersion } from "./migrations.ts";
 import {
@@ -156,6 +157,26 @@ withFolder(
     worker.terminate();
     URL.revokeObjectURL(url);
     writer.close();
+  },
+);
+
+withFolder(
+  "a database that another program has locked refuses writes, and takes them afterwards",
+  (folder) => {
+    const writer = openWriter(folder);
+    const reader = openSnapshotReader(databasePath(folder));
+    const other = new DatabaseSync(databasePath(folder));
+    const change = () =>
+      writer.applyCatalogChange({ createTables: ["items"] }, writer.lastTimestamp + 1 as Timestamp);
+    other.exec("BEGIN IMMEDIATE");
+    throwsCode(change, "Locked", /Close every other program/);
+    reader.open().close();
+    other.exec("ROLLBACK");
+    other.close();
+    change();
+    reader.close();
+    writer.close();
+    checkDatabase(folder);
   },
 );
 
