@@ -52,34 +52,52 @@ function shortestCycle(
   for (let from = 0; from < graph.size; from++) {
     for (const dependency of graph.after(from)) {
       if (dependency.kind !== first || components[from] !== components[dependency.to]) continue;
-      const path = shortestPath(graph, dependency.to, from, rest);
-      if (path === undefined || path.length + 1 >= (shortest?.length ?? Infinity)) continue;
+      const lengthMax = (shortest?.length ?? Infinity) - 2;
+      const path = shortestPath(graph, dependency.to, from, { kinds: rest, components, lengthMax });
+      if (path === undefined) continue;
       shortest = [{ from, dependency }, ...path];
+      if (path.length === 1) return shortest;
     }
   }
   return shortest;
+}
+
+interface PathOptions {
+  readonly kinds: readonly DependencyKind[];
+  /** No path between two nodes of a component leaves it. */
+  readonly components: readonly number[];
+  readonly lengthMax: number;
 }
 
 function shortestPath(
   graph: DependencyGraph,
   start: number,
   end: number,
-  kinds: readonly DependencyKind[],
+  { kinds, components, lengthMax }: PathOptions,
 ): Step[] | undefined {
   const arrivedBy = new Map<number, Step | null>([[start, null]]);
-  const waiting = [start];
-  for (const number of waiting) {
-    if (number === end) break;
-    for (const dependency of graph.after(number)) {
-      if (arrivedBy.has(dependency.to) || !kinds.includes(dependency.kind)) continue;
-      arrivedBy.set(dependency.to, { from: number, dependency });
-      waiting.push(dependency.to);
+  let reached = [start];
+  for (let length = 1; length <= lengthMax && reached.length > 0; length++) {
+    const next: number[] = [];
+    for (const from of reached) {
+      for (const dependency of graph.after(from)) {
+        const { to, kind } = dependency;
+        if (components[to] !== components[start]) continue;
+        if (arrivedBy.has(to) || !kinds.includes(kind)) continue;
+        arrivedBy.set(to, { from, dependency });
+        if (to === end) return stepsTo(end, arrivedBy);
+        next.push(to);
+      }
     }
+    reached = next;
   }
-  if (!arrivedBy.has(end)) return undefined;
-  const path: Step[] = [];
-  for (let step = arrivedBy.get(end); step; step = arrivedBy.get(step.from)) path.unshift(step);
-  return path;
+  return undefined;
+}
+
+function stepsTo(end: number, arrivedBy: ReadonlyMap<number, Step | null>): Step[] {
+  const steps: Step[] = [];
+  for (let step = arrivedBy.get(end); step; step = arrivedBy.get(step.from)) steps.unshift(step);
+  return steps;
 }
 
 /** For each node the number of its strongly connected component (Tarjan's algorithm, without recursion). */
