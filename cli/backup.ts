@@ -9,21 +9,32 @@ import { version } from "./version.ts";
 
 export async function backup(path: string, options: ServerOrDataOptions): Promise<number> {
   await mustBeNew(path);
-  const bytes = await write(await open(options), path);
+  const bytes = await write(open(options), path);
   console.log(
     `Wrote ${path}: ${bytes} bytes, checked. It holds your data and environment variables.`,
   );
   return 0;
 }
 
-async function open({ url, adminKey, data }: ServerOrDataOptions) {
+function open({ url, adminKey, data }: ServerOrDataOptions): AsyncIterable<Uint8Array> {
   if (data !== undefined) return openFolder(data);
   if (url !== undefined && adminKey !== undefined) {
-    return await new ApiClient(url, adminKey).download("/api/hull/backup");
+    return download(new ApiClient(url, adminKey));
   }
   throw new Error(
     "Say what to back up: a running server with --url and --admin-key, or a stopped one's folder with --data.",
   );
+}
+
+async function* download(client: ApiClient): AsyncGenerator<Uint8Array> {
+  const chunks = await client.download("/api/hull/backup");
+  try {
+    yield* chunks;
+  } catch (cause) {
+    throw new Error("The download of the backup broke off. The server's log may say why.", {
+      cause,
+    });
+  }
 }
 
 function openFolder(dataFolder: string): AsyncIterable<Uint8Array> {

@@ -11,9 +11,11 @@
 import { join } from "node:path";
 import type { Timestamp } from "../database/timestamp.ts";
 import { RequestError } from "../errors.ts";
+import { log } from "../logger.ts";
 import type { RemovalHold } from "../persistence/removal_hold.ts";
 import { copyDatabase, removeDatabaseCopy } from "../persistence/database_copy.ts";
 import { layoutVersion } from "../persistence/migrations.ts";
+import { PersistenceError } from "../persistence/persistence_error.ts";
 import { lockStopped } from "../persistence/stopped_folder.ts";
 import type { SnapshotReader } from "../persistence/persistence.ts";
 import { openSnapshotReader } from "../persistence/snapshot_reader.ts";
@@ -47,7 +49,7 @@ export class LiveBackups {
   /**
    * Begins a backup of the newest state; resolves when that state is fixed, with the backup's bytes. It ends
    * when they were read, or are let go of.
-   * @throws RequestError while there is another one, and PersistenceError when the disk is full.
+   * @throws RequestError while there is another one, and when the database cannot be copied.
    */
   async begin(): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
     if (this.#isRunning) {
@@ -66,11 +68,11 @@ export class LiveBackups {
     };
     const chunks = backUp(dataFolder, version, durable, end);
     // The state is fixed when it has its first bytes. Whoever lets go of it ends it, because it has begun.
-    const first = await chunks.next();
+    const first = await chunks.next().catch(refuse);
     return new ReadableStream({
       start: (controller) => controller.enqueue(first.value!),
       async pull(controller) {
-        const { done, value } = await chunks.next();
+        const { done, value } = await chunks.next().catch(breakOff);
         if (done) controller.close();
         else controller.enqueue(value);
       },
@@ -79,6 +81,18 @@ export class LiveBackups {
       },
     });
   }
+}
+
+/** Nothing has left yet, so the client can be told. */
+function refuse(error: unknown): never {
+  if (!(error instanceof PersistenceError)) throw error;
+  throw new RequestError("overloaded", error.code, error.message, { cause: error });
+}
+
+/** The client sees no more than that the backup has no end. */
+function breakOff(error: unknown): never {
+  log("error", "A backup broke off", { error });
+  throw error;
 }
 
 /**

@@ -137,6 +137,29 @@ Deno.test(
 );
 
 Deno.test(
+  "a backup that breaks off leaves no file, and the server says why",
+  options,
+  () =>
+    inFolder(async (folder) => {
+      const source = await makeApp({ files: app });
+      await using server = await ServerProcess.start({ dataFolder: `${folder}/data` });
+      await server.deploy(source);
+      await Deno.remove(source, { recursive: true });
+      const clients = new Clients(server);
+      const { id, url } = await clients.http().action(api.messages.store, { text: "lost" });
+      await Deno.remove(`${folder}/data/files/${(await pathOf(url)).split("/").at(-1)}`);
+      const { code, output } = await server.command("backup", `${folder}/backup.tar`);
+      assert.equal(code, 1);
+      assert.match(output, /^The download of the backup broke off/m);
+      await server.firstLine(/A backup broke off.*which belongs to the data, cannot be read/);
+      assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["data"]);
+      await clients.http().mutation(api.messages.remove, { id });
+      assert.equal((await server.command("backup", `${folder}/backup.tar`)).code, 0);
+      await clients.close();
+    }),
+);
+
+Deno.test(
   "a backup of an earlier layout is restored, and a start upgrades it",
   options,
   () =>

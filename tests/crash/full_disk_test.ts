@@ -102,6 +102,10 @@ Deno.test({
       assert.equal(upload.status, 503);
       assert.match(await upload.text(), /"code":"DiskFull"/);
 
+      const backup = await server.command("backup", `${folder}/backup.tar`);
+      assert.equal(backup.code, 1);
+      assert.match(backup.output, /disk is full/);
+
       await Deno.remove(`${disk}/ballast`);
       await http.mutation(api.items.add, { text });
       await counted.until((count) => count === 2 + added, "the first item after that");
