@@ -28,28 +28,47 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const noBytes = new Uint8Array(0);
 
-/** One message as a frame of its own buffer. */
+/** Frames are put together here if they fit: encoding into memory that is there takes half the time. */
+const workspace = new Uint8Array(64 * 1024);
+/** No UTF-16 unit takes more bytes in UTF-8. */
+const bytesPerUnitMax = 3;
+
+/**
+ * One message as a frame of its own buffer.
+ * @throws FrameError when it is too large.
+ */
 export function encodeFrame(
   isolate: number,
   message: Message,
   body: Uint8Array | string = noBytes,
 ): Uint8Array<ArrayBuffer> {
-  const header = encoder.encode(JSON.stringify(message));
-  const bodyBytes = typeof body === "string" ? encoder.encode(body) : body;
-  const total = prefixBytes + header.byteLength + bodyBytes.byteLength;
-  if (total > frameBytesMax) {
-    throw new FrameError(
-      `A message of ${total} bytes is too large (limit: ${frameBytesMax} bytes)`,
-    );
-  }
-  const frame = new Uint8Array(total);
-  const view = new DataView(frame.buffer);
+  const header = JSON.stringify(message);
+  checkSize(prefixBytes + header.length + body.length);
+  const bodyBytesMax = typeof body === "string" ? body.length * bytesPerUnitMax : body.length;
+  const bytesMax = prefixBytes + header.length * bytesPerUnitMax + bodyBytesMax;
+  const space = bytesMax <= workspace.byteLength ? workspace : new Uint8Array(bytesMax);
+  const bodyStart = prefixBytes + put(header, space, prefixBytes);
+  const total = bodyStart + put(body, space, bodyStart);
+  checkSize(total);
+  const view = viewOf(space);
   view.setUint32(0, total - 4, true);
   view.setUint32(4, isolate, true);
-  view.setUint32(8, header.byteLength, true);
-  frame.set(header, prefixBytes);
-  frame.set(bodyBytes, prefixBytes + header.byteLength);
-  return frame;
+  view.setUint32(8, bodyStart - prefixBytes, true);
+  return space.slice(0, total);
+}
+
+/** Writes text or bytes from `start` on; the number of bytes that it took. */
+function put(content: Uint8Array | string, space: Uint8Array<ArrayBuffer>, start: number): number {
+  if (typeof content === "string") {
+    return encoder.encodeInto(content, space.subarray(start)).written;
+  }
+  space.set(content, start);
+  return content.byteLength;
+}
+
+function checkSize(bytes: number): void {
+  if (bytes <= frameBytesMax) return;
+  throw new FrameError(`A message of ${bytes} bytes is too large (limit: ${frameBytesMax} bytes)`);
 }
 
 /**

@@ -24,6 +24,14 @@ Deno.test("encodeFrame and decodeFrame are inverse", () => {
   ]);
 });
 
+Deno.test("encodeFrame takes bodies of any size, and leaves each frame its own", () => {
+  const bodies = ["", "ü€𝄞", "ü".repeat(100_000), "a".repeat(30_000), "€"];
+  const frames = bodies.map((body) => encodeFrame(7, { type: "ready" }, body));
+  assert.deepEqual(frames.map((frame) => text(decodeFrame(frame).body)), bodies);
+  const bytes = new Uint8Array(100_000).fill(9);
+  assert.deepEqual(decodeFrame(encodeFrame(7, { type: "ready" }, bytes)).body, bytes);
+});
+
 Deno.test("stampFrame replaces the isolate number and nothing else", () => {
   const frame = encodeFrame(7, { type: "ready" }, "x");
   stampFrame(frame, 0xfffffffe);
