@@ -66,10 +66,15 @@ class Executor {
       options,
       (isolate, reason, detail) => this.#died(isolate, reason, detail),
     );
-    this.#watch = new Watch(options.memoryMiB, options.limits.isolateHeapMiB, {
+    this.#watch = new Watch({
+      memoryMiB: options.memoryMiB,
+      heapMiB: options.limits.isolateHeapMiB,
+      // An action's time is that of its caller, who waits with it for others.
+      countsProcessorTime: options.kind === "transaction",
+    }, {
       expired: (isolate, reason) => this.#expire(isolate, reason),
       memory: (residentBytes) => this.#report({ type: "memory", residentBytes }),
-      busiest: (isolates) => this.#host.busiest(isolates),
+      processorTimes: (isolates) => this.#host.processorTimes(isolates),
     });
   }
 

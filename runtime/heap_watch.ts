@@ -10,9 +10,10 @@ const periodMs = 100;
 
 /** Call once, when the isolate starts: from then on the watcher is told when the heap is full. */
 export function watchHeap(heartbeat: Heartbeat): void {
-  const limit = () => v8.getHeapStatistics().heap_size_limit;
-  const initialLimit = limit();
+  const initialLimit = v8.getHeapStatistics().heap_size_limit;
   setInterval(() => {
-    if (limit() > initialLimit) heartbeat.exhausted();
+    const { heap_size_limit, total_heap_size } = v8.getHeapStatistics();
+    if (heap_size_limit > initialLimit) heartbeat.exhausted();
+    heartbeat.noteHeap(total_heap_size);
   }, periodMs);
 }

@@ -12,15 +12,12 @@ import type { IsolateData } from "../src/isolate/isolate_data.ts";
 const codeRangeMiB = 64;
 /** Old objects get the configured heap; new ones this much on top, which bounds how fast a loop can fill memory. */
 const youngGenerationMiB = 16;
-/** Processor time of threads comes in steps of 10 ms; this is long enough to tell a busy one from an idle one. */
-const sampleMs = 60;
-
 /** What an executor asks of its threads; also over a MessagePort, see host_worker.ts. */
 export interface Host {
   spawn(data: IsolateData): void;
   terminate(isolate: number): void;
-  /** Which of these isolates uses the processor most at this moment. */
-  busiest(isolates: readonly number[]): Promise<number>;
+  /** Processor time that each has used so far, in milliseconds; it comes in steps of 10. Gone ones have used none. */
+  processorTimes(isolates: readonly number[]): Promise<number[]>;
 }
 
 /** Called when a thread stops without having been told to. */
@@ -68,23 +65,15 @@ export class ThreadHost implements Host {
     thread?.terminate();
   }
 
-  async busiest(isolates: readonly number[]): Promise<number> {
-    const before = await this.#processorTimes(isolates);
-    await new Promise((resolve) => setTimeout(resolve, sampleMs));
-    const after = await this.#processorTimes(isolates);
-    const used = isolates.map((_, index) => after[index]! - before[index]!);
-    return isolates[used.indexOf(Math.max(...used))]!;
-  }
-
-  #processorTimes(isolates: readonly number[]): Promise<number[]> {
+  processorTimes(isolates: readonly number[]): Promise<number[]> {
     return Promise.all(isolates.map(async (isolate) => {
       const thread = this.#threads.get(isolate);
       if (thread === undefined) return 0;
       // Deno has it, the type declarations do not yet.
       const { user, system } = await (thread as Worker & {
         cpuUsage(): Promise<{ user: number; system: number }>;
-      }).cpuUsage();
-      return user + system;
+      }).cpuUsage().catch(() => ({ user: 0, system: 0 })); // it has just ended
+      return (user + system) / 1000;
     }));
   }
 }

@@ -10,16 +10,16 @@ type ToWorker =
   | { readonly type: "start"; readonly module: string }
   | { readonly type: "spawn"; readonly data: IsolateData }
   | { readonly type: "terminate"; readonly isolate: number }
-  | { readonly type: "busiest"; readonly isolates: readonly number[] };
+  | { readonly type: "processorTimes"; readonly isolates: readonly number[] };
 
 type FromWorker =
   | { readonly type: "ended"; readonly values: Parameters<Ended> }
-  | { readonly type: "busiest"; readonly isolate: number };
+  | { readonly type: "processorTimes"; readonly times: number[] };
 
 export class WorkerHost implements Host {
   readonly #worker: Worker;
-  /** Who asked for the busiest isolate; the worker answers in order. */
-  readonly #questions: ((isolate: number) => void)[] = [];
+  /** Who asked for processor times; the worker answers in order. */
+  readonly #questions: ((times: number[]) => void)[] = [];
 
   constructor(
     module: string,
@@ -29,7 +29,7 @@ export class WorkerHost implements Host {
     this.#worker = new Worker(import.meta.url, { type: "module", deno: { permissions } });
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (data.type === "ended") ended(...data.values);
-      else this.#questions.shift()?.(data.isolate);
+      else this.#questions.shift()?.(data.times);
     };
     this.#post({ type: "start", module });
   }
@@ -42,8 +42,8 @@ export class WorkerHost implements Host {
     this.#post({ type: "terminate", isolate });
   }
 
-  busiest(isolates: readonly number[]): Promise<number> {
-    this.#post({ type: "busiest", isolates });
+  processorTimes(isolates: readonly number[]): Promise<number[]> {
+    this.#post({ type: "processorTimes", isolates });
     return new Promise((resolve) => this.#questions.push(resolve));
   }
 
@@ -71,7 +71,8 @@ function serve(scope: WorkerScope): void {
     } else if (data.type === "terminate") {
       host.terminate(data.isolate);
     } else {
-      scope.postMessage({ type: "busiest", isolate: await host.busiest(data.isolates) });
+      const times = await host.processorTimes(data.isolates);
+      scope.postMessage({ type: "processorTimes", times });
     }
   };
 }

@@ -1,6 +1,9 @@
 /**
  * Ends isolates whose call overruns its time or fills the memory. It looks at the heartbeats often while something
  * runs and not at all otherwise.
+ *
+ * On a crowded machine a thread may go without the processor for seconds, which is not its function's fault. So where a
+ * limit is meant for computing, a call that seems to have overrun it gets the time back that its thread did not run.
  */
 import { idleIsolateMiB } from "../src/isolate/isolate_data.ts";
 import { type ExpiryReason, Heartbeat } from "../src/isolate/heartbeat.ts";
@@ -16,45 +19,63 @@ const periodMs = 20;
 const vigilanceMs = 10_000;
 /** Every how many looks the memory is reported. */
 const reportPeriod = 50;
+/** How much time a call gets back at most: it may be asleep, or wait for work that it gave to other threads. */
+const returnedMsMax = 4000;
 /**
- * Share of its heap by which the process must have grown during a call for its time-out to be called by its real name:
- * collecting garbage in a heap that is nearly full takes all the time there is.
+ * Share of its heap that an isolate must have filled for a time-out to be called by its real name: collecting garbage
+ * in a heap that is nearly full takes all the time there is.
  */
 const fullShare = 0.75;
 /** Share of the process's memory at which the isolate that is busy filling it is ended. */
 const alarmShare = 0.8;
+/** Processor times come in steps of 10 ms; this is long enough to tell a busy thread from an idle one. */
+const sampleMs = 60;
+
+export interface WatchOptions {
+  readonly memoryMiB: number;
+  readonly heapMiB: number;
+  /** Whether calls may use their time on the processor, however long that takes; otherwise real time counts. */
+  readonly countsProcessorTime: boolean;
+}
 
 export interface WatchEvents {
   /** The call that the isolate is running must be ended, and the isolate with it. */
   expired(isolate: number, reason: ExpiryReason): void;
   /** Resident memory of the process, now and then while something runs. */
   memory(residentBytes: number): void;
-  /** Which of these isolates is filling the memory. */
-  busiest(isolates: readonly number[]): Promise<number>;
+  /** See Host. */
+  processorTimes(isolates: readonly number[]): Promise<number[]>;
 }
 
 interface Watched {
   readonly heartbeat: Heartbeat;
   /** The call that was running at the last look, and what the process took at the first look at it. */
   callId: number | null;
-  residentAtFirst: number;
+  /** What the process took before that call, less what the isolate's heap took of it; in bytes. */
+  residentElsewhere: number;
+  /** Its processor time at the second look at that call: most calls are over by then. */
+  first: Promise<Sample> | null;
+}
+
+interface Sample {
+  readonly atMs: number;
+  readonly usedMs: number;
 }
 
 export class Watch {
   readonly #isolates = new Map<number, Watched>();
-  readonly #heapMiB: number;
-  /** For everything that isolates hold beyond what an idle one takes. */
-  readonly #memoryMiB: number;
+  readonly #options: WatchOptions;
   readonly #events: WatchEvents;
+  /** Resident memory at the last look, in bytes. */
+  #resident = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #until = 0;
   #looks = 0;
   /** While the busiest isolate is being found, no second one is chosen. */
   #alarmed = false;
 
-  constructor(memoryMiB: number, heapMiB: number, events: WatchEvents) {
-    this.#memoryMiB = memoryMiB;
-    this.#heapMiB = heapMiB;
+  constructor(options: WatchOptions, events: WatchEvents) {
+    this.#options = options;
     this.#events = events;
   }
 
@@ -62,7 +83,8 @@ export class Watch {
     this.#isolates.set(isolate, {
       heartbeat: new Heartbeat(heartbeat),
       callId: null,
-      residentAtFirst: 0,
+      residentElsewhere: 0,
+      first: null,
     });
   }
 
@@ -78,24 +100,31 @@ export class Watch {
   /** To be called for each message to an isolate. */
   wake(): void {
     this.#until = Date.now() + vigilanceMs;
-    this.#timer ??= setInterval(() => this.#look(), periodMs);
+    if (this.#timer !== undefined) return;
+    this.#resident = Deno.memoryUsage().rss;
+    this.#timer = setInterval(() => this.#look(), periodMs);
   }
 
   #look(): void {
     const now = Date.now();
-    const resident = Deno.memoryUsage().rss;
+    const residentBefore = this.#resident;
+    this.#resident = Deno.memoryUsage().rss;
     const running: number[] = [];
     for (const [isolate, watched] of this.#isolates) {
       const { heartbeat, callId } = watched;
       watched.callId = heartbeat.running;
       if (watched.callId !== null) running.push(isolate);
-      if (watched.callId !== callId) watched.residentAtFirst = resident;
+      if (watched.callId !== callId) {
+        watched.residentElsewhere = residentBefore - heartbeat.heapBytes;
+        watched.first = null;
+      } else if (watched.callId !== null && this.#options.countsProcessorTime) {
+        watched.first ??= this.#sample(isolate);
+      }
       const reason = heartbeat.expired(now);
-      if (reason === null) continue;
-      const isFull = resident - watched.residentAtFirst > this.#heapMiB * fullShare * MiB;
-      this.#events.expired(isolate, reason === "timeout" && isFull ? "heap" : reason);
+      if (reason === "timeout") this.#checkTime(isolate, watched);
+      else if (reason !== null) this.#events.expired(isolate, reason);
     }
-    this.#checkMemory(resident, running);
+    this.#checkMemory(running);
     if (running.length > 0) this.#until = Math.max(this.#until, now + periodMs);
     if (now > this.#until) {
       clearInterval(this.#timer);
@@ -103,14 +132,41 @@ export class Watch {
     }
   }
 
-  #checkMemory(resident: number, running: readonly number[]): void {
-    if (this.#looks++ % reportPeriod === 0) this.#events.memory(resident);
-    const alarmMiB = this.#memoryMiB * alarmShare + this.#isolates.size * idleIsolateMiB;
-    if (resident < alarmMiB * MiB || running.length === 0 || this.#alarmed) return;
+  /** Ends a call that is over its time, unless its thread has not had the processor for that long. */
+  async #checkTime(isolate: number, { heartbeat, callId, first, residentElsewhere }: Watched) {
+    if (first !== null) {
+      const { atMs, usedMs } = await first;
+      const last = await this.#sample(isolate);
+      if (heartbeat.running !== callId || heartbeat.expired(last.atMs) !== "timeout") return;
+      const returnedMs = Math.min(last.atMs - atMs - (last.usedMs - usedMs), returnedMsMax);
+      if (last.atMs < heartbeat.deadlineMs + returnedMs) return;
+    }
+    const isFull = this.#resident - residentElsewhere > this.#options.heapMiB * fullShare * MiB;
+    this.#events.expired(isolate, isFull ? "heap" : "timeout");
+  }
+
+  async #sample(isolate: number): Promise<Sample> {
+    const [usedMs] = await this.#events.processorTimes([isolate]);
+    return { atMs: Date.now(), usedMs: usedMs! };
+  }
+
+  #checkMemory(running: readonly number[]): void {
+    if (this.#looks++ % reportPeriod === 0) this.#events.memory(this.#resident);
+    const alarmMiB = this.#options.memoryMiB * alarmShare + this.#isolates.size * idleIsolateMiB;
+    if (this.#resident < alarmMiB * MiB || running.length === 0 || this.#alarmed) return;
     this.#alarmed = true;
-    this.#events.busiest(running).then((isolate) => {
+    this.#busiest(running).then((isolate) => {
       this.#alarmed = false;
       if (this.running(isolate) !== null) this.#events.expired(isolate, "heap");
     });
+  }
+
+  /** Which isolate is filling the memory. */
+  async #busiest(isolates: readonly number[]): Promise<number> {
+    const before = await this.#events.processorTimes(isolates);
+    await new Promise((resolve) => setTimeout(resolve, sampleMs));
+    const after = await this.#events.processorTimes(isolates);
+    const used = isolates.map((_, index) => after[index]! - before[index]!);
+    return isolates[used.indexOf(Math.max(...used))]!;
   }
 }

@@ -43,8 +43,8 @@ const crowdedMsMax = 50;
 /** How often a call is run again after its isolate was lost while it ran, and how often it is moved at all. */
 const lossesMax = 3;
 const movesMax = 30;
-/** What the executor's own watch needs at most to end a call that is over its time, in milliseconds. */
-const watchSlackMs = 5000;
+/** What the executor's own watch (runtime/watch.ts) takes at most to end a call that is over its time, in milliseconds. */
+const watchSlackMs = 10_000;
 
 /** What the pool needs of an isolate; see isolate.ts. */
 export type PooledIsolate = Pick<Isolate, "number" | "send" | "load" | "unload" | "terminate">;

@@ -116,6 +116,27 @@ Deno.test("semantics 63: a busy loop is ended at its deadline, and the calls beh
   });
 });
 
+Deno.test("semantics 9.2: time in which the machine does not let a function run is not the function's", async () => {
+  await withIsolates({ functionTimeoutMs: 1000 }, async (isolates) => {
+    const executor = transactionProcess(isolates);
+    const idleMs = processorMs(executor);
+    const computing = isolates.runTransaction(call("spinInSteps:60"), "");
+    while (processorMs(executor) < idleMs + 200) await pause(10);
+    Deno.kill(executor, "SIGSTOP");
+    await pause(1500);
+    Deno.kill(executor, "SIGCONT");
+    assert.match(text(await computing), /isolate/);
+    assert.equal(transactionProcess(isolates), executor);
+  });
+});
+
+Deno.test("semantics 9.2: a function that sleeps is ended although it takes no processor time", async () => {
+  await withIsolates({ functionTimeoutMs: 300 }, async (isolates) => {
+    const sleeping = await isolates.runTransaction(call("wait:60000"), "");
+    assert.match(failureMessage(sleeping), /timed out/);
+  });
+});
+
 Deno.test("the process of a call that was cut off ends, because its thread cannot be stopped", async () => {
   await withIsolates({ functionTimeoutMs: 100 }, async (isolates) => {
     const before = transactionProcess(isolates);
@@ -310,9 +331,19 @@ Deno.test("executors end when the server is gone", async () => {
   server.kill("SIGKILL");
   await reader.cancel();
   await server.status;
-  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 10));
+  while (isAlive(pid)) await pause(10);
   await Deno.remove(folder, { recursive: true });
 });
+
+/** That a process has used so far. */
+function processorMs(pid: number): number {
+  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).replace(/.*\) /, "").split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
 
 function isAlive(pid: number): boolean {
   try {

@@ -108,6 +108,12 @@ async function perform(
       for (const end = Date.now() + Number(argument); Date.now() < end;);
       return JSON.stringify({ isolate });
     }
+    case "spinInSteps":
+      // Of 10 ms each, however long the process is stopped in the middle of one.
+      for (let step = 0; step < Number(argument); step++) {
+        for (const end = Date.now() + 10; Date.now() < end;);
+      }
+      return JSON.stringify({ isolate });
     case "wait":
       await new Promise((resolve) => setTimeout(resolve, Number(argument)));
       return JSON.stringify({ isolate });
