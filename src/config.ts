@@ -33,7 +33,14 @@ export const settings = {
     2,
     1,
     64,
-    "Isolates that run queries and mutations side by side; all but the first start when calls have to wait.",
+    "Isolates that run queries and mutations side by side, at most.",
+  ),
+  transactionIsolatesAtFirst: setting(
+    "HULL_TRANSACTION_ISOLATES_AT_FIRST",
+    1,
+    1,
+    64,
+    "Those of them that start with the server; the others start when calls have to wait.",
   ),
   actionIsolatesMax: setting(
     "HULL_ACTION_ISOLATES_MAX",

@@ -12,7 +12,7 @@
  *
  * Calls of one lane stay on one isolate, in order: those that do not fit into its queue wait in its backlog.
  *
- * One isolate starts with the pool. Another one, up to the configured number, starts when calls have been waiting in
+ * One isolate starts with the pool, unless it is told otherwise. Another one, up to the limit, starts when calls have been waiting in
  * the shared queue for a while: most servers never need it, and start faster and smaller without.
  *
  * From the first time that an isolate dies, the pool keeps one more than may run, so that the place of the next one
@@ -52,8 +52,6 @@ export type PooledIsolate = Pick<Isolate, "number" | "send" | "load" | "unload" 
 export interface TransactionPoolOptions {
   readonly config: Config;
   readonly environment: Environment;
-  /** How many isolates start with the pool. */
-  readonly isolatesAtFirst: number;
   spawn(listener: IsolateListener): PooledIsolate;
 }
 
@@ -119,7 +117,8 @@ export class TransactionPool {
     this.#options = options;
     this.#config = options.config;
     this.#environment = options.environment;
-    const first = Math.min(options.isolatesAtFirst, this.#config.transactionIsolates);
+    const { transactionIsolates, transactionIsolatesAtFirst } = this.#config;
+    const first = Math.min(transactionIsolatesAtFirst, transactionIsolates);
     while (this.#slots.size < first) this.#slots.add(this.#spawn());
   }
 

@@ -92,13 +92,18 @@ class FakeIsolate implements PooledIsolate {
   }
 }
 
-function createPool(settings: Partial<Config> = {}, isolatesAtFirst = 2) {
+function createPool(settings: Partial<Config> = {}) {
   const environment = new FakeEnvironment();
   const isolates: FakeIsolate[] = [];
   const pool = new TransactionPool({
-    config: { ...defaultConfig, transactionIsolates: 2, isolateQueueMax: 4, ...settings },
+    config: {
+      ...defaultConfig,
+      transactionIsolates: 2,
+      transactionIsolatesAtFirst: 2,
+      isolateQueueMax: 4,
+      ...settings,
+    },
     environment,
-    isolatesAtFirst,
     spawn(listener) {
       const isolate = new FakeIsolate(isolates.length + 1, listener);
       isolates.push(isolate);
@@ -127,7 +132,10 @@ Deno.test("pool hands calls out evenly and no more than fit ahead of time", asyn
 });
 
 Deno.test("pool starts another isolate when calls keep waiting, up to the limit, and not for a short burst", async () => {
-  const { environment, isolates, run } = createPool({ isolateQueueMax: 1 }, 1);
+  const { environment, isolates, run } = createPool({
+    transactionIsolatesAtFirst: 1,
+    isolateQueueMax: 1,
+  });
   isolates[0]!.ready();
   const burst = [run("a"), run("b")];
   await environment.advance(20);

@@ -54,7 +54,6 @@ class StartedIsolates implements Isolates {
     this.#transactions = new TransactionPool({
       config,
       environment,
-      isolatesAtFirst: 1,
       spawn: (listener) => this.#transactionExecutors.spawn(listener),
     });
     this.#actionExecutors = new Executors(

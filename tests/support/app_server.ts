@@ -1,7 +1,7 @@
 /** One development server with one app for all tests of a file: errors and log lines reach clients in full. */
 import { type AppOptions, copyApp, makeApp } from "./apps.ts";
 import { Clients } from "./clients.ts";
-import { ServerProcess } from "./server_process.ts";
+import { ServerProcess, sideBySide } from "./server_process.ts";
 import { within } from "./waiting.ts";
 
 const testTimeoutMs = 60_000;
@@ -37,7 +37,7 @@ export function appServer(options: AppServerOptions): AppServer {
     server = await ServerProcess.start({
       command: "dev",
       app,
-      environment: options.environment ?? {},
+      environment: { ...sideBySide, ...options.environment },
     });
     await server.firstLine(/Functions ready/);
     for (const [name, value] of Object.entries(options.variables?.() ?? {})) {

@@ -1,7 +1,7 @@
 /** A production server that tests stop, kill and start again on the same port and data folder. */
 import { copyApp } from "./apps.ts";
 import { Clients } from "./clients.ts";
-import { type ServerOptions, ServerProcess } from "./server_process.ts";
+import { type ServerOptions, ServerProcess, sideBySide } from "./server_process.ts";
 
 export class RestartingServer implements AsyncDisposable {
   readonly url: string;
@@ -24,7 +24,10 @@ export class RestartingServer implements AsyncDisposable {
     environment: Readonly<Record<string, string>> = {},
   ): Promise<RestartingServer> {
     const dataFolder = await Deno.makeTempDir({ prefix: "hull-data-" });
-    const server = await ServerProcess.start({ dataFolder, environment });
+    const server = await ServerProcess.start({
+      dataFolder,
+      environment: { ...sideBySide, ...environment },
+    });
     const folder = await copyApp(app);
     await server.deploy(folder);
     await Deno.remove(folder, { recursive: true });

@@ -23,6 +23,9 @@ export interface ServerOptions {
   readonly arguments?: readonly string[];
 }
 
+/** Settings for tests of what runs at the same time: two isolates from the first call on, not when calls have waited. */
+export const sideBySide = { HULL_TRANSACTION_ISOLATES_AT_FIRST: "2" };
+
 export class ServerProcess implements AsyncDisposable {
   /** `http://127.0.0.1:PORT`. */
   readonly url: string;
