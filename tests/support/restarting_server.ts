@@ -24,15 +24,13 @@ export class RestartingServer implements AsyncDisposable {
     environment: Readonly<Record<string, string>> = {},
   ): Promise<RestartingServer> {
     const dataFolder = await Deno.makeTempDir({ prefix: "hull-data-" });
-    const server = await ServerProcess.start({
-      dataFolder,
-      environment: { ...sideBySide, ...environment },
-    });
+    const settings = { dataFolder, environment: { ...sideBySide, ...environment } };
+    const server = await ServerProcess.start(settings);
     const folder = await copyApp(app);
     await server.deploy(folder);
     await Deno.remove(folder, { recursive: true });
     const port = Number(new URL(server.url).port);
-    return new RestartingServer(server, dataFolder, { dataFolder, port, environment });
+    return new RestartingServer(server, dataFolder, { ...settings, port });
   }
 
   get current(): ServerProcess {
