@@ -1,18 +1,13 @@
 /** What a push learns about its modules (function-abi 21): evaluates each and looks at what it exports. */
-import type {
-  AnalysisResult,
-  AnalyzedFunction,
-  AnalyzedModule,
-  LogLine,
-} from "../src/isolate/protocol.ts";
+import type { AnalysisResult, AnalyzedModule, LogLine } from "../src/isolate/protocol.ts";
 import { Execution } from "./execution.ts";
 import { describeFailure, HostFailure } from "./failure.ts";
+import { analyzeExports } from "./function_analysis.ts";
 import { FunctionPositions } from "./function_positions.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { Log } from "./log.ts";
 import { ModuleInstances } from "./module_instances.ts";
 import type { Exports, ModuleLoader } from "./module_loader.ts";
-import type { RegisteredFunction } from "./registered_function.ts";
 
 /** Lines printed while a module was evaluated that its error shows. */
 const logLinesMax = 100;
@@ -107,81 +102,12 @@ function analyzeFunctions(
   path: string,
   positions: FunctionPositions,
 ): AnalyzedModule {
-  const functions = Object.keys(exports).flatMap((name) => {
-    const analyzed = analyzeExport(exports[name], path, name, positions);
-    return analyzed === null ? [] : [analyzed];
-  });
-  functions.sort((a, b) =>
-    (a.position?.line ?? Infinity) - (b.position?.line ?? Infinity) ||
-    (a.position?.column ?? 0) - (b.position?.column ?? 0) || 0
-  );
   return {
-    functions,
+    functions: analyzeExports(exports, path, positions),
     httpRoutes: path === "http.js" ? analyzeRouter(exports.default) : null,
     crons: path === "crons.js" ? analyzeCrons(exports.default) : null,
     exported: null,
   };
-}
-
-/** Null for an export that is no function of the app. */
-function analyzeExport(
-  value: unknown,
-  path: string,
-  name: string,
-  positions: FunctionPositions,
-): AnalyzedFunction | null {
-  if ((typeof value !== "object" && typeof value !== "function") || value === null) return null;
-  const types = [["isQuery", "Query"], ["isMutation", "Mutation"], ["isAction", "Action"]] as const;
-  const found = types.filter(([flag]) => flag in value);
-  const isBoth = "isPublic" in value && "isInternal" in value;
-  if (found.length !== 1 || isBoth) return null;
-  const registered = value as RegisteredFunction;
-  if (registered._handler !== undefined && typeof registered._handler !== "function") {
-    throw new HostFailure(`${path}:${name}.handler is not a function.`);
-  }
-  return {
-    name,
-    udfType: found[0]![1],
-    visibility: "isPublic" in value ? "public" : "isInternal" in value ? "internal" : null,
-    args: analyzeArgs(registered, path, name),
-    returns: exported(registered, "exportReturns", path, name),
-    position: positions.find(registered._handler ?? value),
-  };
-}
-
-function analyzeArgs(registered: RegisteredFunction, path: string, name: string): string | null {
-  const json = exported(registered, "exportArgs", path, name);
-  const type = json === null ? "any" : JSON.parse(json)?.type;
-  if (type !== "object" && type !== "any") {
-    throw new HostFailure("Args validator must be an object or any");
-  }
-  return json;
-}
-
-/** Validator JSON, or null when the function exports none. */
-function exported(
-  registered: RegisteredFunction,
-  method: "exportArgs" | "exportReturns",
-  path: string,
-  name: string,
-): string | null {
-  const exporter = registered[method];
-  if (exporter === undefined) return null;
-  const place = `${path}:${name}.${method}`;
-  if (typeof exporter !== "function") {
-    throw new HostFailure(`${place} is not a function or \`undefined\`.`);
-  }
-  const json = exporter.call(registered);
-  if (typeof json !== "string") {
-    throw new HostFailure(
-      `Invalid ${method} return value: ${place}() didn't return a string.`,
-    );
-  }
-  try {
-    return JSON.parse(json) === null ? null : json;
-  } catch (error) {
-    throw new HostFailure(`Invalid JSON returned from ${place}(): ${error}`);
-  }
 }
 
 function analyzeRouter(router: unknown): AnalyzedModule["httpRoutes"] {

@@ -1,5 +1,13 @@
 /** Where the author wrote a function. The language does not tell, but its text can be found in the module's script. */
-import type { LoadedModule } from "./module_loader.ts";
+import type { SourceMap } from "./source_map.ts";
+
+/** A module as far as functions are looked for in it. */
+export interface PositionedModule {
+  readonly path: string;
+  readonly factory: { readonly script: string };
+  readonly sourceMap: SourceMap | null;
+  readonly imports: readonly PositionedModule[];
+}
 
 export interface Position {
   /** Of the module, as in the deployment. */
@@ -10,11 +18,11 @@ export interface Position {
 }
 
 export class FunctionPositions {
-  readonly #module: LoadedModule;
+  readonly #module: PositionedModule;
   /** Functions with equal texts are told apart by the order in which they are asked for. */
   readonly #found = new Set<string>();
 
-  constructor(module: LoadedModule) {
+  constructor(module: PositionedModule) {
     this.#module = module;
   }
 
@@ -25,7 +33,7 @@ export class FunctionPositions {
   }
 
   /** A bundler may have put the module's code into a chunk that it imports. */
-  #findIn(module: LoadedModule, text: string, visited: Set<LoadedModule>): Position | null {
+  #findIn(module: PositionedModule, text: string, visited: Set<PositionedModule>): Position | null {
     visited.add(module);
     const { script } = module.factory;
     for (let start = script.indexOf(text); start !== -1; start = script.indexOf(text, start + 1)) {
@@ -42,7 +50,7 @@ export class FunctionPositions {
     return null;
   }
 
-  #originOf({ factory: { script }, sourceMap }: LoadedModule, start: number): Position | null {
+  #originOf({ factory: { script }, sourceMap }: PositionedModule, start: number): Position | null {
     const before = script.slice(0, start).split("\n");
     const origin = sourceMap?.lookUp(before.length, before.at(-1)!.length + 1);
     if (origin === undefined) return null;

@@ -24,6 +24,7 @@ import { systemEnvironment } from "./environment.ts";
 import { errorMessage, RequestError } from "./errors.ts";
 import { FileStorage, hexDigest } from "./file_storage/file_storage.ts";
 import { FileStore } from "./file_storage/file_store.ts";
+import { systemTables } from "./database/catalog.ts";
 import type { HostServices } from "./functions/host_services.ts";
 import { RequestIds } from "./functions/request_id.ts";
 import { createFunctions } from "./functions/runner.ts";
@@ -216,7 +217,7 @@ function assemble(foundation: Foundation) {
     committer,
     sessions: reader,
     // Actions, which need these, run when all of them are there.
-    services: hostServices(foundation.vectorSearch, () => scheduler, () => files),
+    services: hostServices(foundation, () => scheduler, () => files),
     logs,
     metrics,
   });
@@ -471,7 +472,7 @@ function verifyCredential(authenticator: Authenticator): VerifyCredential {
 }
 
 function hostServices(
-  vectorSearch: VectorSearch,
+  { vectorSearch, reader }: Foundation,
   scheduler: () => ScheduledFunctions,
   files: () => FileStorage,
 ): HostServices {
@@ -480,6 +481,13 @@ function hostServices(
     cancelJob: (id) => scheduler().cancel(id),
     searchVectors: (query) => vectorSearch.search(query),
     storeFile: ({ bytes, ...description }) => files().add([bytes], description),
+    tableNames() {
+      const snapshot = reader.open();
+      const { tables } = snapshot.catalog.data;
+      snapshot.close();
+      const systemNames = Object.entries(systemTables).map(([name, number]) => ({ name, number }));
+      return [...systemNames, ...tables].map(({ number, name }) => [number, name]);
+    },
     async getFile(storageId) {
       const file = files().findByStorageId(storageId);
       if (file === null) return null;

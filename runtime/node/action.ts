@@ -7,8 +7,9 @@ import type {
   HostOperation,
   ToIsolate,
 } from "../../src/isolate/protocol.ts";
+import { parseValidator, type TableNames, type Validator } from "../../src/values/validator.ts";
 import { parseValue } from "../../src/values/value.ts";
-import { checkArguments, checkReturns, parseValidator } from "../../src/values/validator.ts";
+import { encodeResult, parseArguments, validateArguments } from "../call_values.ts";
 import { describeFailure, HostFailure } from "../failure.ts";
 import { Log } from "../log.ts";
 import type { UserModules } from "./user_modules.ts";
@@ -42,6 +43,11 @@ export function unfinishedAction(requestId: string): Action | undefined {
   return unfinished.get(requestId);
 }
 
+/** Those whose code may be running. */
+export function unfinishedActions(): readonly Action[] {
+  return [...unfinished.values()];
+}
+
 export class Action {
   readonly call: FunctionCall;
   /** Names this execution in the library's requests (function-abi 20). */
@@ -55,6 +61,8 @@ export class Action {
   #nextOperationId = 1;
   #logLength = 0;
   #flushing = false;
+  /** Settles the action before its handler does. */
+  #giveUp: (reason: unknown) => void = () => {};
 
   constructor(callId: number, call: FunctionCall, send: Send) {
     this.#callId = callId;
@@ -69,7 +77,12 @@ export class Action {
     let value = "";
     let outcome: (FromIsolate & { type: "result" })["outcome"] = { kind: "success" };
     try {
-      value = await running.run(this, () => this.#invoke(modules, new TextDecoder().decode(body)));
+      const failed = new Promise<never>((_, reject) => this.#giveUp = reject);
+      const invoked = running.run(
+        this,
+        () => this.#invoke(modules, new TextDecoder().decode(body)),
+      );
+      value = await Promise.race([invoked, failed]);
     } catch (error) {
       outcome = { kind: "failure", failure: describeFailure(error) };
     }
@@ -84,6 +97,11 @@ export class Action {
       durationMs: performance.now() - startedAt,
     };
     this.#send({ type: "result", callId: this.#callId, outcome, logLines: [], usage }, value);
+  }
+
+  /** Ends it with what nobody caught; too late, if it has ended already. */
+  fail(reason: unknown): void {
+    if (unfinished.has(this.requestId)) this.#giveUp(reason);
   }
 
   /** Asks the server. `name` is what the operation is called in warnings. */
@@ -135,18 +153,31 @@ export class Action {
     }
   }
 
-  async #invoke(modules: UserModules, args: string): Promise<string> {
+  async #invoke(modules: UserModules, json: string): Promise<string> {
     const { call } = this;
+    const path = { module: call.module, export: call.export };
     const action = await this.#find(modules);
-    const { noTables } = validation;
-    const problem = call.args &&
-      checkArguments(validation.parse(call.args), parseArguments(args), noTables);
-    if (problem) throw new HostFailure(problem);
-    const value = await action.invokeAction(this.requestId, args);
-    const wrong = call.returns &&
-      checkReturns(validation.parse(call.returns), parseValue(value), noTables);
-    if (wrong) throw new HostFailure(wrong);
-    return value;
+    const { args } = parseArguments(json, path);
+    const expected = parseExpectation(call.args);
+    const tables = await this.#tablesFor(expected);
+    validateArguments(expected?.validator ?? null, args, () => tables);
+    const value = parseValue(await action.invokeAction(this.requestId, json));
+    const returned = parseExpectation(call.returns);
+    const tablesNow = await this.#tablesFor(returned);
+    return encodeResult(value, {
+      path,
+      validator: returned?.validator ?? null,
+      tables: () => tablesNow,
+      convexError: null,
+    }).json;
+  }
+
+  /** The tables that there are now, if ids are to be checked; only the server knows. */
+  async #tablesFor(expected: Expectation | null): Promise<TableNames> {
+    if (expected?.namesTables !== true) return () => undefined;
+    const { body } = await this.perform("tableNames", "tableNames", {});
+    const names = new Map<number, string>(JSON.parse(new TextDecoder().decode(body)));
+    return (tableNumber) => names.get(tableNumber);
   }
 
   async #find(modules: UserModules): Promise<RegisteredAction> {
@@ -195,19 +226,13 @@ interface PendingOperation {
   reject(error: Error): void;
 }
 
-function parseArguments(args: string) {
-  const values = parseValue(args);
-  return Array.isArray(values) ? values : [values];
+interface Expectation {
+  readonly validator: Validator;
+  /** Whether it says of which table an id must be. */
+  readonly namesTables: boolean;
 }
 
-/**
- * Validators without tables. Which table an id belongs to is known to the database alone, so here every string
- * passes for an id; the function that the id is handed on to checks it.
- */
-const validation = {
-  noTables: () => undefined,
-  parse: (json: string) =>
-    parseValidator(
-      JSON.parse(json, (_, value) => value?.type === "id" ? { type: "string" } : value),
-    ),
-};
+function parseExpectation(json: string | null): Expectation | null {
+  if (json === null) return null;
+  return { validator: parseValidator(JSON.parse(json)), namesTables: json.includes('"id"') };
+}

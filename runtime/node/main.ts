@@ -1,6 +1,6 @@
 /**
  * The program that runs "use node" modules: bundled by src/isolate/node_program.ts and run by Node.js, never by
- * Deno. One process serves one deployment: its environment variables are the process's own, its modules are
+ * Deno. One process serves one deployment: its environment variables become the process's own, its modules are
  * imported once and stay, and many actions run at the same time (function-abi 20).
  *
  * It speaks the frames of an isolate, in on standard input, out on the descriptor named by its argument, which
@@ -9,16 +9,17 @@
 import { readFileSync, writeSync } from "node:fs";
 import process from "node:process";
 import { decodeFrame, encodeFrame, FrameDecoder, joinFrames } from "../../src/isolate/frames.ts";
-import type { FromIsolate, ToIsolate } from "../../src/isolate/protocol.ts";
+import type { DeploymentManifest, FromIsolate, ToIsolate } from "../../src/isolate/protocol.ts";
 import { Action } from "./action.ts";
 import { analyzeModule } from "./analysis.ts";
 import { installConsole } from "./console.ts";
+import { contain } from "./containment.ts";
 import { installSyscalls } from "./syscalls.ts";
 import { UserModules } from "./user_modules.ts";
 
 const outputDescriptor = Number(process.argv[2]);
 const actions = new Map<number, Action>();
-const modules = new UserModules((path) => readFileSync(path, "utf8"));
+const modules = new UserModules((file) => readFileSync(file, "utf8"));
 let outgoing: Uint8Array<ArrayBuffer>[] = [];
 
 function send(message: FromIsolate, body?: Uint8Array | string): void {
@@ -37,7 +38,7 @@ function flush(): void {
 function receive(message: ToIsolate, body: Uint8Array): void {
   switch (message.type) {
     case "load":
-      return modules.load(message.deployment);
+      return load(message.deployment);
     case "call": {
       const { callId, call } = message;
       const action = new Action(callId, call, send);
@@ -47,9 +48,10 @@ function receive(message: ToIsolate, body: Uint8Array): void {
     }
     case "operationResult":
       return actions.get(message.callId)?.answer(message, body);
+    case "ping":
+      return send({ type: "pong", residentBytes: process.memoryUsage.rss() });
     case "analyze": {
       const { callId, deployment } = message;
-      modules.load(deployment);
       analyzeModule(modules, deployment.modules[0]!.path)
         .then((result) => send({ type: "analyzed", callId, result }));
       return;
@@ -61,19 +63,23 @@ function receive(message: ToIsolate, body: Uint8Array): void {
   }
 }
 
+function load(deployment: DeploymentManifest): void {
+  Object.assign(process.env, { PWD: process.cwd() }, deployment.environmentVariables);
+  modules.load(deployment);
+}
+
 modules.installStackTraces();
 installConsole();
 installSyscalls();
-// One action's forgotten promise must not end the others.
-process.on("unhandledRejection", (reason) => console.error("Unhandled rejection:", reason));
-process.on("uncaughtException", (error) => console.error("Uncaught exception:", error));
+contain();
 
 const decoder = new FrameDecoder();
+const end = process.exit.bind(process);
 process.stdin.on("data", (chunk: Uint8Array) => {
   for (const frame of decoder.push(chunk)) {
     const { header, body } = decodeFrame(frame);
     receive(header as ToIsolate, body);
   }
 });
-process.stdin.on("end", () => process.exit(0));
+process.stdin.on("end", () => end(0));
 send({ type: "ready" });

@@ -9,6 +9,7 @@
  *   storageGet                         `storageId`   → body: the bytes, fields `found`, `contentType`
  *   storageDelete, storageGetUrl, storageGetMetadata      `storageId`
  *   storageGenerateUploadUrl           nothing
+ *   tableNames                         nothing     → number and name of each table
  *
  * An address is `name` (`dir/mod:fn`), `functionHandle` or `reference`. Arguments are JSON text of one
  * object or of an array. Answers are JSON text unless said otherwise.
@@ -86,6 +87,8 @@ export class HostOperations {
       }
       case "storageGenerateUploadUrl":
         return json(await this.#services.generateUploadUrl());
+      case "tableNames":
+        return json(this.#services.tableNames());
     }
   }
 

@@ -22,6 +22,8 @@ export interface HostServices {
   /** Metadata as JSON text of an encoded object, or null. */
   getFileMetadata(storageId: string): Promise<string | null>;
   generateUploadUrl(): Promise<string>;
+  /** Every table that there is now. */
+  tableNames(): readonly (readonly [number: number, name: string])[];
 }
 
 /** The action on whose behalf an operation runs. */

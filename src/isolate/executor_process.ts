@@ -11,6 +11,13 @@ export interface ProcessCommand {
   readonly args: readonly string[];
   /** All environment variables of the process; nothing of the server's own is passed on. */
   readonly variables: Readonly<Record<string, string>>;
+  /** Absolute path of its working directory; the server's own without one. */
+  readonly folder?: string;
+  /**
+   * Whether it leads a process group of its own: signals to its group reach nobody else, and killing it kills what
+   * it has started, too.
+   */
+  readonly leadsGroup?: boolean;
 }
 
 export interface ProcessListener {
@@ -41,13 +48,23 @@ export function inheritedVariables(): Record<string, string> {
   return { ...Object.fromEntries(entries), TZ: "UTC", NO_COLOR: "1" };
 }
 
+/** An environment variable of the server, where it says something about the machine. */
+export function hostVariable(name: string): string | undefined {
+  return Deno.env.get(name);
+}
+
 /** How much of what a process prints on standard error is kept, in characters. */
 const lastWordsMax = 2000;
+/** How much of it is read in a second, in characters; whoever prints more waits in its own process. */
+const printedMaxPerSecond = 1_048_576;
+/** How long the last words of a process that has ended are waited for: its own children may hold the pipe open. */
+const lastWordsMs = 500;
 
 export class ExecutorProcess {
   readonly pid: number;
   readonly #environment: Environment;
   readonly #child: Deno.ChildProcess;
+  readonly #leadsGroup: boolean;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #ended: Promise<void>;
   #outgoing: Uint8Array<ArrayBuffer>[] = [];
@@ -57,10 +74,13 @@ export class ExecutorProcess {
   /** @throws Deno.errors.NotFound when the program does not exist. */
   constructor(command: ProcessCommand, environment: Environment, listener: ProcessListener) {
     this.#environment = environment;
+    this.#leadsGroup = command.leadsGroup ?? false;
     this.#child = new Deno.Command(command.program, {
       args: [...command.args],
       clearEnv: true,
       env: { ...command.variables },
+      ...(command.folder === undefined ? {} : { cwd: command.folder }),
+      detached: command.leadsGroup ?? false,
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -77,10 +97,11 @@ export class ExecutorProcess {
 
   kill(): void {
     try {
-      this.#child.kill("SIGKILL");
+      if (this.#leadsGroup && Deno.build.os !== "windows") Deno.kill(-this.pid, "SIGKILL");
+      else this.#child.kill("SIGKILL");
     } catch (error) {
       // It has ended by itself a moment ago.
-      if (!(error instanceof TypeError)) throw error;
+      if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error;
     }
   }
 
@@ -111,7 +132,8 @@ export class ExecutorProcess {
       return errorMessage(error);
     });
     const { code, signal } = await this.#child.status;
-    await lastWords;
+    await Promise.race([lastWords, this.#pause(lastWordsMs)]);
+    if (this.#leadsGroup) this.kill();
     await this.#input.abort().catch(ignoreBrokenPipe);
     const end = signal === null ? `exit code ${code}` : signal;
     listener.exited([reason, end, this.#lastWords.trim()].filter((part) => part !== "").join("; "));
@@ -126,9 +148,18 @@ export class ExecutorProcess {
   }
 
   async #keepLastWords(): Promise<void> {
+    let printed = 0, second = this.#environment.monotonicMs();
     for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
       this.#lastWords = (this.#lastWords + text).slice(-lastWordsMax);
+      const now = this.#environment.monotonicMs();
+      if (now - second > 1000) [printed, second] = [0, now];
+      printed += text.length;
+      if (printed > printedMaxPerSecond) await this.#pause(1000);
     }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#environment.setTimer(ms, resolve));
   }
 }
 

@@ -1,28 +1,30 @@
 /** Evaluates the Node modules of a push one after the other, in a process that ends afterwards. */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
+import type { NodeInstallation } from "./node_installations.ts";
 import { NodeProcess } from "./node_process.ts";
+import type { LaidOutModules } from "./node_program.ts";
 import { timeoutMessage } from "./outcomes.ts";
-import type { AnalysisResult, DeploymentManifest, ModuleEntry } from "./protocol.ts";
+import type { AnalysisResult, ModuleEntry } from "./protocol.ts";
 
 export interface NodeAnalysisOptions {
   readonly config: Config;
   readonly environment: Environment;
-  /** See NodeProgram, which has laid out the modules as well. */
-  readonly executorPath: string;
+  readonly node: NodeInstallation;
+  readonly modules: LaidOutModules;
 }
+
+type Analyzed = (AnalysisResult & { readonly kind: "success" })["modules"];
 
 /** Starting Node.js and reading modules, on top of what their evaluation may take, in milliseconds. */
 const startMs = 5000;
 
-export async function analyzeNodeModules(
-  deployment: DeploymentManifest,
-  options: NodeAnalysisOptions,
-): Promise<AnalysisResult> {
-  const { config, environment, executorPath } = options;
+export async function analyzeNodeModules(options: NodeAnalysisOptions): Promise<AnalysisResult> {
+  const { config, environment, node, modules } = options;
+  const { deployment } = modules;
   let answer: (result: AnalysisResult | string) => void = () => {};
   const memoryMiB = config.nodeMemoryMiB;
-  const process = new NodeProcess({ executorPath, deployment, memoryMiB, environment }, {
+  const process = new NodeProcess({ node, modules, memoryMiB, environment }, {
     message(message) {
       if (message.type === "analyzed") answer(message.result);
     },
@@ -46,8 +48,10 @@ export async function analyzeNodeModules(
       });
     });
   try {
-    const all: Record<string, (AnalysisResult & { kind: "success" })["modules"][string]> = {};
+    const all: Record<string, Analyzed[string]> = {};
     for (const [index, module] of deployment.modules.entries()) {
+      // What functions share has none of its own; it is evaluated with them.
+      if (module.path.startsWith("_deps/")) continue;
       const result = await analyze(module, index + 1);
       if (typeof result === "string") {
         return { kind: "failure", module: module.path, message: result };

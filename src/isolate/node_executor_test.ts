@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { build, stop } from "esbuild";
 import { type Config, defaultConfig } from "../config.ts";
 import { systemEnvironment } from "../environment.ts";
+import { encodeId } from "../values/document_id.ts";
 import type { ActionHost, CallResult } from "./isolates.ts";
 import { NodeExecutor } from "./node_executor.ts";
 import type { DeploymentManifest, FunctionCall, LogLine } from "./protocol.ts";
@@ -39,10 +40,41 @@ export const catches = action(async (ctx) => {
 export const forgets = action(async (ctx) => { ctx.runQuery(anyApi.messages.list, {}); });
 export const database = action(async (ctx) => { Convex.syscall("1.0/queryStream", "{}"); });
 export const sleeps = action(async () => { await new Promise((resolve) => setTimeout(resolve, 60_000)); });
-export const crashes = action(async () => { process.exit(3); });
+export const crashes = action(async () => { process.abort(); });
+export const exits = action(async () => { process.exit(3); });
+export const throwsLater = action(async () => {
+  setTimeout(() => { throw new Error("thrown in a timer"); }, 1);
+  await new Promise(() => {});
+});
+export const forgetsToCatch = action(async () => {
+  Promise.reject(new Error("nobody cares"));
+  await new Promise(() => {});
+});
+export const kills = action(async () => process.kill(process.ppid, "SIGKILL"));
+export const blocks = action(async (_ctx, { ms }) => { for (const end = Date.now() + ms; Date.now() < end;); return process.pid; });
+export const floods = action(async () => {
+  for (let n = 0; n < 2000; n++) process.stdout.write("x".repeat(65536));
+  return "dry";
+});
+export const breaksTheFrames = action(async () => { require("fs").writeSync(3, "not a frame at all"); await new Promise(() => {}); });
+export const buffers = action(async () => { for (const all = [];;) all.push(Buffer.alloc(16777216, 1)); });
+export const large = action(async (_ctx, { mib }) => "x".repeat(mib * 1048576));
+export const checked = action({ args: { id: v.id("tasks") }, returns: v.id("made"), handler: async (_ctx, { id }) => id });
 export const fills = action(async () => { for (const all = [];;) all.push({ text: "x" + all.length }); });
 export const waits = action(async (_ctx, { ms }) => { await new Promise((resolve) => setTimeout(resolve, ms)); return process.pid; });
 `;
+
+/** As analysis finds them. */
+const validators: Readonly<Record<string, { readonly args: string; readonly returns?: string }>> = {
+  hash: {
+    args: '{"type":"object","value":{"text":{"fieldType":{"type":"string"},"optional":false}}}',
+  },
+  checked: {
+    args:
+      '{"type":"object","value":{"id":{"fieldType":{"type":"id","tableName":"tasks"},"optional":false}}}',
+    returns: '{"type":"id","tableName":"made"}',
+  },
+};
 
 async function bundle(folder: string, name: string, text: string): Promise<string> {
   const entry = new URL("../../node_modules/", import.meta.url).pathname;
@@ -106,10 +138,8 @@ async function withNode(
       journal: null,
       nowMs: 0,
       seed: "",
-      args: name === "hash"
-        ? '{"type":"object","value":{"text":{"fieldType":{"type":"string"},"optional":false}}}'
-        : null,
-      returns: null,
+      args: validators[name]?.args ?? null,
+      returns: validators[name]?.returns ?? null,
     } as FunctionCall;
     const body = new TextEncoder().encode(JSON.stringify([args]));
     return executor.run(manifest, call, body, { ...noHost, ...host });
@@ -179,6 +209,28 @@ Deno.test("function-abi §20: Node actions ask the server for calls, jobs and fi
       ["storageStore", { contentType: "text/plain" }, 5],
       ["storageGet", { storageId: "answer to storageStore" }, 0],
     ]);
+  });
+});
+
+Deno.test("semantics 8: ids in what a Node action gets and returns must be of the tables that are said", async () => {
+  await withNode({}, { actions: source }, async ({ run }) => {
+    let names: [number, string][] = [[10_001, "tasks"]];
+    const host = { operation: () => Promise.resolve(encode(names)) };
+    const id = encodeId(10_001, new Uint8Array(16));
+    const wrong =
+      failure(await run("checked", { id: encodeId(10_002, new Uint8Array(16)) }, host)).message;
+    assert.match(wrong, /^ArgumentValidationError: [^]*tasks/);
+    const returned = failure(await run("checked", { id }, host)).message;
+    assert.match(returned, /^ReturnsValidationError: [^]*made/);
+    // The action may have made the table.
+    const renamed = {
+      operation: () => {
+        const answer = encode(names);
+        names = [[10_001, "made"]];
+        return Promise.resolve(answer);
+      },
+    };
+    assert.equal(value(await run("checked", { id }, renamed)), id);
   });
 });
 
@@ -265,12 +317,61 @@ Deno.test("a Node action over its time fails and the others of its process end i
 
 Deno.test("a crashed Node process fails its actions with the reason and is replaced", async () => {
   await withNode({ nodeMemoryMiB: 64 }, { actions: source }, async ({ run }) => {
-    assert.match(failure(await run("crashes")).message, /ended before the action did/);
+    const { message } = failure(await run("crashes"));
+    assert.match(message, /ended before the action did.*It ended with SIGABRT\.$/);
+    assert.match(failure(await run("breaksTheFrames")).message, /ended with SIGKILL/);
     assert.equal(
       failure(await run("fills")).message,
       "JavaScript execution ran out of memory (maximum memory usage: 64 MB)",
     );
+    assert.match(failure(await run("buffers")).message, /allocat|out of memory/);
     assert.equal(typeof value(await run("waits", { ms: 0 })), "number");
+  });
+});
+
+Deno.test("what one Node action does to its process by mistake costs no other action", async () => {
+  await withNode({}, { actions: source }, async ({ run }) => {
+    const first = value(await run("waits", { ms: 0 }));
+    const other = run("catches", {}, {
+      operation: async () => {
+        const messages = ["exits", "throwsLater", "forgetsToCatch", "kills"]
+          .map(async (name) => failure(await run(name)).message);
+        const failure_ = { message: JSON.stringify(await Promise.all(messages)), frames: [] };
+        assert.equal(value(await run("floods")), "dry");
+        return { failure: failure_ };
+      },
+    });
+    const [messages] = value(await other);
+    assert.deepEqual(JSON.parse(messages), [
+      "Uncaught Error: process.exit(3) was called. An action ends by returning or throwing.",
+      "Uncaught Error: thrown in a timer",
+      "Uncaught Error: nobody cares",
+      `Uncaught Error: process.kill(${Deno.pid}): process ${Deno.pid} is the server, which actions may not end.`,
+    ]);
+    assert.equal(value(await run("waits", { ms: 0 })), first);
+  });
+});
+
+Deno.test("while an action blocks its Node process, others run in another one", async () => {
+  await withNode({}, { actions: source }, async ({ run }) => {
+    value(await run("waits", { ms: 0 }));
+    const blocked = run("blocks", { ms: 6000 });
+    // Within its first second a process is not asked whether it is blocked.
+    await new Promise((resolve) => systemEnvironment.setTimer(1100, () => resolve(null)));
+    const others = await Promise.all([run("waits", { ms: 0 }), run("waits", { ms: 0 })]);
+    const [pid, same] = others.map(value);
+    assert.equal(pid, same);
+    assert.notEqual(pid, value(await blocked));
+  });
+});
+
+Deno.test("semantics 9.2: the results of Node actions are checked, and may be large", async () => {
+  await withNode({}, { actions: source }, async ({ run }) => {
+    assert.equal(value(await run("large", { mib: 15 })).length, 15 * 1024 * 1024);
+    assert.equal(
+      failure(await run("large", { mib: 17 })).message,
+      "Function actions.js:large return value is too large (actual: 17.00 MiB, limit: 16 MiB)",
+    );
   });
 });
 
@@ -283,6 +384,8 @@ Deno.test("analyze() reports the actions of Node modules and what keeps one from
     assert.equal(hash.visibility, "public");
     assert.match(hash.args!, /"text"/);
     assert.equal(functions.find(({ name }) => name === "asks")!.visibility, "internal");
+    assert.deepEqual(hash.position, { path: "actions.js", line: 6, column: 67 });
+    assert.deepEqual(functions.map(({ name }) => name).slice(0, 3), ["hash", "variable", "asks"]);
   });
   const query = `"use node";
     import { queryGeneric as query } from "convex/server";

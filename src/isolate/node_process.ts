@@ -1,49 +1,46 @@
 /**
- * One Node.js process, serving one deployment: any number of actions at the same time. Its environment variables are
- * the deployment's.
+ * One Node.js process, serving one deployment: any number of actions at the same time. It gets the deployment's
+ * environment variables with the deployment, when our program runs already: none of them can change how Node.js
+ * starts.
  */
 import type { Environment } from "../environment.ts";
 import { errorMessage } from "../errors.ts";
 import { log } from "../logger.ts";
-import { ExecutorProcess, inheritedVariables } from "./executor_process.ts";
+import { ExecutorProcess, hostVariable, type ProcessCommand } from "./executor_process.ts";
 import { decodeFrame, encodeFrame } from "./frames.ts";
+import type { NodeInstallation } from "./node_installations.ts";
+import { permissionFlags, temporaryFolder } from "./node_permissions.ts";
+import type { LaidOutModules } from "./node_program.ts";
 import { parseFromIsolate } from "./parse_message.ts";
-import type { DeploymentManifest, FromIsolate, ToIsolate } from "./protocol.ts";
+import type { FromIsolate, ToIsolate } from "./protocol.ts";
 
 export interface NodeProcessListener {
   message(message: FromIsolate, body: Uint8Array): void;
-  /** The process is gone; once, and the last call. */
+  /** The process is gone; once, and the last call. `detail`: how it ended, and what it last said. */
   exited(detail: string): void;
 }
 
 export interface NodeProcessOptions {
-  /** Both from NodeProgram. */
-  readonly executorPath: string;
-  readonly deployment: DeploymentManifest;
-  /** Of the JavaScript heap. */
+  readonly node: NodeInstallation;
+  readonly modules: LaidOutModules;
+  /** Of the JavaScript heap; what lies outside of it may take as much again. */
   readonly memoryMiB: number;
   readonly environment: Environment;
 }
+
+/** What Node.js 24 sets aside without using it; it counts against the limit of a process. */
+const reservedMiB = 640;
 
 export class NodeProcess {
   readonly #process: ExecutorProcess;
 
   constructor(options: NodeProcessOptions, listener: NodeProcessListener) {
-    const { executorPath, deployment, memoryMiB, environment } = options;
-    // As for executors: what user code prints goes to standard error, frames go to a descriptor of their own.
-    const shell = Deno.build.os !== "windows";
-    const wrapper = shell ? ["sh", "-c", 'exec "$@" 3>&1 1>&2', "sh"] : [];
-    const [program, ...args] = [
-      ...wrapper,
-      ...["node", `--max-old-space-size=${memoryMiB}`, "--stack-trace-limit=50", executorPath],
-      shell ? "3" : "1",
-    ];
-    const variables = { ...inheritedVariables(), ...deployment.environmentVariables };
-    this.#process = new ExecutorProcess({ program: program!, args, variables }, environment, {
+    const { modules, environment } = options;
+    this.#process = new ExecutorProcess(nodeCommand(options), environment, {
       frame: (frame) => this.#receive(frame, listener),
       exited: (detail) => listener.exited(detail),
     });
-    this.send({ type: "load", deployment: { ...deployment, environmentVariables: {} } });
+    this.send({ type: "load", deployment: modules.deployment });
   }
 
   get pid(): number {
@@ -77,14 +74,31 @@ export class NodeProcess {
   }
 }
 
-/** Major version of the `node` on PATH; null without one. */
-export async function findNode(): Promise<number | null> {
-  try {
-    const { stdout } = await new Deno.Command("node", { args: ["--version"] }).output();
-    const major = /^v(\d+)\./.exec(new TextDecoder().decode(stdout))?.[1];
-    return major === undefined ? null : Number(major);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+function nodeCommand({ node, modules, memoryMiB }: NodeProcessOptions): ProcessCommand {
+  const shell = Deno.build.os !== "windows";
+  const limitKiB = (2 * memoryMiB + reservedMiB) * 1024;
+  const limit = Deno.build.os === "linux" ? `ulimit -d ${limitKiB}; ` : "";
+  // As for executors: what user code prints goes to standard error, frames go to a descriptor of their own.
+  const [program, ...args] = [
+    ...(shell ? ["sh", "-c", `${limit}exec "$@" 3>&1 1>&2`, "sh"] : []),
+    node.path,
+    ...(node.hasPermissions ? permissionFlags(node, modules.folders) : []),
+    ...["--no-warnings", `--max-old-space-size=${memoryMiB}`, "--stack-trace-limit=50"],
+    modules.executorPath,
+    shell ? "3" : "1",
+  ];
+  const { folder } = modules;
+  return { program: program!, args, variables: machineVariables(), folder, leadsGroup: true };
+}
+
+/** What programs expect to find wherever they run (function-abi 20). */
+function machineVariables(): Record<string, string> {
+  const systemRoot = hostVariable("SystemRoot");
+  return {
+    PATH: hostVariable("PATH") ?? "",
+    TMPDIR: temporaryFolder,
+    LANG: "en_US.UTF-8",
+    TZ: "UTC",
+    ...(systemRoot === undefined ? {} : { SystemRoot: systemRoot }),
+  };
 }

@@ -2,19 +2,24 @@
  * What Node.js runs, as files in the data folder:
  *
  *     node/executor.mjs     our program (runtime/node), bundled once in the server's life
- *     node/modules-N/       the Node modules of one process under their own paths, as they import each other
+ *     node/modules-N/       the Node modules of one process under their own paths, as they import each other,
+ *                           and `node_modules`, which leads to the app's external packages
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { NodeUnavailable, nodeVersionMin } from "./node_installations.ts";
 import type { DeploymentManifest } from "./protocol.ts";
-
-/** The oldest Node.js that the program runs on. */
-export const nodeVersionMin = 18;
 
 /** Modules where Node.js finds them, for as long as a process needs them. */
 export interface LaidOutModules {
+  /** Path of our own program. */
+  readonly executorPath: string;
+  /** Where they are, absolute. */
+  readonly folder: string;
   /** With the Node modules alone, and `file` saying where they are. */
   readonly deployment: DeploymentManifest;
+  /** Absolute paths, without links, of all that the process has to read. */
+  readonly folders: readonly string[];
   remove(): Promise<void>;
 }
 
@@ -27,15 +32,11 @@ export class NodeProgram {
     this.#folder = join(dataFolder, "node");
   }
 
-  /** Path of our own program. */
-  executorPath(): Promise<string> {
-    this.#executor ??= this.#bundle();
-    return this.#executor;
-  }
-
+  /** @throws NodeUnavailable when the external packages of the deployment are not there. */
   async layOut(deployment: DeploymentManifest): Promise<LaidOutModules> {
-    await this.executorPath();
-    const folder = join(this.#folder, `modules-${this.#layouts++}`);
+    this.#executor ??= this.#bundle();
+    const executorPath = await this.#executor;
+    const folder = join(dirname(executorPath), `modules-${this.#layouts++}`);
     const sources = deployment.modules.filter(({ environment }) => environment === "node");
     const modules = sources.map((module) => ({ ...module, file: join(folder, module.path) }));
     await Deno.mkdir(folder, { recursive: true });
@@ -45,10 +46,27 @@ export class NodeProgram {
       // A link would not do: Node.js resolves imports from where a link leads.
       await Deno.copyFile(sources[index]!.file, file);
     }));
+    const packages = await this.#linkPackages(deployment, folder);
     return {
+      executorPath,
+      folder,
       deployment: { ...deployment, modules },
+      folders: [executorPath, folder, ...packages],
       remove: () => Deno.remove(folder, { recursive: true }),
     };
+  }
+
+  /** Resolves with the folder that they really lie in, if there are any. */
+  async #linkPackages({ nodePackages }: DeploymentManifest, folder: string): Promise<string[]> {
+    if (nodePackages == null) return [];
+    const packages = await Deno.realPath(nodePackages).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      throw new NodeUnavailable(
+        "needs external packages, but they are not installed on this server. If this lasts, deploy the app again.",
+      );
+    });
+    await Deno.symlink(packages, join(folder, "node_modules"), { type: "junction" });
+    return [packages];
   }
 
   async #bundle(): Promise<string> {
@@ -69,6 +87,6 @@ export class NodeProgram {
       format: "esm",
       logLevel: "silent",
     });
-    return outfile;
+    return await Deno.realPath(outfile);
   }
 }

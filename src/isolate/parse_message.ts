@@ -121,6 +121,7 @@ const fromIsolate: Readonly<Record<FromIsolate["type"], Shape>> = {
     fields: mapOf(anything),
   }),
   log: record({ callId: count, logLines }),
+  pong: record({ residentBytes: count }),
   analyzed: record({ callId: count, result: analysis }),
 };
 

@@ -32,6 +32,10 @@ export interface DeploymentManifest {
   readonly importTimeMs: number;
   /** For src/database/storage_urls.ts (origin: CONVEX_CLOUD_URL); absent when modules are only analysed. */
   readonly fileStorageSecret?: string;
+  /** Major version of Node.js that the app asks for, if it does. */
+  readonly nodeVersion?: string | null;
+  /** Absolute path of the `node_modules` folder with the app's external packages, if it has any. */
+  readonly nodePackages?: string | null;
 }
 
 export interface ModuleEntry {
@@ -148,7 +152,9 @@ export type HostOperation =
   | "storageDelete"
   | "storageGetUrl"
   | "storageGetMetadata"
-  | "storageGenerateUploadUrl";
+  | "storageGenerateUploadUrl"
+  /** Asked for by Hull itself: which tables there are, to check ids by. */
+  | "tableNames";
 
 export type ToIsolate =
   | { readonly type: "load"; readonly deployment: DeploymentManifest }
@@ -168,6 +174,8 @@ export type ToIsolate =
     /** Extra fields of the answer, e.g. a file's content type. */
     readonly fields?: Readonly<Record<string, unknown>>;
   }
+  /** Node processes: answer with `pong` as soon as user code lets you. */
+  | { readonly type: "ping" }
   /** Evaluate all modules and report what they export. */
   | { readonly type: "analyze"; readonly callId: number; readonly deployment: DeploymentManifest };
 
@@ -191,6 +199,7 @@ export type FromIsolate =
   }
   /** Actions: lines as they are printed. */
   | { readonly type: "log"; readonly callId: number; readonly logLines: readonly LogLine[] }
+  | { readonly type: "pong"; readonly residentBytes: number }
   | { readonly type: "analyzed"; readonly callId: number; readonly result: AnalysisResult };
 
 /** To the executor itself (isolate 0). */
