@@ -1,5 +1,6 @@
 /** Shows in the terminal what functions print and how they fail. */
-import type { LogEntry, LogStore } from "../src/logs/log_store.ts";
+import type { LogEntry } from "../src/logs/log_entry.ts";
+import type { LogStore } from "../src/logs/log_store.ts";
 
 /** Prints until `signal` fires. */
 export async function followLogs(

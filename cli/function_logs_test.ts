@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { systemEnvironment } from "../src/environment.ts";
-import { type LogEntry, LogStore } from "../src/logs/log_store.ts";
+import type { LogEntry } from "../src/logs/log_entry.ts";
+import { LogStore } from "../src/logs/log_store.ts";
 import { followLogs, renderLogEntry } from "./function_logs.ts";
 
 const line = { level: "LOG", messages: ["'a'", "1"], isTruncated: false, timestamp: 0 } as const;
@@ -13,6 +14,7 @@ const completion: LogEntry = {
   timestampMs: new Date(2026, 0, 1, 9, 8, 7).getTime(),
   cached: false,
   origin: "HttpApi",
+  identityType: "anonymous",
   requestId: "r",
   executionId: "e",
   durationMs: 1,

@@ -248,6 +248,28 @@ export const settings = {
     100_000,
     "Actions in flight on one WebSocket.",
   ),
+  // Logs of functions
+  logMiB: setting(
+    "HULL_LOG_MIB",
+    256,
+    1,
+    1024 * 1024,
+    "Logs of functions that are kept on disk; the oldest are removed, in MiB.",
+  ),
+  logAgeMaxH: setting(
+    "HULL_LOG_AGE_MAX_H",
+    168,
+    1,
+    87_600,
+    "Age at which logs of functions are removed, in hours.",
+  ),
+  logFunctionKiBPerS: setting(
+    "HULL_LOG_FUNCTION_KIB_PER_S",
+    256,
+    1,
+    1024 * 1024,
+    "What one function may log for long; it may be 64 times as much in one second, the rest is left out, in KiB/s.",
+  ),
   shutdownTimeoutS: setting(
     "HULL_SHUTDOWN_TIMEOUT_S",
     5,

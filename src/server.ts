@@ -45,6 +45,8 @@ import { syncApi } from "./http/sync_api.ts";
 import type { Isolates } from "./isolate/isolates.ts";
 import { startIsolates } from "./isolate/start_isolates.ts";
 import { log } from "./logger.ts";
+import { LogBudgets } from "./logs/log_budgets.ts";
+import { LogFiles } from "./logs/log_files.ts";
 import { LogStore } from "./logs/log_store.ts";
 import { LiveBackups } from "./maintenance/backup.ts";
 import { residentMemory } from "./metrics/process_memory.ts";
@@ -105,6 +107,7 @@ interface Foundation {
   readonly metrics: ServerMetrics;
   /** See `RunningServer.failed`. */
   readonly failed: Promise<Error>;
+  readonly logFiles: LogFiles;
   /** Of this thread. */
   readonly reader: SnapshotReader;
   readonly vectorSearch: VectorSearch;
@@ -173,6 +176,13 @@ async function openFoundation(
     bytesMax: config.vectorMemoryMiB * 1024 * 1024,
   });
   resources.defer(() => vectorSearch.close());
+  const logFiles = await LogFiles.open({
+    dataFolder,
+    environment,
+    bytesMax: config.logMiB * 1024 * 1024,
+    ageMaxMs: config.logAgeMaxH * 3_600_000,
+  });
+  resources.defer(() => logFiles.close());
   const starting = startIsolates({ config, environment, databasePath: database, dataFolder });
   // Whether they started is learnt below; here only those that did have to be ended.
   resources.defer(() => starting.then((isolates) => isolates.close(), () => {}));
@@ -186,6 +196,7 @@ async function openFoundation(
     committer,
     metrics,
     failed,
+    logFiles,
     reader,
     vectorSearch,
     isolates: await starting,
@@ -201,11 +212,12 @@ type Parts = ReturnType<typeof assemble>;
 /** Everything between the database and the listeners. */
 function assemble(foundation: Foundation) {
   const { options, dataFolder, committer, reader, isolates, main, site } = foundation;
-  const { fileStorageSecret, adminKey, metrics } = foundation;
+  const { fileStorageSecret, adminKey, metrics, logFiles } = foundation;
   const { config, redact } = options;
   const requestIds = new RequestIds(environment);
   const transactions = new ServerTransactions({ committer, reader, environment, config });
-  const logs = new LogStore(environment);
+  const budgets = new LogBudgets(environment, config.logFunctionKiBPerS * 1024);
+  const logs = new LogStore(environment, { files: logFiles, budgets });
   const authenticator = new Authenticator(adminKey);
   const bodies = new BodyReader(config, environment);
   const removals = new RemovalHold();

@@ -32,6 +32,7 @@ const contracts = new Set([
   "src/deploy/deployment.ts",
   "src/functions/functions.ts",
   "src/isolate/protocol.ts",
+  "src/logs/log_entry.ts",
   "src/logs/log_store.ts",
 ]);
 
@@ -159,6 +160,7 @@ const resources: readonly Resource[] = [
       "src/persistence/",
       "src/file_storage/",
       "src/deploy/",
+      "src/logs/",
       "src/maintenance/",
       "src/metrics/process_memory.ts",
       // Node.js reads modules from files under their own names.

@@ -6,7 +6,7 @@ import type { FunctionCall, LogLine } from "../isolate/protocol.ts";
 import { log as logEvent } from "../logger.ts";
 import type { DeploymentLeases } from "./deployment_leases.ts";
 import type { ExecutionLog, Subject } from "./execution_log.ts";
-import { failed, failureOf, type FunctionCalls, functionResult } from "./function_calls.ts";
+import { completionOf, failed, type FunctionCalls, functionResult } from "./function_calls.ts";
 import type { CallContext, FunctionResult, HttpRequestData, HttpResult } from "./functions.ts";
 import { developerFailure, internalFailure } from "./host_failures.ts";
 import { HostOperations, type NestedCalls } from "./host_operations.ts";
@@ -102,9 +102,9 @@ export class ActionRunner {
         ? answer.outcome.response?.status
         : undefined;
       execution.complete({
+        ...completionOf(answer),
+        // They are in the log already.
         logLines: [],
-        usage: answer.usage,
-        failure: failureOf(answer),
         ...(status === undefined ? {} : { status }),
       });
       return { answer, printed };

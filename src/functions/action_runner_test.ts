@@ -238,7 +238,7 @@ Deno.test("an action's lines are logged as they are printed, and returned with i
   });
   const result = await runner.action("m:run", "[{}]", context());
   assert.deepEqual(result.logLines, ["[LOG] 'one'", "[LOG] 'two'"]);
-  const entries = logs.after(0).entries.map((entry) => [
+  const entries = (await logs.after(0)).entries.map((entry) => [
     entry.kind,
     entry.identifier,
     entry.logLines.map(({ messages }) => messages[0]),
@@ -249,7 +249,7 @@ Deno.test("an action's lines are logged as they are printed, and returned with i
     ["progress", "m:run", ["'two'"]],
     ["completion", "m:run", []],
   ]);
-  const [first, nested] = logs.after(0).entries;
+  const [first, nested] = (await logs.after(0)).entries;
   assert.ok(nested?.kind === "completion");
   assert.equal(nested.parentExecutionId, first?.executionId);
   assert.equal(nested.origin, "Action");
@@ -304,7 +304,7 @@ Deno.test("an HTTP action gets its request and is logged by its route", async ()
     { method: "POST", url: "http://x/a/b?c", headers: [["h", "1"]] },
     "bad token",
   ]);
-  const [entry] = logs.after(0).entries;
+  const [entry] = (await logs.after(0)).entries;
   assert.ok(entry?.kind === "completion");
   assert.equal(entry.identifier, "POST /a/*");
   assert.equal(entry.status, 200);

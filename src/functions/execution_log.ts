@@ -3,9 +3,10 @@ import type { Environment } from "../environment.ts";
 import type { FunctionFailure } from "../errors.ts";
 import type { ExecutionUsage, FunctionKind, LogLine } from "../isolate/protocol.ts";
 import type { ServerMetrics } from "../metrics/server_metrics.ts";
+import type { IdentityType } from "../logs/log_entry.ts";
 import type { LogStore } from "../logs/log_store.ts";
 import { failureText } from "./failure_text.ts";
-import type { CallContext } from "./functions.ts";
+import type { CallContext, Caller } from "./functions.ts";
 import type { RequestIds } from "./request_id.ts";
 
 /** The function as logs name it. */
@@ -20,6 +21,8 @@ export interface Completion {
   readonly logLines: readonly LogLine[];
   readonly usage: ExecutionUsage | null;
   readonly failure: FunctionFailure | null;
+  /** Size of the result of one that succeeded. */
+  readonly returnBytes?: number;
   /** HTTP actions. */
   readonly status?: number;
 }
@@ -124,8 +127,8 @@ export class Execution {
     this.#append({ logLines: [], usage: null, failure: null }, true);
   }
 
-  #append({ logLines, usage, failure, status }: Completion, cached: boolean): void {
-    const { origin, requestId, parentExecutionId } = this.#context;
+  #append({ logLines, usage, failure, returnBytes, status }: Completion, cached: boolean): void {
+    const { caller, origin, requestId, parentExecutionId } = this.#context;
     const durationMs = this.#environment.monotonicMs() - this.#startedMs;
     if (!cached) this.#metrics.called(this.#subject.kind, durationMs, failure === null);
     this.#store.append({
@@ -137,13 +140,26 @@ export class Execution {
       timestampMs: this.#environment.nowMs(),
       cached,
       origin,
+      identityType: identityType(caller),
       requestId,
       executionId: this.id,
       ...(parentExecutionId === undefined ? {} : { parentExecutionId }),
       durationMs,
       usage,
+      ...(returnBytes === undefined ? {} : { returnBytes }),
       ...(status === undefined ? {} : { status }),
       error: failure === null ? null : failureText(failure).trimEnd(),
     });
+  }
+}
+
+function identityType(caller: Caller): IdentityType {
+  switch (caller.kind) {
+    case "admin":
+      return caller.impersonating === null ? "admin" : "user";
+    case "system":
+      return caller.identity === null ? "system" : "user";
+    default:
+      return caller.kind;
   }
 }

@@ -3,6 +3,7 @@ import type { Environment } from "../environment.ts";
 import type { FunctionFailure } from "../errors.ts";
 import type { CallResult } from "../isolate/isolates.ts";
 import type { FunctionCall } from "../isolate/protocol.ts";
+import type { Completion } from "./execution_log.ts";
 import type { CallContext, FunctionResult } from "./functions.ts";
 import { renderLogLines } from "./log_lines.ts";
 import { type DeployedFunction, identityOf } from "./modules.ts";
@@ -78,6 +79,10 @@ export function failed(
   return { ok: false, failure, logLines };
 }
 
-export function failureOf({ outcome }: CallResult): FunctionFailure | null {
-  return outcome.kind === "failure" ? outcome.failure : null;
+/** What the log is told of a call that ran to its end. */
+export function completionOf(answer: CallResult): Completion {
+  const { outcome, body, logLines, usage } = answer;
+  return outcome.kind === "success"
+    ? { logLines, usage, failure: null, returnBytes: body.byteLength }
+    : { logLines, usage, failure: outcome.failure };
 }

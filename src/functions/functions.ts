@@ -5,7 +5,7 @@
 import type { FunctionFailure } from "../errors.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { HttpActionResponse, UserIdentity } from "../isolate/protocol.ts";
-import type { CallOrigin } from "../logs/log_store.ts";
+import type { CallOrigin } from "../logs/log_entry.ts";
 
 /** Who calls. */
 export type Caller =

@@ -20,7 +20,7 @@ import type { SessionRecord, SnapshotReader } from "../persistence/persistence.t
 import type { CommitGate } from "./commit_gate.ts";
 import type { DeploymentLeases } from "./deployment_leases.ts";
 import type { Execution, ExecutionLog } from "./execution_log.ts";
-import { failed, failureOf, type FunctionCalls, functionResult } from "./function_calls.ts";
+import { completionOf, failed, type FunctionCalls, functionResult } from "./function_calls.ts";
 import type { CallContext, FunctionResult } from "./functions.ts";
 import { Lanes } from "./lanes.ts";
 import type { DeployedFunction, Modules } from "./modules.ts";
@@ -271,8 +271,7 @@ class InFlight {
 }
 
 function complete(execution: Execution, answer: CallResult): FunctionResult {
-  const { logLines, usage } = answer;
-  execution.complete({ logLines, usage, failure: failureOf(answer) });
+  execution.complete(completionOf(answer));
   return functionResult(answer);
 }
 

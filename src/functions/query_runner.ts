@@ -6,7 +6,7 @@ import { errorMessage, FunctionError } from "../errors.ts";
 import type { CallResult } from "../isolate/isolates.ts";
 import type { DeploymentLeases } from "./deployment_leases.ts";
 import type { ExecutionLog } from "./execution_log.ts";
-import { failureOf, type FunctionCalls, functionResult } from "./function_calls.ts";
+import { completionOf, type FunctionCalls, functionResult } from "./function_calls.ts";
 import type { QueryRequest, QueryResult } from "./functions.ts";
 import { type DeployedFunction, identityOf, type Modules } from "./modules.ts";
 import type { CacheRequest, QueryCache } from "./query_cache.ts";
@@ -81,8 +81,8 @@ export class QueryRunner {
       execution.fail(errorMessage(error));
       throw error;
     }
-    const { outcome, logLines, usage } = answer;
-    execution.complete({ logLines, usage, failure: failureOf(answer) });
+    const { outcome } = answer;
+    execution.complete(completionOf(answer));
     assert(
       outcome.kind === "failure" || (outcome.snapshot !== undefined && outcome.reads !== undefined),
       "a query that succeeded says what it read",

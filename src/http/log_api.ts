@@ -4,7 +4,8 @@ import { RequestError } from "../errors.ts";
 import { renderLogLines } from "../functions/log_lines.ts";
 import { sessionRequestId } from "../functions/request_id.ts";
 import type { FunctionKind, LogLine } from "../isolate/protocol.ts";
-import type { LogEntry, LogStore } from "../logs/log_store.ts";
+import type { CompletionEntry, LogEntry } from "../logs/log_entry.ts";
+import type { LogStore } from "../logs/log_store.ts";
 import { type ApiRequest, badDeployKey } from "./api_request.ts";
 import { json } from "./responses.ts";
 import type { ApiHandlers } from "./routes.ts";
@@ -19,8 +20,6 @@ const kindNames: Record<FunctionKind, string> = {
   httpAction: "HttpAction",
 };
 
-type Completion = Extract<LogEntry, { readonly kind: "completion" }>;
-
 /** `stopping` ends the polls that wait, so that they do not hold the server up. */
 export function logApi(logs: LogStore, environment: Environment, stopping: AbortSignal) {
   async function poll(
@@ -30,7 +29,7 @@ export function logApi(logs: LogStore, environment: Environment, stopping: Abort
     await requireLogReader(request);
     const cursor = parseCursor(request.parameter("cursor"));
     // Who begins wants what is still to come; waiting here would make it take the first entry for history.
-    const page = cursor === 0 ? logs.after(0) : await logs.waitAfter(cursor, pollMs, stopping);
+    const page = await (cursor === 0 ? logs.newest() : logs.waitAfter(cursor, pollMs, stopping));
     const isStructured = /^(npm-cli|dashboard)$/.test(request.client.name);
     const wantedId = clientRequestId(request);
     const entries = page.entries
@@ -84,7 +83,7 @@ function encode(entry: LogEntry, isStructured: boolean): Record<string, unknown>
     : { kind: "Completion", ...common, ...completionFields(entry) };
 }
 
-function completionFields(entry: Completion): Record<string, unknown> {
+function completionFields(entry: CompletionEntry): Record<string, unknown> {
   const { durationMs, usage } = entry;
   return {
     cachedResult: entry.cached,
@@ -95,16 +94,17 @@ function completionFields(entry: Completion): Record<string, unknown> {
     success: entry.status === undefined ? null : { status: String(entry.status) },
     error: entry.error,
     usageStats: usageStats(entry),
-    returnBytes: null,
+    returnBytes: entry.returnBytes ?? null,
     occInfo: null,
     willRetry: false,
     executionTimestamp: (entry.timestampMs - durationMs) / 1000,
+    identityType: entry.identityType,
     environment: entry.environment,
   };
 }
 
 /** What is not measured is zero: the clients require every field. */
-function usageStats({ usage }: Completion): Record<string, number> {
+function usageStats({ usage }: CompletionEntry): Record<string, number> {
   return {
     databaseReadBytes: usage?.bytesRead ?? 0,
     databaseWriteBytes: usage?.bytesWritten ?? 0,

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { type ApiListener, asAdmin, listenWith } from "../../tests/support/api_listener.ts";
 import { systemEnvironment } from "../environment.ts";
 import { sessionRequestId } from "../functions/request_id.ts";
-import { type LogEntry, LogStore } from "../logs/log_store.ts";
+import type { LogEntry } from "../logs/log_entry.ts";
+import { LogStore } from "../logs/log_store.ts";
 import { logApi } from "./log_api.ts";
 
 const line = { level: "LOG", messages: ["'hi'", "1"], isTruncated: false, timestamp: 5 } as const;
@@ -16,6 +17,8 @@ const entry = (fields: Partial<LogEntry> = {}): LogEntry => ({
   timestampMs: Date.now(),
   cached: false,
   origin: "SyncWorker",
+  identityType: "user",
+  returnBytes: 4,
   requestId: "r1",
   executionId: "e1",
   durationMs: 4,
@@ -56,6 +59,8 @@ Deno.test("deploy-protocol §8: a completion has every field that the CLI reads"
       udfType: "Mutation",
       identifier: "messages:send",
       caller: "SyncWorker",
+      identityType: "user",
+      returnBytes: 4,
       cachedResult: false,
       executionTime: 0.004,
       userExecutionTime: 0.003,

@@ -1,55 +1,18 @@
 /**
- * Every execution of a function, in memory, bounded: what `stream_function_logs` and the terminal show
- * (deploy-protocol 8).
+ * What happened to each execution of a function: what `stream_function_logs` and the terminal show
+ * (deploy-protocol 8). The newest entries are in memory, all that retention leaves are on disk.
  */
 import type { Environment } from "../environment.ts";
-import type { ExecutionUsage, FunctionKind, LogLine } from "../isolate/protocol.ts";
+import type { LogBudgets } from "./log_budgets.ts";
+import { entrySize, type LogEntry, type LoggedEntry } from "./log_entry.ts";
+import type { LogFiles } from "./log_files.ts";
 
-export type CallOrigin =
-  | "SyncWorker"
-  | "HttpApi"
-  | "HttpEndpoint"
-  | "Scheduler"
-  | "Cron"
-  | "Action"
-  | "Tester";
-
-export type LogEntry =
-  | {
-    readonly kind: "completion";
-    readonly functionKind: FunctionKind;
-    /** `messages:list`, or `GET /x` for an HTTP action. */
-    readonly identifier: string;
-    readonly environment: "isolate" | "node";
-    readonly logLines: readonly LogLine[];
-    readonly timestampMs: number;
-    readonly cached: boolean;
-    readonly origin: CallOrigin;
-    readonly requestId: string;
-    readonly executionId: string;
-    /** The action that called it. */
-    readonly parentExecutionId?: string;
-    readonly durationMs: number;
-    readonly usage: ExecutionUsage | null;
-    /** HTTP actions. */
-    readonly status?: number;
-    /** Rendered error, if it failed. */
-    readonly error: string | null;
-  }
-  | {
-    readonly kind: "progress";
-    readonly functionKind: FunctionKind;
-    readonly identifier: string;
-    readonly logLines: readonly LogLine[];
-    readonly timestampMs: number;
-    readonly requestId: string;
-    readonly executionId: string;
-  };
-
-/** Entries kept; older ones are overwritten. */
+/** Entries kept in memory; older ones are overwritten. */
 const entriesMax = 10_000;
-/** Text kept, in characters, so that chatty functions do not fill the memory. */
+/** Text kept in memory, in characters. */
 const charactersMax = 16 * 1024 * 1024;
+/** What one page has at most; it may end with one entry that is larger. */
+const pageLimits = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 };
 /** Who has not read for this long does not follow any more, in milliseconds; longer than a poll waits. */
 const followingMs = 75_000;
 /** Cursors are milliseconds; entries of the same one are this far apart. A double near today has room for it. */
@@ -62,25 +25,35 @@ export interface LogPage {
   readonly cursor: number;
 }
 
-interface Slot {
-  readonly cursor: number;
+export interface LogStoreParts {
+  /** Without files nothing outlives the process. */
+  readonly files?: LogFiles;
+  readonly budgets?: LogBudgets;
+}
+
+interface Slot extends LoggedEntry {
   readonly characters: number;
-  readonly entry: LogEntry;
 }
 
 export class LogStore {
   readonly #environment: Environment;
+  readonly #parts: LogStoreParts;
   /** A ring: the oldest is at `#first`, `#count` are filled. */
   readonly #slots: (Slot | undefined)[] = new Array(entriesMax).fill(undefined);
   #first = 0;
   #count = 0;
   #characters = 0;
-  #lastCursor = 0;
+  #lastCursor: number;
+  /** Everything after this is in memory. */
+  #forgottenCursor: number;
   #followedUntilMs = 0;
+  #appended = 0;
   readonly #waiting = new Set<() => void>();
 
-  constructor(environment: Environment) {
+  constructor(environment: Environment, parts: LogStoreParts = {}) {
     this.#environment = environment;
+    this.#parts = parts;
+    this.#lastCursor = this.#forgottenCursor = parts.files?.lastCursor ?? 0;
   }
 
   /** Whether somebody reads along; what is not worth keeping otherwise is worth adding then. */
@@ -89,31 +62,63 @@ export class LogStore {
   }
 
   append(entry: LogEntry): void {
-    const cursor = Math.max(entry.timestampMs, this.#lastCursor + cursorStep);
-    const characters = countCharacters(entry);
-    this.#lastCursor = cursor;
-    if (this.#count === entriesMax) this.#dropFirst();
-    this.#slots[(this.#first + this.#count) % entriesMax] = { cursor, characters, entry };
-    this.#count++;
-    this.#characters += characters;
-    while (this.#characters > charactersMax && this.#count > 1) this.#dropFirst();
+    for (const kept of this.#parts.budgets?.spend(entry) ?? [entry]) this.#add(kept);
+    this.#appended++;
     if (this.#waiting.size > 0) this.#wake();
   }
 
-  /** What came after `cursor`; nothing waits. */
-  after(cursor: number): LogPage {
-    this.#followedUntilMs = this.#environment.nowMs() + followingMs;
-    const entries: LogEntry[] = [];
-    for (let position = this.#positionAfter(cursor); position < this.#count; position++) {
-      entries.push(this.#slotAt(position).entry);
+  #add(entry: LogEntry): void {
+    const cursor = Math.max(entry.timestampMs, this.#lastCursor + cursorStep);
+    const slot = { cursor, entry, characters: entrySize(entry) };
+    this.#lastCursor = cursor;
+    if (this.#count === entriesMax) this.#dropFirst();
+    this.#slots[(this.#first + this.#count) % entriesMax] = slot;
+    this.#count++;
+    this.#characters += slot.characters;
+    while (this.#characters > charactersMax && this.#count > 1) this.#dropFirst();
+    // Answers from the cache are for those who read along; nothing was executed.
+    if (entry.kind === "progress" || !entry.cached) this.#parts.files?.append(slot);
+  }
+
+  /** The newest page. */
+  async newest(): Promise<LogPage> {
+    this.#follow();
+    const { entriesMax, bytesMax } = pageLimits;
+    let position = this.#count;
+    let bytes = 0;
+    while (position > 0 && this.#count - position < entriesMax && bytes < bytesMax) {
+      bytes += this.#slotAt(--position).characters;
     }
-    return { entries, cursor: entries.length === 0 ? cursor : this.#lastCursor };
+    const slots = this.#slotsFrom(position, this.#count);
+    const cursor = this.#lastCursor;
+    const rest = { entriesMax: entriesMax - slots.length, bytesMax: bytesMax - bytes };
+    const before = slots[0]?.cursor ?? Infinity;
+    const older = await this.#parts.files?.before(before, rest) ?? [];
+    return { entries: [...older, ...slots].map(({ entry }) => entry), cursor };
+  }
+
+  /** The first page behind `cursor`, empty if there is nothing yet. */
+  async after(cursor: number): Promise<LogPage> {
+    this.#follow();
+    if (cursor < this.#forgottenCursor && this.#parts.files !== undefined) {
+      const entries = await this.#parts.files.after(cursor, pageLimits);
+      if (entries.length > 0) return pageOf(entries, cursor);
+    }
+    const begin = this.#positionAfter(cursor);
+    let end = begin;
+    for (let bytes = 0; end < this.#count && end - begin < pageLimits.entriesMax; end++) {
+      if (bytes >= pageLimits.bytesMax) break;
+      bytes += this.#slotAt(end).characters;
+    }
+    return pageOf(this.#slotsFrom(begin, end), cursor);
   }
 
   /** As `after`, but waits for the first entry, at most `timeoutMs` and not beyond `signal`. */
   async waitAfter(cursor: number, timeoutMs: number, signal?: AbortSignal): Promise<LogPage> {
-    const page = this.after(cursor);
+    const appended = this.#appended;
+    const page = await this.after(cursor);
     if (page.entries.length > 0 || signal?.aborted) return page;
+    if (this.#appended > appended) return await this.after(cursor);
     await new Promise<void>((resolve) => {
       const wake = () => {
         cancelTimer();
@@ -125,7 +130,7 @@ export class LogStore {
       signal?.addEventListener("abort", wake);
       this.#waiting.add(wake);
     });
-    return this.after(cursor);
+    return await this.after(cursor);
   }
 
   /** Where a reader begins who wants nothing but what is still to come. */
@@ -133,12 +138,18 @@ export class LogStore {
     return this.#lastCursor;
   }
 
+  #follow(): void {
+    this.#followedUntilMs = this.#environment.nowMs() + followingMs;
+  }
+
   #wake(): void {
     for (const wake of [...this.#waiting]) wake();
   }
 
   #dropFirst(): void {
-    this.#characters -= this.#slotAt(0).characters;
+    const { cursor, characters } = this.#slotAt(0);
+    this.#forgottenCursor = cursor;
+    this.#characters -= characters;
     this.#slots[this.#first] = undefined;
     this.#first = (this.#first + 1) % entriesMax;
     this.#count--;
@@ -156,17 +167,18 @@ export class LogStore {
     return low;
   }
 
+  #slotsFrom(begin: number, end: number): Slot[] {
+    return Array.from({ length: end - begin }, (_, i) => this.#slotAt(begin + i));
+  }
+
   #slotAt(position: number): Slot {
     return this.#slots[(this.#first + position) % entriesMax]!;
   }
 }
 
-function countCharacters(entry: LogEntry): number {
-  let characters = 0;
-  for (const { messages } of entry.logLines) {
-    for (const message of messages) characters += message.length;
-  }
-  return entry.kind === "completion" && entry.error !== null
-    ? characters + entry.error.length
-    : characters;
+function pageOf(entries: readonly LoggedEntry[], cursor: number): LogPage {
+  return {
+    entries: entries.map(({ entry }) => entry),
+    cursor: entries.at(-1)?.cursor ?? cursor,
+  };
 }
