@@ -9,7 +9,7 @@
 import { readFileSync, writeSync } from "node:fs";
 import process from "node:process";
 import { decodeFrame, encodeFrame, FrameDecoder, joinFrames } from "../../src/isolate/frames.ts";
-import type { DeploymentManifest, FromIsolate, ToIsolate } from "../../src/isolate/protocol.ts";
+import type { DeploymentManifest, FromNode, ToNode } from "../../src/isolate/protocol.ts";
 import { Action } from "./action.ts";
 import { analyzeModule } from "./analysis.ts";
 import { installConsole } from "./console.ts";
@@ -22,7 +22,7 @@ const actions = new Map<number, Action>();
 const modules = new UserModules((file) => readFileSync(file, "utf8"));
 let outgoing: Uint8Array<ArrayBuffer>[] = [];
 
-function send(message: FromIsolate, body?: Uint8Array | string): void {
+function send(message: FromNode, body?: Uint8Array | string): void {
   outgoing.push(encodeFrame(0, message, body));
   if (outgoing.length === 1) queueMicrotask(flush);
 }
@@ -35,7 +35,7 @@ function flush(): void {
   }
 }
 
-function receive(message: ToIsolate, body: Uint8Array): void {
+function receive(message: ToNode, body: Uint8Array): void {
   switch (message.type) {
     case "load":
       return load(message.deployment);
@@ -78,7 +78,7 @@ const end = process.exit.bind(process);
 process.stdin.on("data", (chunk: Uint8Array) => {
   for (const frame of decoder.push(chunk)) {
     const { header, body } = decodeFrame(frame);
-    receive(header as ToIsolate, body);
+    receive(header as ToNode, body);
   }
 });
 process.stdin.on("end", () => end(0));

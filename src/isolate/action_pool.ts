@@ -176,8 +176,6 @@ export class ActionPool {
       this.#rest(slot);
       return this.#dispatch();
     }
-    // Its program sends none of these here: somebody else is speaking.
-    if (message.type === "analyzed" || message.type === "pong") return slot.isolate.terminate();
     const { running } = slot;
     if (running === null || running.callId !== message.callId) return;
     switch (message.type) {
@@ -191,6 +189,9 @@ export class ActionPool {
       case "operation":
         this.#operate(slot, running, message, body);
         return;
+      case "analyzed":
+        // Its program sends none of these here: somebody else is speaking.
+        return slot.isolate.terminate();
     }
   }
 

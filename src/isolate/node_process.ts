@@ -11,11 +11,11 @@ import { decodeFrame, encodeFrame } from "./frames.ts";
 import type { NodeInstallation } from "./node_installations.ts";
 import { permissionFlags, temporaryFolder } from "./node_permissions.ts";
 import type { LaidOutModules } from "./node_program.ts";
-import { parseFromIsolate } from "./parse_message.ts";
-import type { FromIsolate, ToIsolate } from "./protocol.ts";
+import { parseFromNode } from "./parse_message.ts";
+import type { FromNode, ToNode } from "./protocol.ts";
 
 export interface NodeProcessListener {
-  message(message: FromIsolate, body: Uint8Array): void;
+  message(message: FromNode, body: Uint8Array): void;
   /** The process is gone; once, and the last call. `detail`: how it ended, and what it last said. */
   exited(detail: string): void;
 }
@@ -47,7 +47,7 @@ export class NodeProcess {
     return this.#process.pid;
   }
 
-  send(message: ToIsolate, body?: Uint8Array | string): void {
+  send(message: ToNode, body?: Uint8Array | string): void {
     this.#process.send(encodeFrame(0, message, body));
   }
 
@@ -60,11 +60,11 @@ export class NodeProcess {
   }
 
   #receive(frame: Uint8Array, listener: NodeProcessListener): void {
-    let message: FromIsolate;
+    let message: FromNode;
     let body: Uint8Array;
     try {
       const decoded = decodeFrame(frame);
-      message = parseFromIsolate(decoded.header);
+      message = parseFromNode(decoded.header);
       body = decoded.body;
     } catch (error) {
       log("warn", "A Node process is ended", { reason: errorMessage(error) });

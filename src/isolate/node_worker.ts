@@ -16,7 +16,7 @@ import type { NodeInstallation } from "./node_installations.ts";
 import { NodeProcess } from "./node_process.ts";
 import type { LaidOutModules } from "./node_program.ts";
 import { failedCall, lostActionMessage, memoryMessage } from "./outcomes.ts";
-import type { FromIsolate, FunctionCall } from "./protocol.ts";
+import type { FromNode, FunctionCall } from "./protocol.ts";
 
 /** How long a process without actions is kept, in milliseconds. */
 const idleMs = 300_000;
@@ -127,7 +127,7 @@ export class NodeWorker {
     });
   }
 
-  #receive(message: FromIsolate, body: Uint8Array): void {
+  #receive(message: FromNode, body: Uint8Array): void {
     switch (message.type) {
       case "ready":
         this.#isStarted = true;

@@ -3,7 +3,7 @@
  * expected shape throws `MessageError`, and its sender is ended. Only shapes are checked. An isolate decides for
  * itself what its own functions answer and write, and code that has broken out of one can decide it too.
  */
-import type { FromExecutor, FromIsolate } from "./protocol.ts";
+import type { FromExecutor, FromIsolate, FromNode } from "./protocol.ts";
 import {
   anyOf,
   anything,
@@ -121,8 +121,12 @@ const fromIsolate: Readonly<Record<FromIsolate["type"], Shape>> = {
     fields: mapOf(anything),
   }),
   log: record({ callId: count, logLines }),
-  pong: record({ residentBytes: count }),
   analyzed: record({ callId: count, result: analysis }),
+};
+
+const fromNode: Readonly<Record<FromNode["type"], Shape>> = {
+  ...fromIsolate,
+  pong: record({ residentBytes: count }),
 };
 
 const fromExecutor: Readonly<Record<FromExecutor["type"], Shape>> = {
@@ -139,6 +143,11 @@ const fromExecutor: Readonly<Record<FromExecutor["type"], Shape>> = {
 /** @throws MessageError */
 export function parseFromIsolate(header: unknown): FromIsolate {
   return parse(fromIsolate, header) as FromIsolate;
+}
+
+/** @throws MessageError */
+export function parseFromNode(header: unknown): FromNode {
+  return parse(fromNode, header) as FromNode;
 }
 
 /** @throws MessageError */

@@ -174,8 +174,6 @@ export type ToIsolate =
     /** Extra fields of the answer, e.g. a file's content type. */
     readonly fields?: Readonly<Record<string, unknown>>;
   }
-  /** Node processes: answer with `pong` as soon as user code lets you. */
-  | { readonly type: "ping" }
   /** Evaluate all modules and report what they export. */
   | { readonly type: "analyze"; readonly callId: number; readonly deployment: DeploymentManifest };
 
@@ -199,8 +197,11 @@ export type FromIsolate =
   }
   /** Actions: lines as they are printed. */
   | { readonly type: "log"; readonly callId: number; readonly logLines: readonly LogLine[] }
-  | { readonly type: "pong"; readonly residentBytes: number }
   | { readonly type: "analyzed"; readonly callId: number; readonly result: AnalysisResult };
+
+/** Node processes answer a ping as soon as user code lets them. */
+export type ToNode = ToIsolate | { readonly type: "ping" };
+export type FromNode = FromIsolate | { readonly type: "pong"; readonly residentBytes: number };
 
 /** To the executor itself (isolate 0). */
 export type ToExecutor =
