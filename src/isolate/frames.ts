@@ -1,5 +1,5 @@
 /** Packing and unpacking of frames; the layout is in protocol.ts. */
-import type { FromExecutor, FromIsolate, ToExecutor, ToIsolate } from "./protocol.ts";
+import type { FromExecutor, FromNode, ToExecutor, ToNode } from "./protocol.ts";
 
 /** Before the header: length of the rest, isolate, header length. */
 const prefixBytes = 12;
@@ -10,7 +10,7 @@ const prefixBytes = 12;
  */
 export const frameBytesMax = 256 * 1024 * 1024;
 
-export type Message = ToIsolate | FromIsolate | ToExecutor | FromExecutor;
+export type Message = ToNode | FromNode | ToExecutor | FromExecutor;
 
 export interface Frame {
   readonly isolate: number;
