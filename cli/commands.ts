@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { LogFormat } from "../src/logger.ts";
 import { ApiClient } from "./api_client.ts";
+import type { LogsOptions } from "./logs.ts";
 
 /** Options of the commands that start a server. */
 export interface ServeOptions {
@@ -92,6 +93,21 @@ const commands = [
     options: server(),
     run: async (options, ...args) => (await import("./env.ts")).env(clientOf(options), args),
   }),
+  define<ServerOptions & LogsOptions>({
+    usage: "logs",
+    description: "show what functions logged and how they failed",
+    options: [
+      new Option("-f, --follow", "go on with what comes"),
+      new Option("-n, --number <number>", "of entries to show, the newest").argParser(parseNumber)
+        .default(100),
+      new Option("--since <duration>", "show all from then on: 90s, 15m, 2h, 7d")
+        .argParser(parseDuration),
+      new Option("--success", "show functions that succeeded without logging anything, too"),
+      new Option("--json", "print each entry as a line of JSON"),
+      ...server(),
+    ],
+    run: async (options) => (await import("./logs.ts")).logs(clientOf(options), options),
+  }),
   define<ServerOrDataOptions>({
     usage: "backup <file>",
     description: "write database, code and files into one new file, while the server runs or not",
@@ -150,6 +166,26 @@ function parsePort(text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65_535) return port;
   throw new InvalidArgumentError("Give a number from 0 to 65535.");
+}
+
+/** At most what one answer of the server holds. */
+function parseNumber(text: string): number {
+  if (/^\d+$/.test(text) && Number(text) <= 1000) return Number(text);
+  throw new InvalidArgumentError("Give a number from 0 to 1000, or use --since.");
+}
+
+const unitsMs: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** @returns milliseconds. */
+function parseDuration(text: string): number {
+  const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  if (count !== undefined) return Number(count) * unitsMs[unit!]!;
+  throw new InvalidArgumentError("Give a number and one of the units s, m, h, d.");
 }
 
 /** Errors that say what to do are shown as they are; for others the stack tells where Hull is at fault. */

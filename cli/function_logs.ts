@@ -2,6 +2,22 @@
 import type { LogEntry } from "../src/logs/log_entry.ts";
 import type { LogStore } from "../src/logs/log_store.ts";
 
+/** What is shown of an execution, or of a part of it. */
+export interface ShownExecution {
+  readonly timestampMs: number;
+  readonly requestId: string;
+  /** Its kind and its name. */
+  readonly function: string;
+  readonly logLines: readonly {
+    readonly level: string;
+    readonly messages: readonly string[];
+    readonly isTruncated: boolean;
+  }[];
+  readonly error: string | null;
+  /** What is said of a success; nothing by default. */
+  readonly success?: string;
+}
+
 /** Prints until `signal` fires. */
 export async function followLogs(
   logs: LogStore,
@@ -16,15 +32,23 @@ export async function followLogs(
   }
 }
 
-/** The lines that an execution is worth: those it logged, and its error. */
+/** The lines that an entry is worth: what was logged, and an error. */
 export function renderLogEntry(entry: LogEntry): string[] {
-  const time = new Date(entry.timestampMs).toTimeString().slice(0, 8);
-  const head = `${time} ${entry.functionKind} ${entry.identifier}`;
-  const lines = entry.logLines.map(({ level, messages, isTruncated }) =>
+  const { timestampMs, requestId, functionKind, identifier, logLines } = entry;
+  const error = entry.kind === "completion" ? entry.error : null;
+  const name = `${functionKind} ${identifier}`;
+  return renderExecution({ timestampMs, requestId, function: name, logLines, error });
+}
+
+/** Each line begins with the same words, so that those of one request can be found. */
+export function renderExecution(execution: ShownExecution): string[] {
+  const { timestampMs, requestId, logLines, error, success } = execution;
+  const time = new Date(timestampMs).toTimeString().slice(0, 8);
+  const head = `${time} ${requestId} ${execution.function}`;
+  const lines = logLines.map(({ level, messages, isTruncated }) =>
     `${head} [${level}] ${messages.join(" ")}${isTruncated ? " (truncated due to length)" : ""}`
   );
-  if (entry.kind === "completion" && entry.error !== null) {
-    lines.push(`${head} [FAILED] ${entry.error.trimEnd()}`);
-  }
+  if (error !== null) lines.push(`${head} [FAILED] ${error.trimEnd()}`);
+  if (success !== undefined) lines.push(`${head} [SUCCESS] ${success}`);
   return lines;
 }

@@ -23,7 +23,7 @@ const completion: LogEntry = {
 };
 
 Deno.test("renderLogEntry shows what a function logged and how it failed", () => {
-  const head = "09:08:07 query messages:list";
+  const head = "09:08:07 r query messages:list";
   assert.deepEqual(renderLogEntry(completion), [`${head} [LOG] 'a' 1`]);
   const failed = { ...completion, logLines: [], error: "Uncaught Error: no\n    at f\n" };
   assert.deepEqual(renderLogEntry(failed), [`${head} [FAILED] Uncaught Error: no\n    at f`]);
@@ -45,5 +45,5 @@ Deno.test("followLogs prints what is logged from now on, until it is stopped", a
   logs.append({ ...completion, identifier: "a:b" });
   logs.append({ ...completion, identifier: "c:d" });
   await following;
-  assert.deepEqual(printed.map((text) => text.split(" ")[2]), ["a:b", "c:d"]);
+  assert.deepEqual(printed.map((text) => text.split(" ")[3]), ["a:b", "c:d"]);
 });

@@ -5,7 +5,7 @@ import { renderLogLines } from "../functions/log_lines.ts";
 import { sessionRequestId } from "../functions/request_id.ts";
 import type { FunctionKind, LogLine } from "../isolate/protocol.ts";
 import type { CompletionEntry, LogEntry } from "../logs/log_entry.ts";
-import type { LogStore } from "../logs/log_store.ts";
+import type { LogPage, LogStore } from "../logs/log_store.ts";
 import { type ApiRequest, badDeployKey } from "./api_request.ts";
 import { json } from "./responses.ts";
 import type { ApiHandlers } from "./routes.ts";
@@ -22,14 +22,20 @@ const kindNames: Record<FunctionKind, string> = {
 
 /** `stopping` ends the polls that wait, so that they do not hold the server up. */
 export function logApi(logs: LogStore, environment: Environment, stopping: AbortSignal) {
+  function load(cursor: number, isImpatient: boolean): Promise<LogPage> {
+    // Who begins wants what is still to come; waiting here would make it take the first entry for history.
+    if (cursor === 0) return logs.newest();
+    return isImpatient ? logs.after(cursor) : logs.waitAfter(cursor, pollMs, stopping);
+  }
+
+  /** `wait=false` is ours: it asks for what there is already. */
   async function poll(
     request: ApiRequest,
     isWanted: (entry: LogEntry) => boolean,
   ): Promise<Response> {
     await requireLogReader(request);
     const cursor = parseCursor(request.parameter("cursor"));
-    // Who begins wants what is still to come; waiting here would make it take the first entry for history.
-    const page = await (cursor === 0 ? logs.newest() : logs.waitAfter(cursor, pollMs, stopping));
+    const page = await load(cursor, request.parameter("wait") === "false");
     const isStructured = /^(npm-cli|dashboard)$/.test(request.client.name);
     const wantedId = clientRequestId(request);
     const entries = page.entries

@@ -205,7 +205,7 @@ export function processExists(pid: number): boolean {
 }
 
 /** Collects what a process prints and lets tests wait for lines. */
-class OutputLog {
+export class OutputLog {
   /** Resolves when both streams have ended. */
   readonly ended: Promise<unknown>;
   readonly #lines: string[] = [];
