@@ -13,6 +13,8 @@ import { resolve } from "node:path";
 import { instanceNameOf, makeAdminKey } from "./auth/admin_key.ts";
 import { Authenticator } from "./auth/authenticate.ts";
 import { anonymous } from "./auth/identity.ts";
+import { documentFetcher } from "./auth/provider_document.ts";
+import { TokenVerifier } from "./auth/token_verifier.ts";
 import { startCommitter } from "./committer/client.ts";
 import type { CommitterClient } from "./committer/protocol.ts";
 import type { Config } from "./config.ts";
@@ -135,7 +137,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   parts.settings.load(foundation.reader);
   parts.live.load(foundation.reader);
-  const app = httpActions(foundation, parts);
+  // Whoever comes first has to meet the right providers. Should that fail, those of the last time stay.
+  await parts.settings.refreshAuthConfig()
+    .catch((error) => log("error", "auth.config.js could not be evaluated again", { error }));
+  const { app } = parts;
   main.open(apiAndApp(apiRoutes(foundation, parts), app, parts.requestServices));
   site?.open(appOnly(app));
   inBackground("run scheduled functions", parts.scheduler.start());
@@ -218,7 +223,13 @@ function assemble(foundation: Foundation) {
   const transactions = new ServerTransactions({ committer, reader, environment, config });
   const budgets = new LogBudgets(environment, config.logFunctionKiBPerS * 1024);
   const logs = new LogStore(environment, { files: logFiles, budgets });
-  const authenticator = new Authenticator(adminKey);
+  const fetchDocument = documentFetcher({
+    environment,
+    // An app may be its own identity provider. It is asked without the network, which may not lead back here.
+    askOwnApp: (url, headers) => askApp(app, settings.urls.site, url, headers),
+  });
+  const tokens = new TokenVerifier({ environment, fetchDocument, redact });
+  const authenticator = new Authenticator(adminKey, tokens);
   const bodies = new BodyReader(config, environment);
   const removals = new RemovalHold();
 
@@ -237,11 +248,22 @@ function assemble(foundation: Foundation) {
     dataFolder,
     fileStorageSecret,
     builtInVariables: () => settings.builtInVariables,
-    use: (record, manifest) => functions.setDeployment(record, manifest),
+    use(record, manifest) {
+      if (tokens.use(record.authProviders)) sockets.providersChanged();
+      functions.setDeployment(record, manifest);
+    },
   });
-  const settings: DeploymentSettings = new DeploymentSettings(live, committer, {
-    cloud: options.cloudOrigin ?? main.url,
-    site: options.siteOrigin ?? site?.url ?? options.cloudOrigin ?? main.url,
+  const settings: DeploymentSettings = new DeploymentSettings({
+    live,
+    committer,
+    defaultUrls: {
+      cloud: options.cloudOrigin ?? main.url,
+      site: options.siteOrigin ?? site?.url ?? options.cloudOrigin ?? main.url,
+    },
+    async evaluateAuthConfig(manifest) {
+      const { analyzeAuthConfig } = await import("./deploy/analysis.ts");
+      return await analyzeAuthConfig(isolates, manifest);
+    },
   });
   const files: FileStorage = new FileStorage({
     store: new FileStore(dataFolder, environment),
@@ -286,7 +308,14 @@ function assemble(foundation: Foundation) {
   });
   const instanceName = instanceNameOf(adminKey) ?? defaultInstanceName;
   const requestServices = { authenticator, bodies, config, requestIds, instanceName };
+  const { fallback } = options;
+  const app: HttpActions = new HttpActions(functions, {
+    ...requestServices,
+    redact,
+    ...fallback && { fallback },
+  });
   return {
+    app,
     functions,
     live,
     settings,
@@ -397,11 +426,6 @@ function addGauges(metrics: ServerMetrics, foundation: Foundation, sockets: Sync
   );
 }
 
-function httpActions({ options }: Foundation, { functions, requestServices }: Parts): HttpActions {
-  const { redact, fallback } = options;
-  return new HttpActions(functions, { ...requestServices, redact, ...fallback && { fallback } });
-}
-
 /** Ends what runs, within the time that the operator gives it. */
 async function stop(
   { main, site, options }: Foundation,
@@ -467,6 +491,13 @@ async function loadFileStorageSecret(
   const json = JSON.stringify({ fileStorageSecret } satisfies InstanceRecord);
   await committer.changeCatalog({ records: [{ key: recordKeys.instance, json }] });
   return fileStorageSecret;
+}
+
+/** Undefined when the URL is not the app's. */
+function askApp(app: HttpActions, origin: string, url: string, headers: Headers) {
+  if (!url.startsWith(`${origin}/`)) return undefined;
+  headers.set("x-forwarded-proto", new URL(origin).protocol.slice(0, -1));
+  return app.handle(new Request(url, { headers }), url.slice(origin.length));
 }
 
 function verifyCredential(authenticator: Authenticator): VerifyCredential {

@@ -129,7 +129,7 @@ const resources: readonly Resource[] = [
   {
     what: "an outgoing request",
     pattern: /(?<![.#\w])fetch\(/,
-    allowed: ["src/auth/token.ts", "cli/"],
+    allowed: ["src/auth/provider_document.ts", "cli/"],
   },
   {
     what: "a worker",

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { RequestError } from "../errors.ts";
 import { AdminKeyVerifier, parseAdminCredential } from "./admin_key.ts";
 import { anonymous, parseUserAttributes, type Principal } from "./identity.ts";
-import { refuseToken } from "./token.ts";
+import type { TokenVerifier } from "./token_verifier.ts";
 
 /**
  * Verifies credentials of one instance. Every method throws (or rejects with) a `RequestError` whose code
@@ -11,9 +11,11 @@ import { refuseToken } from "./token.ts";
  */
 export class Authenticator {
   readonly #adminKey: AdminKeyVerifier;
+  readonly #tokens: TokenVerifier;
 
-  constructor(adminKey: string) {
+  constructor(adminKey: string, tokens: TokenVerifier) {
     this.#adminKey = new AdminKeyVerifier(adminKey);
+    this.#tokens = tokens;
   }
 
   /** The caller of an HTTP request; the query parameter `adminKey` counts only without the header. */
@@ -48,7 +50,7 @@ export class Authenticator {
 
   /** A user's token. */
   async user(token: string): Promise<Principal> {
-    return refuseToken(token);
+    return await this.#tokens.verify(token);
   }
 }
 

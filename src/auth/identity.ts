@@ -2,11 +2,17 @@
 import { RequestError } from "../errors.ts";
 import type { UserIdentity } from "../isolate/protocol.ts";
 
+export interface UserPrincipal {
+  readonly kind: "user";
+  readonly identity: UserIdentity;
+  /** Seconds since the epoch. */
+  readonly expiresAt: number;
+}
+
 /** The result of authentication; assignable to `Caller` of src/functions/functions.ts. */
 export type Principal =
   | { readonly kind: "anonymous" }
-  /** `expiresAt`: seconds since the epoch. */
-  | { readonly kind: "user"; readonly identity: UserIdentity; readonly expiresAt: number | null }
+  | UserPrincipal
   | { readonly kind: "admin"; readonly impersonating: UserIdentity | null };
 
 export const anonymous: Principal = { kind: "anonymous" };
@@ -43,17 +49,17 @@ export function parseUserAttributes(value: unknown): UserIdentity {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw badAttributes("expected an object");
   }
-  const attributes: Record<string, unknown> = {};
-  for (const [name, attribute] of Object.entries(value)) {
-    if (attribute === null) continue;
+  const given = Object.entries(value).filter(([, attribute]) => attribute !== null);
+  for (const [name, attribute] of given) {
     if (stringAttributes.has(name) && typeof attribute !== "string") {
       throw badAttributes(`${name} must be a string`);
     }
     if (booleanAttributes.has(name) && typeof attribute !== "boolean") {
       throw badAttributes(`${name} must be a boolean`);
     }
-    attributes[name] = attribute;
   }
+  // Not by assignment, which an attribute `__proto__` would turn into something else.
+  const attributes: Record<string, unknown> = Object.fromEntries(given);
   const { tokenIdentifier, issuer, subject } = attributes;
   if (typeof tokenIdentifier === "string") return { ...attributes, tokenIdentifier };
   if (issuer === undefined || subject === undefined) {

@@ -1,10 +1,11 @@
 /** Evaluates the modules of a push in an isolate and turns what they export into the parts of a deployment. */
 import { z } from "zod";
+import type { AuthProvider } from "../auth/auth_provider.ts";
 import { RequestError } from "../errors.ts";
 import type { Isolates } from "../isolate/isolates.ts";
 import type { AnalyzedModule, DeploymentManifest } from "../isolate/protocol.ts";
 import { type AppDefinition, parseAppDefinition } from "./app_definition.ts";
-import { type AuthProvider, parseAuthProviders } from "./auth_providers.ts";
+import { parseAuthProviders } from "./auth_providers.ts";
 import { parseExported } from "./exported_json.ts";
 import { isChunk } from "./module_path.ts";
 import { type ParsedSchema, parseSchema, schemaError } from "./schema_definition.ts";
@@ -42,10 +43,9 @@ export async function analyzeApp(
   const modules = Object.fromEntries(Object.entries(rest).filter(([path]) => !isChunk(path)));
   checkExports(modules);
   checkCrons(modules[cronsPath]?.crons ?? null);
-  const authConfig = modules[authConfigPath]?.exported;
   return {
     modules,
-    authProviders: authConfig == null ? [] : parseAuthProviders(authConfig),
+    authProviders: readAuthProviders(modules[authConfigPath]),
     schema: readSchema(schema),
     definition: parseAppDefinition(definition?.exported ?? ""),
   };
@@ -60,6 +60,22 @@ export async function analyzeSchema(
   const result = await isolates.analyze(manifest);
   if (result.kind === "failure") throw analysisError(result.module, result.message);
   return readSchema(result.modules[schemaPath]);
+}
+
+/** The providers of a deployment alone, whose `auth.config.js` reads the variables of the manifest. */
+export async function analyzeAuthConfig(
+  isolates: Isolates,
+  manifest: DeploymentManifest,
+): Promise<readonly AuthProvider[]> {
+  const modules = manifest.modules.filter(({ path }) => path === authConfigPath || isChunk(path));
+  const result = await isolates.analyze({ ...manifest, modules });
+  if (result.kind === "failure") throw analysisError(result.module, result.message);
+  return readAuthProviders(result.modules[authConfigPath]);
+}
+
+function readAuthProviders(module: AnalyzedModule | undefined): readonly AuthProvider[] {
+  const json = module?.exported;
+  return json == null ? [] : parseAuthProviders(json);
 }
 
 function readSchema(module: AnalyzedModule | undefined): ExportedSchema | null {

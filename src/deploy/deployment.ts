@@ -1,4 +1,5 @@
 /** What a finished push leaves behind: the record `deployment`, written by one commit (deploy-protocol 3.8). */
+import type { AuthProvider } from "../auth/auth_provider.ts";
 import type { AnalyzedModule } from "../isolate/protocol.ts";
 
 export interface PushedModule {
@@ -25,7 +26,9 @@ export interface DeploymentRecord {
   };
   /** JSON text as exported by schema.js; null without one. */
   readonly schema: string | null;
-  readonly authProviders: readonly unknown[];
+  readonly authProviders: readonly AuthProvider[];
+  /** The built-in variables that `auth.config.js` was evaluated with; records of older versions lack them. */
+  readonly builtInVariables?: Readonly<Record<string, string>>;
   readonly nodeVersion: string | null;
 }
 

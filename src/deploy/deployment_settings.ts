@@ -1,11 +1,15 @@
 /**
  * What an administrator sets for a deployment apart from its code: environment variables and the URLs under
  * which clients reach it. Each is a record in the database, stored as plain text; a change takes effect
- * with the next call of every function.
+ * with the next call of every function. `auth.config.js`, which reads them when it is pushed, is evaluated
+ * again before a change: one that it cannot cope with is refused (deploy-protocol 3.9).
  */
+import { isDeepStrictEqual } from "node:util";
+import type { AuthProvider } from "../auth/auth_provider.ts";
 import type { CommitterClient } from "../committer/protocol.ts";
+import type { DeploymentManifest } from "../isolate/protocol.ts";
 import type { SnapshotReader } from "../persistence/persistence.ts";
-import { recordKeys } from "./deployment.ts";
+import { type DeploymentRecord, recordKeys } from "./deployment.ts";
 import { changeVariables, type EnvironmentVariableChange } from "./environment_variables.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 
@@ -15,21 +19,23 @@ export interface CanonicalUrls {
   readonly site: string;
 }
 
+export interface DeploymentSettingsOptions {
+  readonly live: LiveDeployment;
+  readonly committer: Pick<CommitterClient, "changeCatalog">;
+  readonly defaultUrls: CanonicalUrls;
+  /** Evaluates `auth.config.js` with the variables of the manifest. */
+  readonly evaluateAuthConfig: (manifest: DeploymentManifest) => Promise<readonly AuthProvider[]>;
+}
+
+type Variables = Readonly<Record<string, string>>;
+
 export class DeploymentSettings {
-  readonly #live: LiveDeployment;
-  readonly #committer: Pick<CommitterClient, "changeCatalog">;
-  readonly #defaultUrls: CanonicalUrls;
+  readonly #options: DeploymentSettingsOptions;
   /** In place of the defaults. */
   #chosenUrls: Partial<CanonicalUrls> = {};
 
-  constructor(
-    live: LiveDeployment,
-    committer: Pick<CommitterClient, "changeCatalog">,
-    defaultUrls: CanonicalUrls,
-  ) {
-    this.#live = live;
-    this.#committer = committer;
-    this.#defaultUrls = defaultUrls;
+  constructor(options: DeploymentSettingsOptions) {
+    this.#options = options;
   }
 
   /** Takes up what an earlier run of the server left; before the deployment is loaded, which needs the URLs. */
@@ -38,41 +44,79 @@ export class DeploymentSettings {
   }
 
   get urls(): CanonicalUrls {
-    return { ...this.#defaultUrls, ...this.#chosenUrls };
+    return { ...this.#options.defaultUrls, ...this.#chosenUrls };
   }
 
   /** What functions see of the URLs. */
-  get builtInVariables(): Readonly<Record<string, string>> {
-    const { cloud, site } = this.urls;
-    return { CONVEX_CLOUD_URL: cloud, CONVEX_SITE_URL: site };
+  get builtInVariables(): Variables {
+    return variablesOf(this.urls);
   }
 
   /** Those that the administrator has set. */
-  get environmentVariables(): Readonly<Record<string, string>> {
-    return this.#live.variables;
+  get environmentVariables(): Variables {
+    return this.#options.live.variables;
+  }
+
+  /** Evaluates `auth.config.js` again if the server has come to other URLs since that was done. */
+  async refreshAuthConfig(): Promise<void> {
+    const { live } = this.#options;
+    await live.exclusively(async () => {
+      if (isDeepStrictEqual(live.record?.builtInVariables, this.builtInVariables)) return;
+      const record = await this.#recordFor(live.variables, this.builtInVariables);
+      if (record === null) return;
+      await this.#store([recordKeys.deployment, record]);
+      live.activate(record);
+    });
   }
 
   /** Makes all changes or, when a rule forbids one of them, none. @throws RequestError that names the rule. */
   async changeEnvironmentVariables(changes: readonly EnvironmentVariableChange[]): Promise<void> {
-    await this.#live.exclusively(async () => {
-      const variables = changeVariables(this.#live.variables, changes);
-      await this.#store(recordKeys.environmentVariables, variables);
-      this.#live.setVariables(variables);
+    const { live } = this.#options;
+    await live.exclusively(async () => {
+      const variables = changeVariables(live.variables, changes);
+      const record = await this.#recordFor(variables, this.builtInVariables);
+      await this.#store(
+        [recordKeys.environmentVariables, variables],
+        [recordKeys.deployment, record],
+      );
+      live.setVariables(variables, record);
     });
   }
 
   /** Sets one of the URLs; null restores its default. */
   async changeUrl(which: keyof CanonicalUrls, url: string | null): Promise<void> {
-    await this.#live.exclusively(async () => {
+    const { live, defaultUrls } = this.#options;
+    await live.exclusively(async () => {
       const { [which]: _, ...others } = this.#chosenUrls;
       const chosen = url === null ? others : { ...others, [which]: url.replace(/\/+$/, "") };
-      await this.#store(recordKeys.canonicalUrls, chosen);
+      const builtIn = variablesOf({ ...defaultUrls, ...chosen });
+      const record = await this.#recordFor(live.variables, builtIn);
+      await this.#store([recordKeys.canonicalUrls, chosen], [recordKeys.deployment, record]);
       this.#chosenUrls = chosen;
-      this.#live.refresh();
+      live.setVariables(live.variables, record);
     });
   }
 
-  async #store(key: string, value: unknown): Promise<void> {
-    await this.#committer.changeCatalog({ records: [{ key, json: JSON.stringify(value) }] });
+  /** The live record with its providers as `auth.config.js` gives them now; null without that file. */
+  async #recordFor(variables: Variables, builtInVariables: Variables) {
+    const { live, evaluateAuthConfig } = this.#options;
+    const { record } = live;
+    if (record === null || !record.modules.some(({ path }) => path === "auth.config.js")) {
+      return null;
+    }
+    const manifest = live.nextManifest(record, { ...variables, ...builtInVariables });
+    const authProviders = await evaluateAuthConfig(manifest);
+    return { ...record, authProviders, builtInVariables } satisfies DeploymentRecord;
   }
+
+  /** Writes those that are not null with one commit. */
+  async #store(...entries: readonly (readonly [key: string, value: unknown])[]): Promise<void> {
+    const records = entries.filter(([, value]) => value !== null)
+      .map(([key, value]) => ({ key, json: JSON.stringify(value) }));
+    await this.#options.committer.changeCatalog({ records });
+  }
+}
+
+function variablesOf({ cloud, site }: CanonicalUrls): Variables {
+  return { CONVEX_CLOUD_URL: cloud, CONVEX_SITE_URL: site };
 }

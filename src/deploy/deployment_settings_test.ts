@@ -28,13 +28,24 @@ function setUp(options: { readonly failCommits?: boolean } = {}) {
     fileStorageSecret: "s",
     use: (_record, manifest) => void manifests.push(manifest),
   });
-  const settings = new DeploymentSettings(live, {
-    async changeCatalog(change: CatalogChange) {
-      if (options.failCommits) throw new Error("disk full");
-      for (const { key, json } of change.records ?? []) records.set(key, json);
-      return { timestamp: zeroTimestamp, catalog: {} as CatalogData };
+  const settings = new DeploymentSettings({
+    live,
+    committer: {
+      async changeCatalog(change: CatalogChange) {
+        if (options.failCommits) throw new Error("disk full");
+        for (const { key, json } of change.records ?? []) records.set(key, json);
+        return { timestamp: zeroTimestamp, catalog: {} as CatalogData };
+      },
     },
-  }, { cloud: "http://cloud", site: "http://site" });
+    defaultUrls: { cloud: "http://cloud", site: "http://site" },
+    async evaluateAuthConfig({ environmentVariables: { ISSUER, CONVEX_SITE_URL } }) {
+      if (ISSUER === undefined) throw new Error("ISSUER is not set");
+      return [
+        { domain: ISSUER, applicationID: "a" },
+        { domain: CONVEX_SITE_URL!, applicationID: "b" },
+      ];
+    },
+  });
   return { live, settings, records, manifests };
 }
 
@@ -79,6 +90,29 @@ Deno.test("DeploymentSettings changes nothing when the commit fails", async () =
   assert.deepEqual(settings.environmentVariables, {});
   assert.equal(settings.urls.cloud, "http://cloud");
   assert.equal(manifests.length, 1);
+});
+
+Deno.test("deploy-protocol 3.9: auth.config.js is evaluated again with new variables and URLs", async () => {
+  const { live, settings, records } = setUp();
+  const authConfig = { ...record.modules[0]!, path: "auth.config.js" };
+  live.activate({ ...record, modules: [authConfig] });
+  const domains = () =>
+    live.record!.authProviders.map((provider) => "domain" in provider && provider.domain);
+
+  await settings.changeEnvironmentVariables([{ name: "ISSUER", value: "https://i" }]);
+  assert.deepEqual(domains(), ["https://i", "http://site"]);
+  assert.deepEqual(JSON.parse(records.get("deployment")!), live.record);
+  await settings.changeUrl("site", "https://new");
+  assert.deepEqual(domains(), ["https://i", "https://new"]);
+
+  const removal = settings.changeEnvironmentVariables([{ name: "ISSUER", value: null }]);
+  await assert.rejects(removal, /ISSUER is not set/);
+  assert.deepEqual(settings.environmentVariables, { ISSUER: "https://i" });
+  assert.deepEqual(JSON.parse(records.get("environment_variables")!), { ISSUER: "https://i" });
+
+  live.activate({ ...live.record!, builtInVariables: { CONVEX_SITE_URL: "http://before" } });
+  await settings.refreshAuthConfig();
+  assert.deepEqual(live.record!.builtInVariables, settings.builtInVariables);
 });
 
 Deno.test("DeploymentSettings load() goes on with what was stored", async () => {

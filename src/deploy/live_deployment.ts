@@ -37,6 +37,11 @@ export class LiveDeployment {
     return this.#variables;
   }
 
+  /** Those that the server sets. */
+  get builtInVariables(): Readonly<Record<string, string>> {
+    return this.#options.builtInVariables();
+  }
+
   /** Takes up what an earlier run of the server left in the database. */
   load(reader: SnapshotReader): void {
     this.#variables = JSON.parse(reader.getRecord(recordKeys.environmentVariables) ?? "{}");
@@ -55,26 +60,38 @@ export class LiveDeployment {
   /** Switches to a push that has been committed. */
   activate(record: DeploymentRecord): void {
     this.#record = record;
-    this.refresh();
+    this.#refresh();
   }
 
-  /** Switches to variables that have been committed. */
-  setVariables(variables: Readonly<Record<string, string>>): void {
+  /** Switches to variables that have been committed, and to the record that was committed with them. */
+  setVariables(
+    variables: Readonly<Record<string, string>>,
+    record: DeploymentRecord | null = null,
+  ): void {
     this.#variables = variables;
-    this.refresh();
+    this.#record = record ?? this.#record;
+    this.#refresh();
   }
 
-  /** Makes running code see the built-in variables as they are now. */
-  refresh(): void {
+  /** Makes running code see record and variables as they are now. */
+  #refresh(): void {
     const record = this.#record;
-    if (record === null) return;
-    const id = `${record.id}.${this.#manifestCount++}`;
-    this.#options.use(record, this.manifestOf({ ...record, id }));
+    if (record !== null) this.#options.use(record, this.nextManifest(record));
   }
 
-  /** What isolates need to run or analyse these modules with the variables as they are now. */
+  /** A manifest of the live code that no earlier one is mistaken for. */
+  nextManifest(
+    record: DeploymentRecord,
+    environmentVariables?: Readonly<Record<string, string>>,
+  ): DeploymentManifest {
+    const id = `${record.id}.${this.#manifestCount++}`;
+    return this.manifestOf({ ...record, id }, environmentVariables);
+  }
+
+  /** What isolates need to run or analyse these modules, with the variables as they are now unless others are given. */
   manifestOf(
     { id, modules, udfConfig }: Pick<DeploymentRecord, "id" | "modules" | "udfConfig">,
+    environmentVariables = { ...this.#variables, ...this.builtInVariables },
   ): DeploymentManifest {
     return {
       id,
@@ -83,7 +100,7 @@ export class LiveDeployment {
         environment,
         file: join(modulesFolder(this.#options.dataFolder), file),
       })),
-      environmentVariables: { ...this.#variables, ...this.#options.builtInVariables() },
+      environmentVariables,
       importSeed: udfConfig.importSeed,
       importTimeMs: udfConfig.importTimeMs,
       fileStorageSecret: this.#options.fileStorageSecret,

@@ -150,7 +150,11 @@ export class PushService {
           "Another push has finished since this one started, or this one was left alone for too long.",
         );
       }
-      if (!isSameObject(live.variables, startPush.environmentVariables)) {
+      const { builtInVariables = {} } = push.record;
+      if (
+        !isSameObject(live.variables, startPush.environmentVariables) ||
+        !isSameObject(live.builtInVariables, builtInVariables)
+      ) {
         throw raceDetected("Environment variables have changed during push");
       }
       checkVariables(push.analysis.definition, live.variables);

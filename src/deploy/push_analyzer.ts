@@ -68,6 +68,7 @@ export class PushAnalyzer {
       udfConfig,
       schema: analysis.schema?.json ?? null,
       authProviders: analysis.authProviders,
+      builtInVariables: live.builtInVariables,
       nodeVersion: nodeVersion ?? null,
     };
     return { id, record, analysis, variables };

@@ -389,7 +389,7 @@ Deno.test("deploy-protocol 3.9: auth.config.js gives the providers", () =>
     ]);
     await assertRefused(exporting({}), "AuthConfigNotMatchingSchemaError", /providers/);
     const bad = { providers: [{ domain: "https://", applicationID: "app" }] };
-    await assertRefused(exporting(bad), "InvalidProviderDomainUrl", /no valid URL/);
+    await assertRefused(exporting(bad), "InvalidProviderDomainUrl", /is no domain of a provider/);
   }));
 
 Deno.test("deploy-protocol 18, 26: a dry run and a push for code generation change nothing", () =>

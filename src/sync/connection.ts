@@ -181,6 +181,11 @@ export class SyncConnection {
     this.#outbox.close(1001, "InternalServerError");
   }
 
+  /** See `SocketIdentity.providersChanged`. */
+  providersChanged(): void {
+    this.#identity.providersChanged();
+  }
+
   /** To be called about once a second. */
   tick(monotonicMs: number): void {
     const since = this.#mutations.runningSinceMs;
@@ -242,10 +247,10 @@ export class SyncConnection {
   }
 
   async #authenticate({ baseVersion, credential }: Authenticate): Promise<void> {
-    const caller = await this.#identity.verify(credential, baseVersion);
+    const identity = await this.#identity.verify(credential, baseVersion);
     this.#state.requireIdentityVersion(baseVersion);
     // Both in one turn: no computation sees the one without the other.
-    this.#identity.set(caller, credential);
+    this.#identity.set(identity);
     this.#state.identityChanged();
   }
 

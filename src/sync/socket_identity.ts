@@ -12,6 +12,15 @@ import type { Credential } from "./protocol.ts";
  */
 export type VerifyCredential = (credential: Credential) => Caller | Promise<Caller>;
 
+/** What a client presented, and whom that was found to be. */
+export interface VerifiedIdentity {
+  readonly caller: Caller;
+  readonly credential: Credential;
+  /** When the verification began: by the clock, and by the count of changes of the providers. */
+  readonly atMs: number;
+  readonly providers: number;
+}
+
 /** An admin key may be withdrawn: how long a verification counts, in milliseconds. */
 const adminTrustMs = 60_000;
 const refusals = new Set(["unauthenticated", "forbidden", "badRequest"]);
@@ -19,9 +28,14 @@ const refusals = new Set(["unauthenticated", "forbidden", "badRequest"]);
 export class SocketIdentity {
   readonly #verify: VerifyCredential;
   readonly #environment: Environment;
-  #caller: Caller = { kind: "anonymous" };
-  #credential: Credential = { tokenType: "None" };
-  #verifiedAtMs = 0;
+  /** How often the providers have changed. */
+  #providers = 0;
+  #current: VerifiedIdentity = {
+    caller: { kind: "anonymous" },
+    credential: { tokenType: "None" },
+    atMs: 0,
+    providers: 0,
+  };
 
   constructor(verify: VerifyCredential, environment: Environment) {
     this.#verify = verify;
@@ -29,13 +43,16 @@ export class SocketIdentity {
   }
 
   get caller(): Caller {
-    return this.#caller;
+    return this.#current.caller;
   }
 
-  set(caller: Caller, credential: Credential): void {
-    this.#caller = caller;
-    this.#credential = credential;
-    this.#verifiedAtMs = this.#environment.monotonicMs();
+  set(identity: VerifiedIdentity): void {
+    this.#current = identity;
+  }
+
+  /** A user's token that was accepted may not be any more; that is found out when the user is needed next. */
+  providersChanged(): void {
+    this.#providers++;
   }
 
   /**
@@ -43,35 +60,50 @@ export class SocketIdentity {
    * @throws AuthenticationError when the identity has ended (sync-protocol 91, 92).
    */
   revalidate(version: number): Promise<void> | undefined {
-    const caller = this.#caller;
-    if (caller.kind === "user" && caller.expiresAt !== null) {
-      if (this.#environment.nowMs() >= caller.expiresAt * 1000) {
-        throw new AuthenticationError("Convex token identity expired", version, false);
+    const { caller, atMs, providers } = this.#current;
+    switch (caller.kind) {
+      case "user": {
+        const { expiresAt } = caller;
+        if (expiresAt !== null && this.#environment.nowMs() >= expiresAt * 1000) {
+          throw new AuthenticationError("Convex token identity expired", version, false);
+        }
+        return providers === this.#providers ? undefined : this.#verifyAgain(version, false);
       }
+      case "admin": {
+        const ageMs = this.#environment.monotonicMs() - atMs;
+        return ageMs > adminTrustMs ? this.#verifyAgain(version, true) : undefined;
+      }
+      default:
+        return undefined;
     }
-    if (caller.kind !== "admin") return undefined;
-    const ageMs = this.#environment.monotonicMs() - this.#verifiedAtMs;
-    return ageMs > adminTrustMs ? this.#verifyAgain(version) : undefined;
   }
 
-  async #verifyAgain(version: number): Promise<void> {
-    const credential = this.#credential;
-    const caller = await this.verify(credential, version);
+  async #verifyAgain(version: number, isUpdate: boolean): Promise<void> {
+    const { credential } = this.#current;
+    const identity = await this.verify(credential, version, isUpdate);
     // Unless the client has presented another one meanwhile.
-    if (credential === this.#credential) this.set(caller, credential);
+    if (credential === this.#current.credential) this.#current = identity;
   }
 
   /**
-   * Who presents this credential. `baseVersion`: of the identity that stays if it is refused.
-   * @throws AuthenticationError when it is.
+   * Who presents this credential. `baseVersion`: of the identity that stays if it is refused; `isUpdate`: whether
+   * the client is told that an `Authenticate` was refused, and not that its identity has ended.
+   * @throws AuthenticationError when it is refused.
    */
-  async verify(credential: Credential, baseVersion: number): Promise<Caller> {
-    if (credential.tokenType === "None") return { kind: "anonymous" };
+  async verify(
+    credential: Credential,
+    baseVersion: number,
+    isUpdate = true,
+  ): Promise<VerifiedIdentity> {
+    const [atMs, providers] = [this.#environment.monotonicMs(), this.#providers];
     try {
-      return await this.#verify(credential);
+      const caller: Caller = credential.tokenType === "None"
+        ? { kind: "anonymous" }
+        : await this.#verify(credential);
+      return { caller, credential, atMs, providers };
     } catch (error) {
       if (error instanceof RequestError && refusals.has(error.kind)) {
-        throw new AuthenticationError(error.message, baseVersion, true);
+        throw new AuthenticationError(error.message, baseVersion, isUpdate);
       }
       throw error;
     }

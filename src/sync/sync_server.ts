@@ -59,6 +59,11 @@ export class SyncServer {
     await Promise.all([...this.#connections].map((connection) => connection.drain()));
   }
 
+  /** To be called when tokens that were accepted may no longer be, before anything runs on the new deployment. */
+  providersChanged(): void {
+    for (const connection of this.#connections) connection.providersChanged();
+  }
+
   /** Ends every connection. */
   close(): void {
     for (const connection of [...this.#connections]) connection.close();

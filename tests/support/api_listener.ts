@@ -1,6 +1,7 @@
 /** The HTTP edge on a real listener, over parts that a test makes. */
 import { makeAdminKey } from "../../src/auth/admin_key.ts";
 import { Authenticator } from "../../src/auth/authenticate.ts";
+import { TokenVerifier } from "../../src/auth/token_verifier.ts";
 import { type Config, defaultConfig } from "../../src/config.ts";
 import { systemEnvironment } from "../../src/environment.ts";
 import { RequestIds } from "../../src/functions/request_id.ts";
@@ -21,12 +22,21 @@ export interface ApiListener extends AsyncDisposable {
 export function requestServices(config: Partial<Config> = {}): RequestServices {
   const merged = { ...defaultConfig, ...config };
   return {
-    authenticator: new Authenticator(adminKey),
+    authenticator: new Authenticator(adminKey, withoutProviders()),
     bodies: new BodyReader(merged, systemEnvironment),
     config: merged,
     requestIds: new RequestIds(systemEnvironment),
     instanceName: "test-instance",
   };
+}
+
+/** Refuses every token. */
+export function withoutProviders(): TokenVerifier {
+  return new TokenVerifier({
+    environment: systemEnvironment,
+    fetchDocument: () => Promise.reject(new Error("there is no provider to ask")),
+    redact: false,
+  });
 }
 
 /** Listens with these handlers; the others of the API, and the app unless it is given, answer 501. */

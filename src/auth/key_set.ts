@@ -1,0 +1,93 @@
+/**
+ * The keys that one provider signs with, kept in memory:
+ *
+ *     nothing ──first token──► fresh ──its time is over──► stale ──next token──► fetched again
+ *                                └──a key that is not among them──────────────────────┘
+ *
+ * All who wait share one fetch, and there are only so many fetches a minute, so that neither many tokens nor
+ * tokens with made-up keys burden the provider. While it cannot be reached its last keys go on to count.
+ */
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
+import type { Environment } from "../environment.ts";
+import { type ProviderDocument, ProviderDocumentError } from "./provider_document.ts";
+
+/** How long keys are fresh when the provider does not say, and the bounds of what it may say, in milliseconds. */
+const freshMsDefault = 10 * 60_000;
+const freshMsMin = 60_000;
+const freshMsMax = 60 * 60_000;
+/** How long keys count when they cannot be fetched again, in milliseconds. */
+const staleMsMax = 24 * 60 * 60_000;
+/** Fetches a minute; a provider that rotates its keys needs one. */
+const fetchesPerMinuteMax = 5;
+
+export class KeySet {
+  readonly #fetch: () => Promise<ProviderDocument>;
+  readonly #environment: Environment;
+  #keys: JWTVerifyGetKey | undefined;
+  #fetchedAtMs = 0;
+  #freshMs = 0;
+  #fetching: Promise<JWTVerifyGetKey> | undefined;
+  /** When the newest fetches began, oldest first. */
+  readonly #fetches: number[] = [];
+  /** Why the last fetch that failed did. */
+  #failure: unknown;
+
+  constructor(fetch: () => Promise<ProviderDocument>, environment: Environment) {
+    this.#fetch = fetch;
+    this.#environment = environment;
+  }
+
+  /**
+   * Finds the key of a token; to be given to jose.
+   * @throws what the fetch throws when there are no keys, and jose's errors when none of them is the token's.
+   */
+  readonly find: JWTVerifyGetKey = async (header, token) => {
+    const keys = await this.#current();
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      // It may be new.
+      if (!(error instanceof errors.JWKSNoMatchingKey) || !this.#mayFetch()) throw error;
+      return await (await this.#fetchAgain())(header, token);
+    }
+  };
+
+  async #current(): Promise<JWTVerifyGetKey> {
+    const ageMs = this.#environment.monotonicMs() - this.#fetchedAtMs;
+    if (this.#keys !== undefined && ageMs <= this.#freshMs) return this.#keys;
+    try {
+      return await this.#fetchAgain();
+    } catch (error) {
+      const isOutage = error instanceof ProviderDocumentError && error.isTransient;
+      if (this.#keys !== undefined && isOutage && ageMs <= staleMsMax) return this.#keys;
+      throw error;
+    }
+  }
+
+  async #fetchAgain(): Promise<JWTVerifyGetKey> {
+    if (this.#fetching === undefined && !this.#mayFetch()) throw this.#failure;
+    return await (this.#fetching ??= this.#load().finally(() => this.#fetching = undefined));
+  }
+
+  #mayFetch(): boolean {
+    const now = this.#environment.monotonicMs();
+    while (this.#fetches.length > 0 && now - this.#fetches[0]! >= 60_000) this.#fetches.shift();
+    return this.#fetches.length < fetchesPerMinuteMax;
+  }
+
+  async #load(): Promise<JWTVerifyGetKey> {
+    this.#fetches.push(this.#environment.monotonicMs());
+    try {
+      const { json, maxAgeS } = await this.#fetch();
+      this.#keys = createLocalJWKSet(json as JSONWebKeySet);
+      this.#fetchedAtMs = this.#environment.monotonicMs();
+      this.#freshMs = maxAgeS === null
+        ? freshMsDefault
+        : Math.min(Math.max(maxAgeS * 1000, freshMsMin), freshMsMax);
+      return this.#keys;
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
+  }
+}
