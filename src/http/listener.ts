@@ -15,7 +15,7 @@ export interface Listener {
   readonly url: string;
   /** Accepts nothing new and resolves when the requests in flight are answered. */
   drain(): Promise<void>;
-  /** Breaks what is still open, if anything. */
+  /** Breaks what is open; what is being drained ends by itself, or with the process. */
   abort(): void;
 }
 
@@ -37,16 +37,19 @@ export function listen(hostname: string, port: number, handler: RequestHandler):
   } catch (cause) {
     throw listenError(hostname, port, cause);
   }
-  let isOver = false;
-  server.finished.then(() => isOver = true);
+  let isEnding = false;
+  server.finished.then(() => isEnding = true);
   const reachable = hostname === "0.0.0.0" || hostname === "::" ? "127.0.0.1" : hostname;
   return {
     port: server.addr.port,
     url: `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${server.addr.port}`,
-    drain: () => server.shutdown(),
-    // The runtime throws at a signal for a server that has ended.
+    drain() {
+      isEnding = true;
+      return server.shutdown();
+    },
+    // The runtime throws at a signal for a server that ends, or has ended, in another way.
     abort() {
-      if (!isOver) abortion.abort();
+      if (!isEnding) abortion.abort();
     },
   };
 }

@@ -41,7 +41,7 @@ export class IdentityProvider implements AsyncDisposable {
   /** Paths that were asked for, oldest first. */
   readonly requests: string[] = [];
   /** Answers in place of what is published, where it answers at all. */
-  instead: (path: string) => Response | Promise<Response> | undefined = () => undefined;
+  instead: (path: string) => Response | undefined | Promise<Response | undefined> = () => undefined;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
   private constructor(keys: SigningKey[]) {
