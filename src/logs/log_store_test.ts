@@ -40,7 +40,7 @@ Deno.test("logStore cursors grow even when the clock steps back", async () => {
   assert.deepEqual(names((await store.after(cursor)).entries), ["b"]);
 });
 
-Deno.test("logStore waitAfter() returns at the first entry, the time-out or the abort", async () => {
+Deno.test("deploy-protocol 35: logStore waitAfter() returns at the first entry, the time-out or the abort", async () => {
   const environment = new FakeEnvironment();
   const store = new LogStore(environment);
   const first = store.waitAfter(0, 60_000);

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { makeApp } from "../support/apps.ts";
 import { postJson } from "../support/http.ts";
 import { OutputLog, ServerProcess } from "../support/server_process.ts";
-import { within } from "../support/waiting.ts";
+import { eventually, within } from "../support/waiting.ts";
 
 const cliModule = fileURLToPath(
   new URL("../../node_modules/convex/bin/main.js", import.meta.url),
@@ -81,7 +81,7 @@ class Deployment implements AsyncDisposable {
   }
 
   /** What the log has, as the command lines get it. */
-  async entries(cursor = 0): Promise<Entry[]> {
+  async page(cursor: number): Promise<{ entries: Entry[]; newCursor: number }> {
     const response = await fetch(
       `${this.server.url}/api/stream_function_logs?cursor=${cursor}&wait=false`,
       {
@@ -91,7 +91,7 @@ class Deployment implements AsyncDisposable {
         },
       },
     );
-    return (await response.json()).entries;
+    return await response.json();
   }
 
   /** The official command line, until the returned object is disposed of. */
@@ -199,7 +199,7 @@ Deno.test(
     await t.step("entries say who ran what for whom, and what it used", async () => {
       const failure = await deployment.call("query", "talk:fail");
       requestId = /Request ID: ([0-9a-f]{16})/.exec(failure.errorMessage)![1]!;
-      const entries = await deployment.entries();
+      const { entries } = await deployment.page(0);
       assert.partialDeepStrictEqual(entries.at(-1), {
         kind: "Completion",
         udfType: "Query",
@@ -237,11 +237,7 @@ Deno.test(
         [...Deno.readDirSync(folder)].some(({ name }) =>
           Deno.readTextFileSync(`${folder}/${name}`).includes(requestId)
         );
-      const patience = AbortSignal.timeout(20_000);
-      while (!isOnDisk()) {
-        patience.throwIfAborted();
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
+      await eventually(async () => isOnDisk() || undefined, "the failure on disk");
       await deployment.killAndRestart();
       const { server } = deployment;
       const shown = await server.command("logs", "-n", "2");
@@ -260,7 +256,7 @@ Deno.test(
       const since = (await server.command("logs", "--since", "1h", "--json")).stdout.trimEnd();
       const entries = since.split("\n").map((line) => JSON.parse(line) as Entry);
       assert.deepEqual(entries.at(-1)!.identifier, "talk:fail");
-      assert.equal(entries.length, (await deployment.entries()).length);
+      assert.equal(entries.length, (await deployment.page(0)).entries.length);
       assert.equal((await server.command("logs", "--since", "1x")).code, 1);
       await using history = deployment.officialLogs("--history", "2", "--jsonl");
       assert.equal(JSON.parse(await history.line(/^\{.*talk:fail.*\}$/)).requestId, requestId);
@@ -276,7 +272,6 @@ Deno.test(
     await t.step(
       "a function that floods the log does not push out what others logged",
       async () => {
-        const before = (await deployment.entries(1)).length;
         for (let n = 0; n < 6; n++) {
           assert.equal((await deployment.call("query", "talk:flood", { n })).status, "success");
         }
@@ -284,12 +279,12 @@ Deno.test(
         let cursor = 1;
         const identifiers: string[] = [];
         for (;;) {
-          const entries = await deployment.entries(cursor);
+          const { entries, newCursor } = await deployment.page(cursor);
           if (entries.length === 0) break;
           identifiers.push(...entries.map(({ identifier }) => identifier));
-          cursor = Number(entries.at(-1)!.timestamp) * 1000 + 1;
+          cursor = newCursor;
         }
-        assert.ok(identifiers.length > before);
+        assert.ok(identifiers.includes("talk:fail"));
         const floods = identifiers.filter((identifier) => identifier === "talk:flood").length;
         assert.ok(floods >= 1 && floods <= 3, String(floods));
         assert.equal(identifiers.at(-1), "talk:raise");
