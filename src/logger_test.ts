@@ -15,7 +15,7 @@ Deno.test("log() writes one line an event: text for people, JSON for programs", 
     setLogFormat("text");
   }
   assert.equal(lines.length, 2);
-  assert.match(lines[0]!, /^\S+Z warn  Two words path=\/a\/b text="a b" error="Error: no\\nluck/);
+  assert.match(lines[0]!, /^\S+Z warn {2}Two words path=\/a\/b text="a b" error="Error: no\\nluck/);
   const { time, error: stack, ...rest } = JSON.parse(lines[1]!);
   assert.ok(!Number.isNaN(Date.parse(time)));
   assert.match(stack, /^Error: no\nluck/);
