@@ -431,6 +431,50 @@ Deno.test("92: an admin is verified again after a minute", async () => {
   });
 });
 
+Deno.test("rule 87, 91: users are verified again at their next use when the providers have changed", async () => {
+  const accepted = new Set(["ada", "bob"]);
+  let verified = Promise.resolve();
+  const { open, server, backend, environment } = startSync(functions, {
+    async verify(credential) {
+      const isAccepted = credential.tokenType !== "User" || accepted.has(credential.value);
+      await verified;
+      if (isAccepted) return verify(credential);
+      throw new RequestError("unauthenticated", "NoAuthProvider", "no provider");
+    },
+  });
+  const [ada, bob, late] = [open(), open(), open()];
+  for (const [socket, value] of [[ada, "ada"], [bob, "bob"]] as const) {
+    socket.modify(add(0, "m:a"));
+    socket.authenticate({ tokenType: "User", value });
+  }
+  await settle();
+  // The third is being verified when the providers change.
+  const slow = Promise.withResolvers<void>();
+  verified = slow.promise;
+  late.modify(add(0, "m:a"));
+  late.authenticate({ tokenType: "User", value: "ada" });
+  await settle();
+  accepted.delete("ada");
+  server.providersChanged();
+  verified = Promise.resolve();
+  slow.resolve();
+  await settle();
+  assert.equal(ada.closed, undefined, "nothing is done for an idle user");
+  backend.write({ a: "1" });
+  await environment.advance(0);
+  for (const socket of [ada, late]) {
+    assert.deepEqual(socket.messages.at(-1), {
+      type: "AuthError",
+      error: "no provider",
+      baseVersion: 1,
+      authUpdateAttempted: false,
+    });
+    assert.deepEqual(socket.closed, {});
+  }
+  assert.equal(bob.closed, undefined);
+  assert.equal((await bob.modifications()).at(-1).value, 1);
+});
+
 Deno.test("81, 85: only admins name components, and none is there yet", async () => {
   const { open } = startSync(functions);
   const requests: Record<string, unknown>[] = [

@@ -160,3 +160,34 @@ Deno.test("deploy-protocol 13: a schema that the data contradicts fails the offi
   assert.match(refused.output, /Document with ID "[a-z0-9]+" in table "messages" does not match/);
   await deployment.mustConvex("run", "messages:send", message);
 });
+
+Deno.test("deploy-protocol 3, 21: the official command lines name what auth.config.ts misses, and act as users", async () => {
+  await using deployment = await Deployment.start();
+  await writeAppFile(
+    deployment.app,
+    "convex/auth.config.ts",
+    `export default { providers: [{ domain: process.env.MY_ISSUER!, applicationID: "app" }] };`,
+  );
+  await writeAppFile(
+    deployment.app,
+    "convex/users.ts",
+    `import { query } from "./_generated/server";
+     export const whoami = query({ handler: (ctx) => ctx.auth.getUserIdentity() });`,
+  );
+  const missing = await deployment.convex(deploy);
+  assert.equal(missing.code, 1);
+  assert.match(
+    missing.output,
+    /Environment variable MY_ISSUER is used in auth config file but its value was not set/,
+  );
+  await deployment.mustConvex("env", "set", "MY_ISSUER", "https://issuer.example");
+  const { output } = await deployment.mustConvex(...dev);
+  assert.match(output, /ready/);
+  const identity = { subject: "ada", issuer: "https://issuer.example", name: "Ada" };
+  const run = ["run", "users:whoami", "--identity", JSON.stringify(identity)];
+  const seen = JSON.parse((await deployment.mustConvex(...run)).stdout);
+  assert.deepEqual([seen.subject, seen.name], ["ada", "Ada"]);
+  const removal = await deployment.convex(["env", "remove", "MY_ISSUER"]);
+  assert.equal(removal.code, 1);
+  assert.match(removal.output, /MY_ISSUER is used in auth config file/);
+});

@@ -10,6 +10,9 @@ const contentTypes: Record<string, string> = {
   css: "text/css",
 };
 
+/** A folder in `tests/fixtures/web/`. */
+type PageName = "react" | "signin" | "svelte" | "vue";
+
 export class Site implements AsyncDisposable {
   readonly url: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
@@ -27,8 +30,8 @@ export class Site implements AsyncDisposable {
     this.url = `http://127.0.0.1:${this.#server.addr.port}${path}`;
   }
 
-  /** The page in `tests/fixtures/web/<name>`, for a server at `convexUrl`. */
-  static async build(name: "react" | "svelte" | "vue", convexUrl: string): Promise<Site> {
+  /** The page of that name, for a server at `convexUrl`. */
+  static async build(name: PageName, convexUrl: string): Promise<Site> {
     const { output } = await build({
       root,
       configFile: false,
