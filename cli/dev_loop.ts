@@ -89,8 +89,12 @@ export class DevLoop {
       const app = await loadAppFolder(appPath);
       await generateCode(app);
       const bundle = await bundleApp(app);
-      watcher?.setOtherFiles([...bundle.inputs, join(app.path, "convex.json")]);
-      const text = JSON.stringify(bundle);
+      watcher?.setOtherFiles([
+        ...bundle.inputs,
+        join(app.path, "convex.json"),
+        join(app.path, ".nvmrc"),
+      ]);
+      const text = JSON.stringify([bundle, app.nodeVersion]);
       if (text === this.#pushed && this.#failure === null) return false;
       for (const warning of bundle.warnings) print(warning);
       await pushBundle(client, app, bundle);

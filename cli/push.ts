@@ -73,7 +73,7 @@ function startPushRequest(app: AppFolder, bundle: AppBundle, { moduleHashes }: C
       udfServerVersion: app.convexPackage.version,
     },
     componentDefinitions: [],
-    nodeDependencies: [],
+    nodeDependencies: bundle.nodeDependencies,
     ...app.nodeVersion !== null && { nodeVersion: app.nodeVersion },
   };
 }

@@ -11,6 +11,7 @@ export interface AppFolder {
   readonly functionsPath: string;
   /** The same as `convex.json` writes it, with a slash at its end. */
   readonly functions: string;
+  /** `node.nodeVersion` of `convex.json`, else what `.nvmrc` asks for if it can be had; null: any. */
   readonly nodeVersion: string | null;
   /** `node.externalPackages` of `convex.json`. */
   readonly externalPackages: readonly string[];
@@ -48,10 +49,24 @@ export async function loadAppFolder(path: string): Promise<AppFolder> {
     path: appPath,
     functionsPath,
     functions: functions.endsWith("/") ? functions : `${functions}/`,
-    nodeVersion: settings.node?.nodeVersion ?? null,
+    nodeVersion: settings.node?.nodeVersion ?? await readNvmrc(appPath),
     externalPackages: settings.node?.externalPackages ?? [],
     convexPackage: await findConvexPackage(functionsPath),
   };
+}
+
+/** Names of major versions in `.nvmrc`: lts/NAME. */
+const longTermSupport: Readonly<Record<string, string>> = { iron: "20", jod: "22", krypton: "24" };
+
+/**
+ * The major version in `.nvmrc`, as far as Node actions run on it. That file is there for more than Hull, so another
+ * wish is not an error.
+ */
+async function readNvmrc(appPath: string): Promise<string | null> {
+  const wish = (await readTextIfExists(join(appPath, ".nvmrc")))?.trim().toLowerCase() ?? "";
+  const name = /^lts\/(\w+)$/.exec(wish)?.[1];
+  const major = name === undefined ? /^v?(\d+)(\.|$)/.exec(wish)?.[1] : longTermSupport[name];
+  return Object.values(longTermSupport).find((known) => known === major) ?? null;
 }
 
 interface Settings {

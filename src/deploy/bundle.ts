@@ -12,12 +12,13 @@ import {
   findNodeImports,
   type NodeImport,
   refuseComponents,
-  refuseExternalPackages,
   serverOnlyStub,
   wasmAsModule,
 } from "./bundle_plugins.ts";
 import type { BundledModule } from "./bundled_module.ts";
+import type { NodeDependency } from "./deployment.ts";
 import { findEntryPoints } from "./entry_points.ts";
+import { ExternalImports } from "./external_imports.ts";
 
 export interface AppBundle {
   /** Modules of functions, their shared chunks, and auth.config.js. */
@@ -25,6 +26,8 @@ export interface AppBundle {
   readonly schema: BundledModule | null;
   /** convex.config.js; made up when the app has none. */
   readonly definition: BundledModule;
+  /** External packages of the Node modules. */
+  readonly nodeDependencies: readonly NodeDependency[];
   /** Absolute paths of the files that went in. */
   readonly inputs: readonly string[];
   readonly warnings: readonly string[];
@@ -60,11 +63,12 @@ class Bundler {
         .map((entry) => join(this.app.functionsPath, entry.path))
     ) as [string[], string[]];
 
+    const externals = await ExternalImports.of(this.app);
     const builds = await Promise.all([
       this.#buildDefinition(),
       this.#buildSingle("schema"),
       this.#buildIsolateModules(isolatePaths, nodePaths),
-      this.#buildNodeModules(nodePaths),
+      this.#buildNodeModules(nodePaths, externals),
       this.#buildSingle("auth.config"),
     ]);
     const [definition, schema, functions, node, authConfig] = builds;
@@ -72,7 +76,8 @@ class Bundler {
       modules: [functions, node, authConfig].flatMap((build) => build.modules),
       schema: schema.modules[0] ?? null,
       definition: { ...definition.modules[0]!, path: "convex.config.js" },
-      inputs: [...new Set(builds.flatMap((build) => build.inputs))],
+      nodeDependencies: await externals.dependencies(),
+      inputs: [...new Set([...builds.flatMap((build) => build.inputs), ...externals.inputs])],
       warnings: builds.flatMap((build) => build.warnings),
     };
   }
@@ -127,13 +132,13 @@ class Bundler {
     );
   }
 
-  #buildNodeModules(entryPoints: string[]): Promise<Build> {
+  #buildNodeModules(entryPoints: string[], externals: ExternalImports): Promise<Build> {
     return this.#build({
       entryPoints,
       platform: "node",
       splitting: true,
       chunkNames: "_deps/node/[hash]",
-      plugins: [refuseExternalPackages(this.app.externalPackages)],
+      plugins: [externals.plugin],
     });
   }
 
@@ -220,6 +225,11 @@ class Bundler {
     if (needsNode) {
       texts.push(
         `A file without the "use node" directive uses Node.js APIs. Move the actions that need them to a file of their own that begins with "use node", so that they run in Node.js.`,
+      );
+    }
+    if (errors.some((error) => error.text.includes('loader is configured for ".node" files'))) {
+      texts.push(
+        'A package with native code cannot be bundled. Name it in "node.externalPackages" of convex.json, and import it from files that begin with "use node".',
       );
     }
     return new AppError(texts.join("\n"));

@@ -1,6 +1,5 @@
 /** What bundling for Hull does differently from plain esbuild. Used by `bundle.ts` alone. */
 import type { Plugin } from "esbuild";
-import { isBuiltin } from "node:module";
 import { isAbsolute, join, resolve } from "node:path";
 
 /** Isolates offer `AsyncLocalStorage` and `AsyncResource` as globals instead of a Node module. */
@@ -75,27 +74,6 @@ export function findNodeImports(nodePaths: readonly string[], found: NodeImport[
         const imported = nodeFiles.get(withoutExtension(resolve(resolveDir, path)));
         if (imported !== undefined) found.push({ importer, imported });
         return undefined;
-      });
-    },
-  };
-}
-
-/** External packages (`convex.json`, `node.externalPackages`) would have to be installed by the server. */
-export function refuseExternalPackages(names: readonly string[]): Plugin {
-  return {
-    name: "external-packages",
-    setup(build) {
-      if (names.length === 0) return;
-      build.onResolve({ filter: /^[^./]/ }, ({ path }) => {
-        const name = path.split("/", path.startsWith("@") ? 2 : 1).join("/");
-        const isExternal = names.includes(name) || names.includes("*");
-        if (!isExternal || isBuiltin(path) || name === "convex") return undefined;
-        return {
-          errors: [{
-            text:
-              `convex.json marks "${name}" as an external package, and Hull cannot install external packages yet. Remove it from node.externalPackages so that it is bundled.`,
-          }],
-        };
       });
     },
   };

@@ -114,8 +114,19 @@ Deno.test("bundleApp refuses what Hull cannot run yet, and what the protocol for
   const refused: [Record<string, string>, RegExp][] = [
     [{
       "convex.json": `{"node": {"externalPackages": ["sharp"]}}`,
-      "convex/n.ts": `"use node";\nimport sharp from "sharp/x"; export const a = sharp;`,
-    }, /marks "sharp" as an external package/],
+      "convex/n.ts": `"use node";\nexport const a = 1;`,
+    }, /names "sharp" in node\.externalPackages, but package\.json does not/],
+    [{
+      "convex.json": `{"node": {"externalPackages": ["sharp"]}}`,
+      "package.json": `{"dependencies": {"sharp": "^1.0.0"}}`,
+      "convex/n.ts": `"use node";\nexport const a = 1;`,
+    }, /but it is not in node_modules: run npm install/],
+    [{
+      "node_modules/native/package.json": `{"name": "native", "version": "1.0.0"}`,
+      "node_modules/native/index.js": `module.exports = require("./x.node");`,
+      "node_modules/native/x.node": "",
+      "convex/n.ts": `"use node";\nimport x from "native"; export const a = x;`,
+    }, /native code cannot be bundled\. Name it in "node\.externalPackages"/],
     [{
       "convex/convex.config.ts":
         `import c from "@convex-dev/workpool/convex.config"; export default c;`,
@@ -130,6 +141,70 @@ Deno.test("bundleApp refuses what Hull cannot run yet, and what the protocol for
   ];
   for (const [files, message] of refused) {
     await withApp(files, (path) => assert.rejects(bundle(path), message));
+  }
+});
+
+Deno.test("deploy-protocol 3.4: external packages stay imports of Node modules, with the versions installed", async () => {
+  const manifest = (version: string, more = {}) =>
+    JSON.stringify({ version, main: "i.js", ...more });
+  const files = {
+    "package.json": JSON.stringify({
+      dependencies: {
+        one: "^1.0.0",
+        "@s/two": "2.x",
+        peer: "*",
+        local: "file:../local",
+        convex: "*",
+      },
+      devDependencies: { unused: "*" },
+    }),
+    "node_modules/one/package.json": manifest("1.2.3", { peerDependencies: { peer: "*" } }),
+    "node_modules/one/i.js": "exports.one = 'bundled one';",
+    "node_modules/@s/two/package.json": manifest("2.0.0-beta.1"),
+    "node_modules/@s/two/i.js": "exports.two = 'bundled two';",
+    "node_modules/peer/package.json": manifest("3.0.0"),
+    "node_modules/unused/package.json": manifest("4.0.0"),
+    "node_modules/local/package.json": manifest("5.0.0"),
+    "node_modules/local/i.js": "exports.local = 'bundled local';",
+    "convex/a.ts": `import { one } from "one"; export const a = one;`,
+    "convex/n.ts": `"use node";
+import { one } from "one"; import { two } from "@s/two/i.js"; import { local } from "local"; import fs from "node:fs";
+export const n = [one, two, local, fs];`,
+  };
+  const dependencies = [
+    { name: "@s/two", version: "2.0.0-beta.1" },
+    { name: "one", version: "1.2.3" },
+    { name: "peer", version: "3.0.0" },
+  ];
+  const convexJson = (names: string[]) => JSON.stringify({ node: { externalPackages: names } });
+  await withApp({ ...files, "convex.json": convexJson(["*"]) }, async (path) => {
+    const { modules, nodeDependencies } = await bundle(path);
+    assert.deepEqual(nodeDependencies, dependencies);
+    const source = (name: string) => modules.find((module) => module.path === name)!.source;
+    assert.match(source("n.js"), /from"?\s*"one"/);
+    assert.match(source("n.js"), /"@s\/two\/i\.js"/);
+    assert.match(source("n.js"), /bundled local/);
+    assert.match(source("a.js"), /bundled one/);
+  });
+  await withApp({ ...files, "convex.json": convexJson(["@s/two"]) }, async (path) => {
+    assert.deepEqual((await bundle(path)).nodeDependencies, dependencies.slice(0, 1));
+  });
+});
+
+Deno.test("loadAppFolder takes the Node.js version of convex.json, else of .nvmrc", async () => {
+  const cases: [Record<string, string>, string | null][] = [
+    [{ "convex.json": `{"node": {"nodeVersion": "22"}}`, ".nvmrc": "20" }, "22"],
+    [{ ".nvmrc": "v22.3.0\n" }, "22"],
+    [{ ".nvmrc": "24" }, "24"],
+    [{ ".nvmrc": "lts/Iron" }, "20"],
+    [{ ".nvmrc": "18.1" }, null],
+    [{ ".nvmrc": "lts/*" }, null],
+    [{}, null],
+  ];
+  for (const [files, version] of cases) {
+    await withApp({ "convex/a.ts": "", ...files }, async (path) => {
+      assert.equal((await loadAppFolder(path)).nodeVersion, version);
+    });
   }
 });
 

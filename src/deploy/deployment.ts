@@ -30,6 +30,24 @@ export interface DeploymentRecord {
   /** The built-in variables that `auth.config.js` was evaluated with; records of older versions lack them. */
   readonly builtInVariables?: Readonly<Record<string, string>>;
   readonly nodeVersion: string | null;
+  /** Absent in records of versions that knew none. */
+  readonly externalPackages?: ExternalPackages | null;
+}
+
+/** A package that Node modules import without having it in them. */
+export interface NodeDependency {
+  readonly name: string;
+  /** Exact. */
+  readonly version: string;
+}
+
+/** Packages that were installed for a deployment; see external_packages.ts. */
+export interface ExternalPackages {
+  /** Name of their folder under the data folder's `packages/`. */
+  readonly key: string;
+  readonly dependencies: readonly NodeDependency[];
+  /** The `package-lock.json` that npm wrote. */
+  readonly lock: string;
 }
 
 /** Keys of records in the database. */

@@ -14,6 +14,11 @@ export interface LiveDeploymentOptions {
   readonly use: (record: DeploymentRecord, manifest: DeploymentManifest) => void;
 }
 
+/** The part of a record that says what runs, of which Node's part is not always known. */
+type RunnableRecord =
+  & Pick<DeploymentRecord, "id" | "modules" | "udfConfig">
+  & Partial<Pick<DeploymentRecord, "nodeVersion" | "externalPackages">>;
+
 export class LiveDeployment {
   readonly #options: LiveDeploymentOptions;
   #record: DeploymentRecord | null = null;
@@ -90,7 +95,7 @@ export class LiveDeployment {
 
   /** What isolates need to run or analyse these modules, with the variables as they are now unless others are given. */
   manifestOf(
-    { id, modules, udfConfig }: Pick<DeploymentRecord, "id" | "modules" | "udfConfig">,
+    { id, modules, udfConfig, nodeVersion, externalPackages }: RunnableRecord,
     environmentVariables = { ...this.#variables, ...this.builtInVariables },
   ): DeploymentManifest {
     return {
@@ -104,8 +109,17 @@ export class LiveDeployment {
       importSeed: udfConfig.importSeed,
       importTimeMs: udfConfig.importTimeMs,
       fileStorageSecret: this.#options.fileStorageSecret,
+      nodeVersion: nodeVersion ?? null,
+      nodePackages: externalPackages
+        ? join(packagesFolder(this.#options.dataFolder), externalPackages.key, "node_modules")
+        : null,
     };
   }
+}
+
+/** Where the external packages of Node modules lie. */
+export function packagesFolder(dataFolder: string): string {
+  return join(dataFolder, "packages");
 }
 
 /** Where the files of pushed modules lie. */

@@ -38,6 +38,12 @@ export class ModuleStore {
     return { path, environment, hash, file, sourceFile };
   }
 
+  /** Bytes of the modules' files together. */
+  async sizeOf(modules: readonly PushedModule[]): Promise<number> {
+    const files = await Promise.all(modules.map(({ file }) => Deno.stat(this.#pathOf(file))));
+    return files.reduce((sum, { size }) => sum + size, 0);
+  }
+
   /** Deletes every file that `isNeeded` does not claim. */
   async collect(isNeeded: (file: string) => boolean): Promise<void> {
     await Deno.mkdir(this.#folder, { recursive: true });

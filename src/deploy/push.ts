@@ -15,6 +15,7 @@ import { log } from "../logger.ts";
 import type { RemovalHold } from "../persistence/removal_hold.ts";
 import { checkVariables } from "./app_definition.ts";
 import { type DeploymentRecord, recordKeys } from "./deployment.ts";
+import { ExternalPackageStore } from "./external_packages.ts";
 import { type IndexDiff } from "./index_plan.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 import { ModuleStore } from "./module_store.ts";
@@ -58,6 +59,7 @@ const silenceMaxMs = 10 * 60_000;
 export class PushService {
   readonly #options: PushServiceOptions;
   readonly #store: ModuleStore;
+  readonly #packages: ExternalPackageStore;
   readonly #analyzer: PushAnalyzer;
   readonly #schemas: SchemaRollout;
   readonly #open = new Map<string, OpenPush>();
@@ -67,7 +69,9 @@ export class PushService {
   constructor(options: PushServiceOptions) {
     this.#options = options;
     this.#store = new ModuleStore(options.dataFolder);
-    this.#analyzer = new PushAnalyzer({ ...options, store: this.#store });
+    this.#packages = new ExternalPackageStore(options.dataFolder, options.environment);
+    const [store, packages] = [this.#store, this.#packages];
+    this.#analyzer = new PushAnalyzer({ ...options, store, packages });
     this.#schemas = new SchemaRollout(options);
   }
 
@@ -77,6 +81,7 @@ export class PushService {
       await this.#schemas.recover();
       await this.#collectFiles();
     });
+    this.#restorePackages();
   }
 
   close(): void {
@@ -93,7 +98,7 @@ export class PushService {
         .map(({ path, hash, environment }) => ({ path, hash, environment })),
       udfServerVersion: live?.udfConfig.serverVersion ?? null,
       nodeVersion: live?.nodeVersion ?? null,
-      nodeDependencies: [],
+      nodeDependencies: live?.externalPackages?.dependencies ?? [],
     };
   }
 
@@ -173,6 +178,19 @@ export class PushService {
     });
   }
 
+  /** In the background: the packages of a restored backup may take a while, and only Node actions need them. */
+  async #restorePackages(): Promise<void> {
+    const { record } = this.#options.live;
+    if (!record?.externalPackages || await this.#packages.has(record.externalPackages)) return;
+    log("info", "Installing the external packages of Node actions");
+    try {
+      await this.#packages.restore(record.externalPackages, record.nodeVersion);
+      log("info", "Installed the external packages of Node actions");
+    } catch (error) {
+      log("error", "Node actions cannot run until the app is deployed again", { error });
+    }
+  }
+
   #indexDiff({ analysis }: AnalyzedPush): IndexDiff {
     return this.#schemas.plan(analysis.schema?.parsed ?? null).diff;
   }
@@ -227,6 +245,8 @@ export class PushService {
     const modules = records.flatMap((record) => record?.modules ?? []);
     const needed = new Set(modules.flatMap(({ file, sourceFile }) => [file, sourceFile]));
     await this.#store.collect((file) => needed.has(file));
+    const packages = new Set(records.map((record) => record?.externalPackages?.key));
+    await this.#packages.collect((key) => packages.has(key));
   }
 }
 

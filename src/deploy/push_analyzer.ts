@@ -11,7 +11,8 @@ import {
   schemaPath,
 } from "./analysis.ts";
 import { notBuilt } from "./app_definition.ts";
-import type { DeploymentRecord, PushedModule } from "./deployment.ts";
+import type { DeploymentRecord, ExternalPackages, PushedModule } from "./deployment.ts";
+import type { ExternalPackageStore } from "./external_packages.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 import type { ModuleStore } from "./module_store.ts";
 import type { PushedModuleBody, StartPushRequest } from "./push_request.ts";
@@ -23,6 +24,7 @@ export interface PushAnalyzerOptions {
   readonly live: LiveDeployment;
   readonly environment: Environment;
   readonly store: ModuleStore;
+  readonly packages: ExternalPackageStore;
 }
 
 /** What a push would make live. */
@@ -53,12 +55,14 @@ export class PushAnalyzer {
       [appDefinition.schema, schemaPath],
       [appDefinition.definition, definitionPath],
     );
+    const externalPackages = await this.#installPackages(request, modules);
     const id = this.#newId();
     const udfConfig = this.#udfConfig(appDefinition.udfServerVersion);
     const { variables } = live;
+    const node = { nodeVersion: nodeVersion ?? null, externalPackages };
     const analysis = await analyzeApp(
       isolates,
-      live.manifestOf({ id, modules: [...modules, ...extraModules], udfConfig }),
+      live.manifestOf({ id, modules: [...modules, ...extraModules], udfConfig, ...node }),
     );
     const record: DeploymentRecord = {
       id,
@@ -69,7 +73,7 @@ export class PushAnalyzer {
       schema: analysis.schema?.json ?? null,
       authProviders: analysis.authProviders,
       builtInVariables: live.builtInVariables,
-      nodeVersion: nodeVersion ?? null,
+      ...node,
     };
     return { id, record, analysis, variables };
   }
@@ -93,6 +97,19 @@ export class PushAnalyzer {
     return await Promise.all(saved.flat());
   }
 
+  async #installPackages(
+    { nodeDependencies, nodeVersion }: StartPushRequest,
+    modules: readonly PushedModule[],
+  ): Promise<ExternalPackages | null> {
+    if (nodeDependencies.length === 0) return null;
+    const { packages, store } = this.#options;
+    const nodeBytes = await store.sizeOf(
+      modules.filter(({ environment }) => environment === "node"),
+    );
+    const options = { nodeVersion: nodeVersion ?? null, nodeBytes };
+    return await packages.install(nodeDependencies, options);
+  }
+
   #newId(): string {
     return Buffer.from(this.#options.environment.randomBytes(16)).toString("hex");
   }
@@ -111,12 +128,8 @@ export class PushAnalyzer {
 }
 
 function checkSupported(request: StartPushRequest): void {
-  const { componentDefinitions, nodeDependencies, nodeVersion } = request;
+  const { componentDefinitions, nodeVersion } = request;
   if (componentDefinitions.length > 0) throw notBuilt("components");
-  if (nodeDependencies.length > 0) {
-    const names = nodeDependencies.map(({ name }) => name).join(", ");
-    throw notBuilt(`external packages (${names})`);
-  }
   if (nodeVersion == null || nodeVersions.includes(nodeVersion)) return;
   const known = nodeVersions.join(", ");
   throw new RequestError(

@@ -9,6 +9,18 @@ const module = z.looseObject({
   environment: z.enum(["isolate", "node"]),
 });
 
+/** Exact versions from a registry alone: npm would also take addresses, paths and commands of Git. */
+const nodeDependency = z.looseObject({
+  name: z.string().max(214).regex(
+    /^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/i,
+    "not the name of an npm package",
+  ),
+  version: z.string().max(256).regex(
+    /^\d+\.\d+\.\d+([-+][a-z0-9.+-]+)?$/i,
+    "not an exact version, such as 1.2.3",
+  ),
+});
+
 const startPush = z.looseObject({
   dryRun: z.boolean().default(false),
   functions: z.string(),
@@ -27,7 +39,7 @@ const startPush = z.looseObject({
     udfServerVersion: z.string(),
   }),
   componentDefinitions: z.array(z.unknown()).default([]),
-  nodeDependencies: z.array(z.looseObject({ name: z.string(), version: z.string() })).default([]),
+  nodeDependencies: z.array(nodeDependency).max(1000).default([]),
   nodeVersion: z.string().nullish(),
   forCodegen: z.boolean().default(false),
 });

@@ -20,7 +20,7 @@ export function startPushResponse(push: StartedPush) {
   const { analysis, record } = push;
   return {
     environmentVariables: push.variables,
-    externalDepsId: null,
+    externalDepsId: record.externalPackages?.key ?? null,
     componentDefinitionPackages: { "": { pushId: push.id } },
     appAuth: analysis.authProviders,
     analysis: { "": definitionResponse(analysis, record) },

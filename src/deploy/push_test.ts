@@ -297,12 +297,12 @@ Deno.test("deploy-protocol 3.4: what Hull cannot accept is refused", () =>
     }
     await assertRefused(start({ nodeVersion: "18" }), "NodeVersionNotSupported", /18/);
     await assertRefused(start({ nodeVersion: "7" }), "InvalidConfig", /7/);
-    const nodeDependencies = [{ name: "sharp", version: "1.0.0" }];
-    await assertRefused(
-      start({ nodeDependencies }),
-      "NotSupportedYet",
-      /external packages \(sharp\)/,
-    );
+    for (const version of ["^1.0.0", "latest", "file:/etc", "git+ssh://example.com/x"]) {
+      const nodeDependencies = [{ name: "sharp", version }];
+      await assertRefused(start({ nodeDependencies }), "InvalidConfig", /not an exact version/);
+    }
+    const nodeDependencies = [{ name: "../sharp", version: "1.0.0" }];
+    await assertRefused(start({ nodeDependencies }), "InvalidConfig", /name of an npm package/);
     await assertRefused(start({ componentDefinitions: [{}] }), "NotSupportedYet", /components/);
     await assertRefused(start({ functions: 1 }), "InvalidConfig", /functions/);
     const chunks = Array.from({ length: 4097 }, (_, i) => ({ ...aModule, path: `m${i}.js` }));

@@ -97,14 +97,17 @@ function checkAmounts(
     0,
   );
   if (bytes > modulesBytesMax) {
-    throw error(
-      "badRequest",
-      "ModulesTooLarge",
-      `Total module size exceeded the unzipped maximum (${formatBytes(bytes)} > maximum size ${
-        formatBytes(modulesBytesMax)
-      })`,
-    );
+    throw modulesTooLarge("unzipped", bytes, modulesBytesMax);
   }
+}
+
+export function modulesTooLarge(form: "zipped" | "unzipped", bytes: number, bytesMax: number) {
+  const [size, limit] = [formatBytes(bytes), formatBytes(bytesMax)];
+  return error(
+    "badRequest",
+    "ModulesTooLarge",
+    `Total module size exceeded the ${form} maximum (${size} > maximum size ${limit})`,
+  );
 }
 
 function error(kind: ErrorKind, code: string, message: string): RequestError {

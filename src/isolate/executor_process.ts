@@ -53,6 +53,12 @@ export function hostVariable(name: string): string | undefined {
   return Deno.env.get(name);
 }
 
+/** The server's environment variables with such names. */
+export function hostVariablesMatching(pattern: RegExp): Record<string, string> {
+  const entries = Object.entries(Deno.env.toObject()).filter(([name]) => pattern.test(name));
+  return Object.fromEntries(entries);
+}
+
 /** How much of what a process prints on standard error is kept, in characters. */
 const lastWordsMax = 2000;
 /** How much of it is read in a second, in characters; whoever prints more waits in its own process. */

@@ -56,7 +56,7 @@ function problem(wanted: string | null, majors: readonly number[]): string {
     : `needs Node.js ${wanted}, the version that the app asks for`;
   const found = majors.length === 0
     ? 'there is no "node" on the PATH of the server'
-    : `the server has only Node.js ${majors.join(", ")}`;
+    : `the PATH of the server leads to Node.js ${majors.join(", ")}`;
   const advice = wanted === null
     ? "Install Node.js (https://nodejs.org)"
     : "Install it (on the server's PATH, or with nvm, fnm, volta, asdf, mise or n), ask for another one as " +
@@ -113,7 +113,7 @@ async function majorVersion(path: string): Promise<number | null> {
 /** Early releases of a major version refuse some of the flags, and other systems than Linux were not tried. */
 async function hasPermissions(path: string, major: number): Promise<boolean> {
   if (Deno.build.os !== "linux" || major < 20) return false;
-  const flags = permissionFlags({ path, major }, []);
+  const flags = permissionFlags({ path, major }, ["/srv/hull/node/", "/srv/hull/packages/x/"]);
   return (await run(path, [...flags, "--no-warnings", "--print", "1"]))?.trim() === "1";
 }
 

@@ -10,30 +10,44 @@ import { dirname } from "node:path";
 import { hostVariable } from "./executor_process.ts";
 
 /** Not /proc: other processes' environment variables stand there, and the way to everything else. */
-const systemPaths = [
-  ...["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/usr", "/opt"],
-  ...["/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/fonts", "/etc/alternatives"],
+const systemFolders = [
+  ...["/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/usr/", "/opt/"],
+  ...["/etc/ssl/", "/etc/pki/", "/etc/ca-certificates/", "/etc/fonts/", "/etc/alternatives/"],
+];
+const systemFiles = [
   ...["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/localtime", "/etc/mime.types"],
   ...["/etc/passwd", "/etc/group", "/etc/os-release", "/etc/alpine-release", "/etc/debian_version"],
-  ...["/proc/cpuinfo", "/proc/meminfo", "/proc/version", "/sys/fs/cgroup"],
+  ...["/proc/cpuinfo", "/proc/meminfo", "/proc/version"],
   ...["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"],
 ];
 
-export const temporaryFolder = hostVariable("TMPDIR") ?? "/tmp";
+/** Where Node actions may write, and find what they wrote. Ends with a slash. */
+export const temporaryFolder = `${(hostVariable("TMPDIR") ?? "/tmp").replace(/\/+$/, "")}/`;
 
-/** The arguments that narrow a Node.js of at least version 20. `folders` and files: what it may read besides. */
+/**
+ * The arguments that narrow a Node.js of at least version 20.
+ * @param paths What it may read besides, absolute and without links; folders end with a slash.
+ */
 export function permissionFlags(
   node: { readonly path: string; readonly major: number },
-  folders: readonly string[],
+  paths: readonly string[],
 ): string[] {
-  const installation = dirname(dirname(node.path));
-  const readable = [...systemPaths, installation, temporaryFolder, ...folders];
+  const installation = `${dirname(dirname(node.path))}/`;
+  const readable = [...systemFolders, ...systemFiles, installation, temporaryFolder, ...paths];
   return [
     node.major < 24 ? "--experimental-permission" : "--permission",
     ...["--allow-addons", "--allow-child-process", "--allow-worker"],
     ...(node.major < 25 ? [] : ["--allow-net"]),
-    ...readable.flatMap((path) => [`--allow-fs-read=${path}`, `--allow-fs-read=${path}/*`]),
-    `--allow-fs-write=${temporaryFolder}/*`,
+    ...withoutCovered(readable).map((path) => `--allow-fs-read=${path}`),
+    `--allow-fs-write=${temporaryFolder}`,
     "--allow-fs-write=/dev/null",
   ];
+}
+
+/** Node.js 20 aborts when it is given a path twice. */
+function withoutCovered(paths: readonly string[]): string[] {
+  const distinct = [...new Set(paths)];
+  const isCovered = (path: string) =>
+    distinct.some((other) => other !== path && other.endsWith("/") && path.startsWith(other));
+  return distinct.filter((path) => !isCovered(path));
 }

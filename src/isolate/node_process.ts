@@ -82,7 +82,7 @@ function nodeCommand({ node, modules, memoryMiB }: NodeProcessOptions): ProcessC
   const [program, ...args] = [
     ...(shell ? ["sh", "-c", `${limit}exec "$@" 3>&1 1>&2`, "sh"] : []),
     node.path,
-    ...(node.hasPermissions ? permissionFlags(node, modules.folders) : []),
+    ...(node.hasPermissions ? permissionFlags(node, modules.readablePaths) : []),
     ...["--no-warnings", `--max-old-space-size=${memoryMiB}`, "--stack-trace-limit=50"],
     modules.executorPath,
     shell ? "3" : "1",

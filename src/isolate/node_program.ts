@@ -18,8 +18,8 @@ export interface LaidOutModules {
   readonly folder: string;
   /** With the Node modules alone, and `file` saying where they are. */
   readonly deployment: DeploymentManifest;
-  /** Absolute paths, without links, of all that the process has to read. */
-  readonly folders: readonly string[];
+  /** All that the process has to read: absolute, without links, folders with a slash at the end. */
+  readonly readablePaths: readonly string[];
   remove(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ export class NodeProgram {
       executorPath,
       folder,
       deployment: { ...deployment, modules },
-      folders: [executorPath, folder, ...packages],
+      readablePaths: [executorPath, `${folder}/`, ...packages],
       remove: () => Deno.remove(folder, { recursive: true }),
     };
   }
@@ -66,7 +66,7 @@ export class NodeProgram {
       );
     });
     await Deno.symlink(packages, join(folder, "node_modules"), { type: "junction" });
-    return [packages];
+    return [`${packages}/`];
   }
 
   async #bundle(): Promise<string> {
