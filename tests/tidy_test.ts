@@ -181,6 +181,7 @@ const resources: readonly Resource[] = [
     allowed: [
       "src/deploy/bundle.ts",
       "src/deploy/bundle_plugins.ts",
+      "src/deploy/external_imports.ts",
       "src/isolate/node_program.ts",
     ],
   },

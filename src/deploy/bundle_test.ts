@@ -167,9 +167,11 @@ Deno.test("deploy-protocol 3.4: external packages stay imports of Node modules, 
     "node_modules/local/package.json": manifest("5.0.0"),
     "node_modules/local/i.js": "exports.local = 'bundled local';",
     "convex/a.ts": `import { one } from "one"; export const a = one;`,
-    "convex/n.ts": `"use node";
-import { one } from "one"; import { two } from "@s/two/i.js"; import { local } from "local"; import fs from "node:fs";
-export const n = [one, two, local, fs];`,
+    "convex/n.ts": [
+      `"use node";`,
+      `import { one } from "one"; import { two } from "@s/two/i.js"; import { local } from "local";`,
+      `import fs from "node:fs"; export const n = [one, two, local, fs];`,
+    ].join("\n"),
   };
   const dependencies = [
     { name: "@s/two", version: "2.0.0-beta.1" },
