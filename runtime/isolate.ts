@@ -12,7 +12,7 @@ import { decodeFrame, splitFrames } from "../src/isolate/frames.ts";
 import { Heartbeat } from "../src/isolate/heartbeat.ts";
 import type { IsolateData } from "../src/isolate/isolate_data.ts";
 import type { DeploymentManifest, FunctionCall, ToIsolate } from "../src/isolate/protocol.ts";
-import type { SnapshotReader } from "../src/persistence/persistence.ts";
+import type { HistoryReader } from "../src/persistence/persistence.ts";
 import { openSnapshotReader } from "../src/persistence/snapshot_reader.ts";
 import type { TableNames } from "../src/values/validator.ts";
 import { ActionCalls } from "./action_calls.ts";
@@ -48,7 +48,7 @@ class Isolate {
   /** Names of functions whose last call was quick. */
   readonly #quick = new Set<string>();
   readonly #outbox: Outbox;
-  #reader: SnapshotReader | null = null;
+  #reader: HistoryReader | null = null;
 
   constructor(data: IsolateData) {
     this.#data = data;
@@ -177,7 +177,7 @@ class Isolate {
     if (this.#services.realm.isBroken) end(new Error("A function changed the realm for good"));
   }
 
-  #openReader(): SnapshotReader {
+  #openReader(): HistoryReader {
     return this.#reader ??= openSnapshotReader(this.#data.databasePath);
   }
 

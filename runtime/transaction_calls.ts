@@ -16,10 +16,10 @@ import {
 } from "../src/database/transaction.ts";
 import type { FunctionFailure } from "../src/errors.ts";
 import type { CallOutcome, FunctionCall } from "../src/isolate/protocol.ts";
-import type { SnapshotReader } from "../src/persistence/persistence.ts";
+import type { HistoryReader } from "../src/persistence/persistence.ts";
 import { parseArguments } from "./call_values.ts";
 import { describeFailure, SystemFailure } from "./failure.ts";
-import type { Deliver } from "./finished_call.ts";
+import type { Deliver, FinishedCall } from "./finished_call.ts";
 import { debugName, type FunctionPath } from "./function_address.ts";
 import { FunctionRun } from "./function_run.ts";
 import type { IsolateServices } from "./isolate_services.ts";
@@ -39,14 +39,14 @@ const decisionAttemptsMax = 50;
 
 export class TransactionCalls {
   readonly #services: IsolateServices;
-  readonly #reader: SnapshotReader;
+  readonly #reader: HistoryReader;
   /** Own mutations that may still commit and may not be decided yet, oldest first. */
   #pending: readonly Undecided[] = [];
   #lastSequence = 0;
   /** The newest own mutation that wrote its commit timestamp, if it may not be decided yet. */
   #unresolved: number | null = null;
 
-  constructor(services: IsolateServices, reader: SnapshotReader) {
+  constructor(services: IsolateServices, reader: HistoryReader) {
     this.#services = services;
     this.#reader = reader;
   }
@@ -61,7 +61,10 @@ export class TransactionCalls {
   ): Promise<void> {
     const { heartbeat, limits, isolate, realm } = this.#services;
     const startedAt = monotonicNow();
-    const snapshot = this.#reader.open(isolate);
+    const snapshot = call.at === undefined
+      ? this.#reader.open(isolate)
+      : this.#reader.openAt(call.at, isolate);
+    if (snapshot === undefined) return deliver(outOfRetention());
     this.#pending = this.#pending.filter(({ sequence }) => sequence > snapshot.decidedSequence);
     const log = new Log();
     const transaction = this.#begin(call, loader, snapshot);
@@ -243,6 +246,20 @@ export class TransactionCalls {
       dependsOn,
     };
   }
+}
+
+/** The answer to a call at a timestamp whose state is not kept any more. */
+function outOfRetention(): FinishedCall {
+  const failure = {
+    message: "The timestamp is too old: its state is not kept any more.",
+    frames: [],
+  };
+  return {
+    outcome: { kind: "failure", failure, isOutOfRetention: true },
+    body: "",
+    logLines: [],
+    usage: { documentsRead: 0, bytesRead: 0, documentsWritten: 0, bytesWritten: 0, durationMs: 0 },
+  };
 }
 
 interface Undecided extends PendingLayer {

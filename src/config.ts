@@ -133,6 +133,13 @@ export const settings = {
     100,
     "How often a mutation is run again after a write conflict.",
   ),
+  historyS: setting(
+    "HULL_HISTORY_S",
+    150,
+    1,
+    86_400,
+    "How long the state at a timestamp can be read (`/api/query_at_ts`), in seconds; what changes meanwhile takes disk space.",
+  ),
   // Transactions
   documentsReadMax: setting(
     "HULL_DOCUMENTS_READ_MAX",

@@ -166,10 +166,11 @@ async function openFoundation(
   const { config, hostname, port, sitePort } = options;
   const dataFolder = resolve(options.dataFolder);
   const metrics = new ServerMetrics();
-  const committer = await startCommitter(
-    dataFolder,
-    (what, durationMs) => (what === "sync" ? metrics.syncs : metrics.groups).observeMs(durationMs),
-  );
+  const committer = await startCommitter(dataFolder, {
+    historyS: config.historyS,
+    onTimed: (what, durationMs) =>
+      (what === "sync" ? metrics.syncs : metrics.groups).observeMs(durationMs),
+  });
   resources.defer(() => committer.close());
   const failed = new Promise<Error>((resolve) => committer.onFatal(resolve));
   const database = databasePath(dataFolder);

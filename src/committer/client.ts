@@ -1,5 +1,6 @@
 /** The committer as the main thread uses it: `CommitterClient` over messages to the committer's thread. */
 import { assert, unreachable } from "../assert.ts";
+import { settings } from "../config.ts";
 import type { CatalogData, IndexId } from "../database/catalog.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import { logFormat } from "../logger.ts";
@@ -14,7 +15,7 @@ import type { CommitterStart } from "./worker.ts";
  */
 export async function startCommitter(
   dataFolder: string,
-  onTimed?: OnTimed,
+  { historyS = settings.historyS.defaultValue, onTimed }: CommitterOptions = {},
 ): Promise<CommitterClient> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
   const { port1, port2 } = new MessageChannel();
@@ -28,10 +29,17 @@ export async function startCommitter(
     port1.close();
     worker.terminate();
   });
-  const start: CommitterStart = { dataFolder, port: port2, logFormat: logFormat() };
+  const historyAgeMax = historyS * 1_000_000;
+  const start: CommitterStart = { dataFolder, historyAgeMax, port: port2, logFormat: logFormat() };
   worker.postMessage(start, [port2]);
   await client.opened;
   return client;
+}
+
+export interface CommitterOptions {
+  /** `Config.historyS`. */
+  readonly historyS?: number;
+  readonly onTimed?: OnTimed;
 }
 
 /** Told how long each piece of the thread's work took. */

@@ -9,6 +9,8 @@ import { CommitterService } from "./service.ts";
 /** The one message to the worker itself; all others go through the port, which is six times faster. */
 export interface CommitterStart {
   readonly dataFolder: string;
+  /** See `openWriter`. */
+  readonly historyAgeMax: number;
   readonly port: MessagePort;
   readonly logFormat: LogFormat;
 }
@@ -17,11 +19,16 @@ interface WorkerScope {
   onmessage: (event: MessageEvent<CommitterStart>) => void;
 }
 
-(globalThis as unknown as WorkerScope).onmessage = ({ data: { dataFolder, port, logFormat } }) => {
+(globalThis as unknown as WorkerScope).onmessage = ({ data }) => {
+  const { dataFolder, historyAgeMax, port, logFormat } = data;
   setLogFormat(logFormat);
   const post = (messages: readonly FromCommitter[]) => port.postMessage(messages);
   try {
-    const service = new CommitterService(openWriter(dataFolder), systemEnvironment, post);
+    const service = new CommitterService(
+      openWriter(dataFolder, historyAgeMax),
+      systemEnvironment,
+      post,
+    );
     port.onmessage = ({ data }: MessageEvent<readonly ToCommitter[]>) =>
       service.receive([...data, ...waitingMessages(port)]);
   } catch (error) {

@@ -1,4 +1,5 @@
 /** From a request to what an isolate is told, and from its answer to what a caller gets. */
+import type { Timestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
 import type { FunctionFailure } from "../errors.ts";
 import type { CallResult } from "../isolate/isolates.ts";
@@ -22,15 +23,17 @@ export class FunctionCalls {
   of(
     target: DeployedFunction,
     context: CallContext,
-    options: { readonly journal?: string | null } = {},
+    options: { readonly journal?: string | null; readonly at?: Timestamp } = {},
   ): FunctionCall {
     const { kind, deployment, module, args, returns } = target;
+    const { journal = null, at } = options;
     return {
       ...this.#execution(deployment, context),
       kind,
       module,
       export: target.export,
-      journal: options.journal ?? null,
+      journal,
+      ...at !== undefined && { at },
       args,
       returns,
     };

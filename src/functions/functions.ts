@@ -64,6 +64,11 @@ export interface Functions {
   cachedQuery(request: QueryRequest): QueryResult | undefined;
   /** Runs or reuses a query at the newest visible snapshot (at or after `notBefore`). Not yet durable: see `durable`. */
   query(request: QueryRequest, notBefore?: Timestamp): Promise<QueryResult>;
+  /**
+   * A query's result at `timestamp`, which must be applied; undefined when the state of that time is not kept any
+   * more. Not yet durable.
+   */
+  queryAt(request: QueryRequest, timestamp: Timestamp): Promise<FunctionResult | undefined>;
   /** Resolves when nothing up to `timestamp` can be lost any more; await it before a result leaves the process. */
   durable(timestamp: Timestamp): Promise<void>;
   /** Newest timestamp that subscriptions have been told of. */

@@ -4,10 +4,11 @@ import type { CommitterClient } from "../committer/protocol.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import { errorMessage, FunctionError } from "../errors.ts";
 import type { CallResult } from "../isolate/isolates.ts";
+import type { FunctionCall } from "../isolate/protocol.ts";
 import type { DeploymentLeases } from "./deployment_leases.ts";
 import type { ExecutionLog } from "./execution_log.ts";
-import { completionOf, type FunctionCalls, functionResult } from "./function_calls.ts";
-import type { QueryRequest, QueryResult } from "./functions.ts";
+import { completionOf, failed, type FunctionCalls, functionResult } from "./function_calls.ts";
+import type { FunctionResult, QueryRequest, QueryResult } from "./functions.ts";
 import { type DeployedFunction, identityOf, type Modules } from "./modules.ts";
 import type { CacheRequest, QueryCache } from "./query_cache.ts";
 import { QueryEntry, type QueryExecution } from "./query_entry.ts";
@@ -69,20 +70,31 @@ export class QueryRunner {
     }
   }
 
-  async #execute(query: DeployedFunction, request: QueryRequest): Promise<QueryExecution> {
-    const { subscriptions, isolates, calls, log } = this.#parts;
-    const from = subscriptions.applied;
-    const execution = log.begin(query, request.context);
-    const call = calls.of(query, request.context, request);
-    let answer: CallResult;
+  /** See `Functions.queryAt`. */
+  async runAt(request: QueryRequest, timestamp: Timestamp): Promise<FunctionResult | undefined> {
+    const { modules, cache, calls } = this.#parts;
+    let query: DeployedFunction;
     try {
-      answer = await isolates.runTransaction(call, request.args);
+      query = modules.resolve(request.path, "query", request.context);
     } catch (error) {
-      execution.fail(errorMessage(error));
+      if (error instanceof FunctionError) return failed(error.failure);
       throw error;
     }
+    const entry = cache.find(cacheRequest(query, request));
+    if (entry !== undefined && entry.timestamp <= timestamp) return entry.result;
+    const call = calls.of(query, request.context, { journal: request.journal, at: timestamp });
+    const answer = await this.#call(query, request, call);
+    const isKept = answer.outcome.kind === "success" || !answer.outcome.isOutOfRetention;
+    return isKept ? functionResult(answer) : undefined;
+  }
+
+  async #execute(query: DeployedFunction, request: QueryRequest): Promise<QueryExecution> {
+    const { subscriptions, calls } = this.#parts;
+    const from = subscriptions.applied;
+    const { journal } = request;
+    const call = calls.of(query, request.context, { journal });
+    const answer = await this.#call(query, request, call);
     const { outcome } = answer;
-    execution.complete(completionOf(answer));
     assert(
       outcome.kind === "failure" || (outcome.snapshot !== undefined && outcome.reads !== undefined),
       "a query that succeeded says what it read",
@@ -97,6 +109,24 @@ export class QueryRunner {
       observedIdentity: outcome.observed?.identity ?? true,
       observedTimeMs: outcome.observed?.time ?? true ? call.nowMs : null,
     };
+  }
+
+  async #call(
+    query: DeployedFunction,
+    { args, context }: QueryRequest,
+    call: FunctionCall,
+  ): Promise<CallResult> {
+    const { isolates, log } = this.#parts;
+    const execution = log.begin(query, context);
+    let answer: CallResult;
+    try {
+      answer = await isolates.runTransaction(call, args);
+    } catch (error) {
+      execution.fail(errorMessage(error));
+      throw error;
+    }
+    execution.complete(completionOf(answer));
+    return answer;
   }
 }
 

@@ -126,6 +126,10 @@ export class FunctionRunner implements FollowableFunctions {
     return this.#queries.run(request, notBefore);
   }
 
+  queryAt(request: QueryRequest, timestamp: Timestamp): Promise<FunctionResult | undefined> {
+    return this.#queries.runAt(request, timestamp);
+  }
+
   durable(timestamp: Timestamp): Promise<void> {
     return this.#committer.durable(timestamp);
   }

@@ -2,7 +2,6 @@
  * The endpoints that call functions (http-api 2). A function's failure is an answer like any other, with
  * status 200; what fails outside the function is thrown and becomes the error envelope.
  */
-import type { Timestamp } from "../database/timestamp.ts";
 import { decodeWireTimestamp, encodeWireTimestamp } from "../database/wire_timestamp.ts";
 import { RequestError } from "../errors.ts";
 import { clientFailureText } from "../functions/failure_text.ts";
@@ -65,16 +64,16 @@ export function functionApi(functions: FollowableFunctions, { redact }: Function
       return json({ ts: encodeWireTimestamp(timestamp) });
     },
 
-    /** Answers as long as nothing that the query reads has changed since then: older states are not kept. */
     async queryAtTimestamp(request) {
       const body = parseFields(await request.json());
       const call = parseFunctionCall(body, request);
       const timestamp = decodeWireTimestamp(String(body.ts));
       if (timestamp === undefined || timestamp > functions.appliedTimestamp) throw notYet();
       const query = queryRequest(call, await contextOf(request));
-      const result = functions.cachedQuery(query) ?? await runQuery(functions, query);
-      if (!isRightAt(result, timestamp)) throw outOfRetention();
-      return answer(result.result, call.format, query.context);
+      const result = await functions.queryAt(query, timestamp);
+      if (result === undefined) throw outOfRetention();
+      await functions.durable(timestamp);
+      return answer(result, call.format, query.context);
     },
 
     async queryBatch(request) {
@@ -173,12 +172,6 @@ async function resultsAtOneTimestamp(
   }
 }
 
-/** Whether a result is known to be the query's answer at `timestamp`, which must be applied by now. */
-function isRightAt(result: QueryResult, timestamp: Timestamp): boolean {
-  return result.timestamp <= timestamp &&
-    (result.invalidatedAt === null || timestamp < result.invalidatedAt);
-}
-
 /** http-api 33, as JSON text. */
 function envelope(
   result: FunctionResult,
@@ -269,6 +262,6 @@ function outOfRetention(): RequestError {
   return new RequestError(
     "overloaded",
     "InternalServerError",
-    "The data has changed since the timestamp, and its older state is not kept. Ask for a new timestamp.",
+    "The timestamp is too old: its state is not kept any more. Ask for a new timestamp.",
   );
 }

@@ -245,7 +245,7 @@ Deno.test("GET /api/query takes its call from the query string", () =>
     assert.equal((await get({ args: "{}" })).code, "BadJsonBody");
   }));
 
-Deno.test("http-api rule 27: query_at_ts answers while what the query reads is unchanged since", () =>
+Deno.test("http-api 39, 40, 42: query_at_ts answers as of its timestamp while that state is kept", () =>
   serving(async ({ post, backend }) => {
     const { body: { ts } } = await post("query_ts", "");
     assert.match(ts, /^[A-Za-z0-9+/]{11}=$/);
@@ -253,8 +253,13 @@ Deno.test("http-api rule 27: query_at_ts answers while what the query reads is u
       post("query_at_ts", { ...call(path), ts: timestamp });
     assert.equal((await at("m:read")).body.value, null);
     backend.write({ a: '"new"' });
-    const changed = await at("m:read");
-    assert.deepEqual([changed.status, changed.body.code], [503, "InternalServerError"]);
+    assert.equal((await at("m:read")).body.value, null);
+    assert.equal((await post("query", call("m:read"))).body.value, "new");
+    assert.equal((await at("m:read")).body.value, null);
+    assert.match((await at("m:missing")).body.errorMessage, /Could not find public function/);
+    backend.historyStart = backend.appliedTimestamp;
+    const tooOld = await at("m:read");
+    assert.deepEqual([tooOld.status, tooOld.body.code], [503, "InternalServerError"]);
     const future = await at("m:read", "//////////8=");
     assert.deepEqual([future.status, future.body.code], [500, "InternalServerError"]);
     assert.equal((await at("m:read", "?")).status, 500);

@@ -72,7 +72,13 @@ const outcome = anyOf(
     commit: optional(commit),
     response: optional(response),
   }),
-  record({ kind: oneOf("failure"), ...observations, failure, commit: optional(commit) }),
+  record({
+    kind: oneOf("failure"),
+    ...observations,
+    failure,
+    isOutOfRetention: optional(flag),
+    commit: optional(commit),
+  }),
 );
 
 const logLines = listOf(record({

@@ -59,6 +59,8 @@ export interface FunctionCall {
   readonly identityError?: string;
   /** Journal of the run whose pages this one must repeat; queries only. */
   readonly journal: string | null;
+  /** Queries: read the state at this timestamp, which is visible; absent: the newest one. */
+  readonly at?: Timestamp;
   /** Frozen time of queries and mutations; start time of actions. Milliseconds. */
   readonly nowMs: number;
   /** 64 hex digits. */
@@ -129,6 +131,8 @@ export type CallOutcome =
   | {
     readonly kind: "failure";
     readonly failure: FunctionFailure;
+    /** The state at `FunctionCall.at` is not kept any more; nothing was run. */
+    readonly isOutOfRetention?: true;
     /** Queries and mutations; absent when the isolate did not live to tell. */
     readonly snapshot?: Timestamp;
     /** Queries: what it read before it failed, so that a subscription sees it recover. */

@@ -79,9 +79,11 @@ withFolder("openWriter() brings the first layout up to date, with what it holds"
   before.close();
   const database = new DatabaseSync(databasePath(folder));
   const views = ["search_occurrences", "search_terms"];
-  const tables = ["search_tokens", "search_entries", "search_statistics", "vectors"];
+  const histories = ["history_revisions", "history_entries", "history_rows"];
+  const tables = ["search_tokens", "search_entries", "search_statistics", "vectors", ...histories];
   for (const later of [...views, ...tables]) database.exec(`DROP TABLE ${later}`);
   database.exec("UPDATE catalog SET json = json_remove(json, '$.indexes[0].kind')");
+  database.exec("ALTER TABLE state DROP COLUMN history_start");
   database.exec("PRAGMA user_version = 1");
   database.close();
 

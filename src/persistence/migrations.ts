@@ -119,6 +119,41 @@ const migrations: readonly ((database: Database) => void)[] = [
       CREATE VIRTUAL TABLE search_terms USING fts5vocab(search_tokens, row);
       CREATE VIRTUAL TABLE search_occurrences USING fts5vocab(search_tokens, instance);
     `),
+
+  /**
+   * What has changed of late, for reads at an older timestamp (history_writer.ts); `change` grows with the commits.
+   *
+   * history_revisions    texts that documents had until the commit at `timestamp`
+   * history_entries      index keys that this commit removed (`existed` = 1) or added to a document that was there
+   * history_rows         the last row of `documents` that was taken by commits up to `timestamp`
+   * state.history_start  no timestamp before it can be read
+   */
+  (database) =>
+    database.exec(`
+      CREATE TABLE history_revisions (
+        change INTEGER PRIMARY KEY,
+        timestamp INTEGER NOT NULL,
+        row INTEGER NOT NULL,
+        json TEXT NOT NULL
+      ) STRICT;
+      CREATE INDEX history_revisions_by_row ON history_revisions (row, timestamp);
+      CREATE TABLE history_entries (
+        change INTEGER PRIMARY KEY,
+        timestamp INTEGER NOT NULL,
+        index_id INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        row INTEGER NOT NULL,
+        existed INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX history_entries_by_key ON history_entries (index_id, key, timestamp, existed, row);
+      CREATE TABLE history_rows (
+        timestamp INTEGER PRIMARY KEY,
+        last_row INTEGER NOT NULL
+      ) STRICT;
+      ALTER TABLE state ADD COLUMN history_start INTEGER NOT NULL DEFAULT 0;
+      UPDATE state SET history_start = timestamp;
+      INSERT INTO history_rows SELECT timestamp, (SELECT ifnull(max(row), 0) FROM documents) FROM state;
+    `),
 ];
 
 export const layoutVersion = migrations.length;

@@ -27,6 +27,12 @@ export interface SnapshotReader {
   close(): void;
 }
 
+/** A reader that also knows what the newest state no longer shows. */
+export interface HistoryReader extends SnapshotReader {
+  /** Like `open`, as of `timestamp`, which must be visible; undefined when that state is not kept any more. */
+  openAt(timestamp: Timestamp, isolate?: number): Snapshot | undefined;
+}
+
 export interface SessionRecord {
   readonly timestamp: Timestamp;
   /** JSON text of the encoded result. */

@@ -11,11 +11,12 @@ import type { SearchSnapshot } from "../database/search/search_snapshot.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { type IndexKey, keyToBytes } from "../values/index_key.ts";
 import { FullTextReader } from "./full_text.ts";
+import { PastSnapshots } from "./history_reader.ts";
 import type {
+  HistoryReader,
   Order,
   SessionRecord,
   Snapshot,
-  SnapshotReader,
   StoredDocument,
 } from "./persistence.ts";
 import { Database, type Row } from "./sqlite.ts";
@@ -27,14 +28,15 @@ const cacheKiB = 4096;
  * Opens the database file, which a writer must have created.
  * @throws PersistenceError
  */
-export function openSnapshotReader(path: string): SnapshotReader {
+export function openSnapshotReader(path: string): HistoryReader {
   return new SqliteSnapshotReader(new Database(path, { readOnly: true, cacheKiB }));
 }
 
-class SqliteSnapshotReader implements SnapshotReader {
+class SqliteSnapshotReader implements HistoryReader {
   readonly #database: Database;
   readonly #statements: ReturnType<typeof prepareStatements>;
   readonly #fullText: FullTextReader;
+  readonly #past: PastSnapshots;
   #catalog: Catalog | undefined;
   #open = false;
 
@@ -42,6 +44,7 @@ class SqliteSnapshotReader implements SnapshotReader {
     this.#database = database;
     this.#statements = prepareStatements(database);
     this.#fullText = new FullTextReader(database);
+    this.#past = new PastSnapshots(database);
   }
 
   open(isolate = 0): Snapshot {
@@ -62,6 +65,15 @@ class SqliteSnapshotReader implements SnapshotReader {
       this.#close();
       throw error;
     }
+  }
+
+  openAt(timestamp: Timestamp, isolate = 0): Snapshot | undefined {
+    const newest = this.open(isolate);
+    assert(timestamp <= newest.timestamp, "the timestamp is visible");
+    if (timestamp === newest.timestamp) return newest;
+    const snapshot = this.#past.open(newest, timestamp);
+    if (snapshot === undefined) newest.close();
+    return snapshot;
   }
 
   /** The catalog of the open snapshot; parsed again only when its version has changed. */

@@ -14,6 +14,7 @@
  * The log remains the same file for as long as this connection is open.
  */
 import { assert, unreachable } from "../assert.ts";
+import { settings } from "../config.ts";
 import {
   byCreationTimeIndexId,
   byIdIndexId,
@@ -28,6 +29,7 @@ import { parseDocument, type ValueObject } from "../values/value.ts";
 import { type CatalogState, changedCatalog, withTables } from "./catalog_change.ts";
 import { databasePath, lockDataFolder } from "./data_folder.ts";
 import { FullTextWriter } from "./full_text.ts";
+import { HistoryWriter } from "./history_writer.ts";
 import { migrate } from "./migrations.ts";
 import {
   type BackfillStep,
@@ -51,11 +53,18 @@ const cacheKiB = 8192;
 const purgedEntriesMax = 1000;
 const purgedTextsMax = 100;
 
+/** How long older states can be read unless `openWriter` is told otherwise, in microseconds. */
+const historyAgeMaxDefault = settings.historyS.defaultValue * 1_000_000;
+
 /**
- * Takes the data folder's lock, creates or migrates the database, and opens it for writing.
+ * Takes the data folder's lock, creates or migrates the database, and opens it for writing. `historyAgeMax`: how
+ * long older states can be read, in microseconds.
  * @throws PersistenceError
  */
-export function openWriter(dataFolder: string): PersistenceWriter {
+export function openWriter(
+  dataFolder: string,
+  historyAgeMax: number = historyAgeMaxDefault,
+): PersistenceWriter {
   const lock = lockDataFolder(dataFolder);
   let database: Database | undefined;
   try {
@@ -63,7 +72,7 @@ export function openWriter(dataFolder: string): PersistenceWriter {
     migrate(database);
     // Isolates number their transactions from one again.
     database.exec("DELETE FROM decided");
-    return new SqliteWriter(database, lock);
+    return new SqliteWriter(database, lock, historyAgeMax);
   } catch (error) {
     database?.close();
     lock.close();
@@ -76,23 +85,25 @@ class SqliteWriter implements PersistenceWriter {
   readonly #statements: ReturnType<typeof prepareStatements>;
   readonly #vectors: VectorWriter;
   readonly #fullText: FullTextWriter;
+  readonly #history: HistoryWriter;
   readonly #log: WriteAheadLog;
   readonly #lock: { close(): void };
   #lastTimestamp: Timestamp;
   #catalogState: CatalogState;
   #lastRow: number;
 
-  constructor(database: Database, lock: { close(): void }) {
+  constructor(database: Database, lock: { close(): void }, historyAgeMax: number) {
     this.#database = database;
     this.#lock = lock;
     this.#log = new WriteAheadLog(database);
     this.#statements = prepareStatements(database);
     this.#vectors = new VectorWriter(database);
     this.#fullText = new FullTextWriter(database);
+    this.#history = new HistoryWriter(database, historyAgeMax);
     this.#lastTimestamp = this.#statements.timestamp.value() as Timestamp;
     const [json, nextIndexOrdinal] = this.#statements.catalog.row() as [string, number];
     this.#catalogState = { catalog: JSON.parse(json) as CatalogData, nextIndexOrdinal };
-    this.#lastRow = this.#statements.lastRow.value() as number;
+    this.#lastRow = this.#history.lastRow;
   }
 
   get lastTimestamp(): Timestamp {
@@ -123,6 +134,7 @@ class SqliteWriter implements PersistenceWriter {
       if (change.pendingSchema !== undefined) {
         this.#statements.removeRecord.run(pendingSchemaViolationKey);
       }
+      if (change.createIndexes?.length) this.#history.begin(timestamp);
       for (const id of change.dropIndexes ?? []) this.#statements.addDroppedIndex.run(id);
       for (const { key, json } of change.records ?? []) {
         if (json === null) this.#statements.removeRecord.run(key);
@@ -148,7 +160,9 @@ class SqliteWriter implements PersistenceWriter {
   }
 
   #write({ timestamp, writes, session }: CommittedTransaction): void {
-    for (const document of writes.documents) this.#writeDocument(document);
+    const lastRow = this.#lastRow;
+    for (const document of writes.documents) this.#writeDocument(document, timestamp);
+    if (this.#lastRow > lastRow) this.#history.inserted(timestamp, this.#lastRow);
     if (writes.pendingSchemaViolation !== undefined) {
       const json = JSON.stringify(writes.pendingSchemaViolation);
       this.#statements.addRecord.run(pendingSchemaViolationKey, json);
@@ -159,8 +173,10 @@ class SqliteWriter implements PersistenceWriter {
     }
   }
 
-  #writeDocument(document: DocumentWrite): void {
-    const row = document.existed ? this.#changeDocument(document) : this.#insertDocument(document);
+  #writeDocument(document: DocumentWrite, timestamp: Timestamp): void {
+    const row = document.existed
+      ? this.#changeDocument(document, timestamp)
+      : this.#insertDocument(document);
     for (const [index, key] of document.removedKeys) {
       // There may be no such entry: a backfill may not have come to this document yet.
       this.#statements.removeEntry.run(index, keyToBytes(key));
@@ -179,9 +195,10 @@ class SqliteWriter implements PersistenceWriter {
     return this.#lastRow;
   }
 
-  #changeDocument(document: DocumentWrite): number {
+  #changeDocument(document: DocumentWrite, timestamp: Timestamp): number {
     const { id, json } = document;
     const row = document.row ?? this.#findRow(document);
+    this.#history.changing(timestamp, row, document);
     const changed = json === null
       ? this.#statements.removeDocument.change(row)
       : this.#statements.setDocument.change(json, row);
@@ -264,8 +281,9 @@ class SqliteWriter implements PersistenceWriter {
 
   maintain(): boolean {
     this.#log.checkpointIfDue();
+    const isPruned = this.#history.prune(this.#lastTimestamp);
     const index = this.#statements.droppedIndex.value();
-    if (index === undefined) return true;
+    if (index === undefined) return isPruned;
     this.#database.transaction(() => {
       const purged = this.#statements.purgeEntries.change(index, purgedEntriesMax) +
         this.#vectors.purge(index as IndexId, purgedEntriesMax);
@@ -304,7 +322,6 @@ function prepareStatements(database: Database) {
       INSERT INTO decided VALUES (?, ?)
       ON CONFLICT DO UPDATE SET sequence = max(sequence, excluded.sequence)`),
 
-    lastRow: prepare("SELECT ifnull(max(row), 0) FROM documents"),
     addDocument: prepare("INSERT INTO documents VALUES (?, ?)"),
     setDocument: prepare("UPDATE documents SET json = ? WHERE row = ?"),
     removeDocument: prepare("DELETE FROM documents WHERE row = ?"),

@@ -88,6 +88,8 @@ export class FakeBackend implements Isolates, CommitterClient {
   readonly retired: string[] = [];
   readonly abortedSequences: number[] = [];
   commits = 0;
+  /** States before it are not kept. */
+  historyStart: Timestamp = firstTimestamp;
   /** While set, commits are applied but do not reach the disk. */
   isDiskStuck = false;
 
@@ -228,10 +230,11 @@ export class FakeBackend implements Isolates, CommitterClient {
       call,
       args,
       host,
-      this.#applied,
+      call.at ?? this.#applied,
       (key) => this.#revisions.get(key) ?? [],
       () => [...this.#revisions.keys()],
     );
+    if (call.at !== undefined && call.at < this.historyStart) return outOfRetention;
     const target = this.#deployments.get(call.deployment)![path]!;
     const logLines = run.logLines;
     try {
@@ -284,6 +287,17 @@ export class FakeBackend implements Isolates, CommitterClient {
   }
   async close(): Promise<void> {}
 }
+
+const outOfRetention: CallResult = {
+  outcome: {
+    kind: "failure",
+    failure: { message: "too old", frames: [] },
+    isOutOfRetention: true,
+  },
+  body: new Uint8Array(0),
+  logLines: [],
+  usage: noUsage,
+};
 
 function notFaked(): never {
   throw new Error("Not faked");
