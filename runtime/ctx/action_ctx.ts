@@ -71,6 +71,6 @@ export function userIdentity({ call, execution }: ActionHost) {
 }
 
 export function actionRequestMetadata({ call }: ActionHost) {
-  const { requestId, scheduledFunctionId = null } = call;
-  return { ip: null, userAgent: null, requestId, scheduledFunctionId, authToken: null };
+  const { requestId, scheduledFunctionId = null, authToken = null } = call;
+  return { ip: null, userAgent: null, requestId, scheduledFunctionId, authToken };
 }

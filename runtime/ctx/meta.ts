@@ -40,6 +40,6 @@ export function snapshotTimestamp(host: TransactionHost): bigint {
 export function requestMetadata(host: TransactionHost) {
   if (host.kind === "query") throw new Error("Cannot get request metadata in a Query");
   host.execution.observedIdentity = true;
-  const { requestId, scheduledFunctionId = null } = host.call;
-  return { ip: null, userAgent: null, requestId, scheduledFunctionId, authToken: null };
+  const { requestId, scheduledFunctionId = null, authToken = null } = host.call;
+  return { ip: null, userAgent: null, requestId, scheduledFunctionId, authToken };
 }

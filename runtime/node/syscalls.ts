@@ -37,7 +37,7 @@ const localCalls: Readonly<Record<string, (action: Action, args: Fields) => unkn
     userAgent: null,
     requestId: call.requestId,
     scheduledFunctionId: call.scheduledFunctionId ?? null,
-    authToken: null,
+    authToken: call.authToken ?? null,
   }),
   "1.0/auditLog": () => null,
 };

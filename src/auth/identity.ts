@@ -7,6 +7,8 @@ export interface UserPrincipal {
   readonly identity: UserIdentity;
   /** Seconds since the epoch. */
   readonly expiresAt: number;
+  /** As it was presented. */
+  readonly token: string;
 }
 
 /** The result of authentication; assignable to `Caller` of src/functions/functions.ts. */

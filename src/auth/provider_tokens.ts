@@ -56,9 +56,10 @@ export class ProviderTokens {
         currentDate: new Date(nowMs),
         clockTolerance: clockSkewS,
       });
-      return isCustomJwt(provider)
-        ? customJwtPrincipal(payload)
-        : openIdPrincipal(payload, nowMs / 1000);
+      const user = isCustomJwt(provider)
+        ? customJwtUserOf(payload)
+        : openIdUserOf(payload, nowMs / 1000);
+      return { kind: "user", token, ...user };
     } catch (error) {
       if (error instanceof RequestError) throw error;
       if (error instanceof ProviderDocumentError) throw unavailable(provider, error);
@@ -121,14 +122,16 @@ function byKeyId(find: JWTVerifyGetKey, redact: boolean): JWTVerifyGetKey {
   };
 }
 
-function customJwtPrincipal(payload: JWTPayload): UserPrincipal {
+type User = Pick<UserPrincipal, "identity" | "expiresAt">;
+
+function customJwtUserOf(payload: JWTPayload): User {
   const { sub, exp } = payload;
   if (typeof sub !== "string") throw invalidToken("Missing subject");
   if (exp === undefined) throw invalidToken("Missing expiry");
-  return { kind: "user", identity: customJwtUser(payload), expiresAt: exp };
+  return { identity: customJwtUser(payload), expiresAt: exp };
 }
 
-function openIdPrincipal(payload: JWTPayload, nowS: number): UserPrincipal {
+function openIdUserOf(payload: JWTPayload, nowS: number): User {
   const { sub, exp, aud } = payload;
   if (typeof sub !== "string" || exp === undefined) {
     throw invalidToken(
@@ -139,7 +142,7 @@ function openIdPrincipal(payload: JWTPayload, nowS: number): UserPrincipal {
   if (Array.isArray(aud) && aud.length > 1) {
     throw openIdRefusal("the token is for other audiences, too, which 'customJwt' providers allow");
   }
-  return { kind: "user", identity: openIdUser(payload), expiresAt: exp };
+  return { identity: openIdUser(payload), expiresAt: exp };
 }
 
 /** http-api 110, 113. */

@@ -13,7 +13,7 @@ import { HostOperations, type NestedCalls } from "./host_operations.ts";
 import type { HostServices } from "./host_services.ts";
 import { matchRoute } from "./http_routes.ts";
 import { renderLogLines } from "./log_lines.ts";
-import { type DeployedFunction, identityOf, type Modules } from "./modules.ts";
+import { type DeployedFunction, identityOf, type Modules, tokenOf } from "./modules.ts";
 
 export interface ActionRunnerParts {
   readonly modules: Modules;
@@ -116,9 +116,15 @@ export class ActionRunner {
 
   #host(context: CallContext, log: ActionHost["log"]): ActionHost {
     const { functions, services } = this.#parts;
+    const { caller } = context;
+    const token = tokenOf(caller);
     const operations = new HostOperations(functions, services, {
       ...context,
-      caller: { kind: "system", identity: identityOf(context.caller) },
+      caller: {
+        kind: "system",
+        identity: identityOf(caller),
+        ...(token === undefined ? {} : { token }),
+      },
       origin: "Action",
     });
     return {

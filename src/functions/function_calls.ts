@@ -7,7 +7,7 @@ import type { FunctionCall } from "../isolate/protocol.ts";
 import type { Completion } from "./execution_log.ts";
 import type { CallContext, FunctionResult } from "./functions.ts";
 import { renderLogLines } from "./log_lines.ts";
-import { type DeployedFunction, identityOf } from "./modules.ts";
+import { type DeployedFunction, identityOf, tokenOf } from "./modules.ts";
 import type { RequestIds } from "./request_id.ts";
 
 /** Chooses time and randomness of each execution; every attempt gets its own (semantics 1.1). */
@@ -54,12 +54,14 @@ export class FunctionCalls {
 
   #execution(deployment: string, context: CallContext) {
     const { requestId, scheduledFunctionId, origin } = context;
+    const authToken = tokenOf(context.caller);
     return {
       deployment,
       requestId,
       identity: identityOf(context.caller),
       nowMs: this.#environment.nowMs(),
       seed: this.#ids.seed(),
+      ...(authToken === undefined ? {} : { authToken }),
       ...(scheduledFunctionId === undefined ? {} : { scheduledFunctionId }),
       ...(origin === "Scheduler" ? { isScheduledJob: true } : {}),
     };

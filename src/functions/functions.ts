@@ -12,12 +12,18 @@ export type Caller =
   | { readonly kind: "anonymous" }
   | {
     readonly kind: "user";
-    readonly identity: UserIdentity; /** Seconds since the epoch. */
+    readonly identity: UserIdentity;
+    /** Seconds since the epoch. */
     readonly expiresAt: number | null;
+    readonly token?: string;
   }
   | { readonly kind: "admin"; readonly impersonating: UserIdentity | null }
-  /** The server itself: scheduler, nested calls of actions (identity of the outer caller). */
-  | { readonly kind: "system"; readonly identity: UserIdentity | null };
+  /** The server itself: scheduler, nested calls of actions (identity and token of the outer caller). */
+  | {
+    readonly kind: "system";
+    readonly identity: UserIdentity | null;
+    readonly token?: string;
+  };
 
 export interface CallContext {
   readonly caller: Caller;

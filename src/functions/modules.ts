@@ -117,6 +117,11 @@ export function identityOf(caller: Caller): UserIdentity | null {
   }
 }
 
+/** The token that a user presented. */
+export function tokenOf(caller: Caller): string | undefined {
+  return "token" in caller ? caller.token : undefined;
+}
+
 function seesInternal(caller: Caller): boolean {
   return caller.kind === "admin" || caller.kind === "system";
 }

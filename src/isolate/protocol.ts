@@ -55,6 +55,8 @@ export interface FunctionCall {
   readonly export: string;
   readonly requestId: string;
   readonly identity: UserIdentity | null;
+  /** The token that a user presented. */
+  readonly authToken?: string;
   /** Why the identity is absent although a token was sent: thrown by getUserIdentity (HTTP actions). */
   readonly identityError?: string;
   /** Journal of the run whose pages this one must repeat; queries only. */

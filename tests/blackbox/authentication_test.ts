@@ -83,6 +83,19 @@ test("http-api 53, function-abi 70, §10: every kind of function sees the user o
   assert.deepEqual(await answer.json(), user);
 });
 
+test("function-abi §15: functions that write or act see the token itself, of users alone", async (context) => {
+  const token = await openId.token("user1", "my-app");
+  assert.deepEqual(await signedIn(context, token).action(api.users.tokens, {}), [
+    token,
+    token,
+    token,
+  ]);
+  const { clients, server } = context;
+  for (const client of [clients.http(), clients.http({ adminKey: server.adminKey })]) {
+    assert.deepEqual(await client.action(api.users.tokens, {}), [null, null, null]);
+  }
+});
+
 test("http-api 66, 67: custom tokens, with keys at a URL or inside the configuration", async (context) => {
   const client = signedIn(context, await custom.token("c", "anyone", { a: { b: 1 } }));
   assert.deepEqual(await client.query(api.users.whoami, {}), {

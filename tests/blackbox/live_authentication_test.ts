@@ -234,9 +234,9 @@ test("sync-protocol 82: a client that expects to sign in asks nothing before it 
 
 test("sync-protocol 77, 78: an admin's client acts as a user, or as itself", async ({ clients, server }) => {
   const client = clients.live();
-  // deno-lint-ignore no-explicit-any -- setAdminAuth is there but marked internal in the types
   const setAdminAuth = (identity?: object) =>
-    (client as any).setAdminAuth(server.adminKey, identity);
+    (client as unknown as { setAdminAuth(key: string, identity?: object): void })
+      .setAdminAuth(server.adminKey, identity);
   const user = watch(client, api.users.whoami, {});
   await user.until((value) => value === null, "nobody");
   const identity = { issuer: "https://i", subject: "s", roles: ["x"] };
