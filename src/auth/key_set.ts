@@ -24,6 +24,8 @@ export class KeySet {
   readonly #fetch: () => Promise<ProviderDocument>;
   readonly #environment: Environment;
   #keys: JWTVerifyGetKey | undefined;
+  /** How often keys have come. */
+  #version = 0;
   #fetchedAtMs = 0;
   #freshMs = 0;
   #fetching: Promise<JWTVerifyGetKey> | undefined;
@@ -35,6 +37,11 @@ export class KeySet {
   constructor(fetch: () => Promise<ProviderDocument>, environment: Environment) {
     this.#fetch = fetch;
     this.#environment = environment;
+  }
+
+  /** Tells the keys apart from those before; null while there are none that are fresh. */
+  get freshVersion(): number | null {
+    return this.#keys !== undefined && this.#ageMs <= this.#freshMs ? this.#version : null;
   }
 
   /**
@@ -52,14 +59,17 @@ export class KeySet {
     }
   };
 
+  get #ageMs(): number {
+    return this.#environment.monotonicMs() - this.#fetchedAtMs;
+  }
+
   async #current(): Promise<JWTVerifyGetKey> {
-    const ageMs = this.#environment.monotonicMs() - this.#fetchedAtMs;
-    if (this.#keys !== undefined && ageMs <= this.#freshMs) return this.#keys;
+    if (this.#keys !== undefined && this.freshVersion !== null) return this.#keys;
     try {
       return await this.#fetchAgain();
     } catch (error) {
       const isOutage = error instanceof ProviderDocumentError && error.isTransient;
-      if (this.#keys !== undefined && isOutage && ageMs <= staleMsMax) return this.#keys;
+      if (this.#keys !== undefined && isOutage && this.#ageMs <= staleMsMax) return this.#keys;
       throw error;
     }
   }
@@ -80,6 +90,7 @@ export class KeySet {
     try {
       const { json, maxAgeS } = await this.#fetch();
       this.#keys = createLocalJWKSet(json as JSONWebKeySet);
+      this.#version++;
       this.#fetchedAtMs = this.#environment.monotonicMs();
       this.#freshMs = maxAgeS === null
         ? freshMsDefault

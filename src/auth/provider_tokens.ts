@@ -14,6 +14,7 @@ import {
   type ProviderDocument,
   ProviderDocumentError,
 } from "./provider_document.ts";
+import { VerifiedTokens } from "./verified_tokens.ts";
 import { invalidToken } from "./unverified_token.ts";
 import { ClaimError, customJwtUser, openIdUser } from "./user_claims.ts";
 
@@ -32,13 +33,16 @@ const shownKeyIdLength = 100;
 export class ProviderTokens {
   readonly #provider: AuthProvider;
   readonly #options: ProviderTokensOptions;
-  readonly #key: JWTVerifyGetKey;
+  readonly #keys: KeySet;
+  readonly #findKey: JWTVerifyGetKey;
+  readonly #verified = new VerifiedTokens();
 
   constructor(provider: AuthProvider, options: ProviderTokensOptions) {
     this.#provider = provider;
     this.#options = options;
-    const { find } = new KeySet(() => this.#fetchKeys(), options.environment);
-    this.#key = isCustomJwt(provider) ? byKeyId(find, options.redact) : find;
+    this.#keys = new KeySet(() => this.#fetchKeys(), options.environment);
+    const { find } = this.#keys;
+    this.#findKey = isCustomJwt(provider) ? byKeyId(find, options.redact) : find;
   }
 
   /**
@@ -46,10 +50,20 @@ export class ProviderTokens {
    * @throws RequestError that says why the token is refused, or cannot be verified now.
    */
   async verify(token: string, issuer: string): Promise<UserPrincipal> {
-    const provider = this.#provider;
     const nowMs = this.#options.environment.nowMs();
+    const keysVersion = this.#keys.freshVersion;
+    const known = this.#verified.get(token, keysVersion, nowMs);
+    if (known !== undefined) return known;
+    const user = await this.#verify(token, issuer, nowMs);
+    // Should other keys have come meanwhile, it is verified once more with them.
+    this.#verified.add(user, keysVersion);
+    return user;
+  }
+
+  async #verify(token: string, issuer: string, nowMs: number): Promise<UserPrincipal> {
+    const provider = this.#provider;
     try {
-      const { payload } = await jwtVerify(token, this.#key, {
+      const { payload } = await jwtVerify(token, this.#findKey, {
         algorithms: isCustomJwt(provider) ? [provider.algorithm] : openIdAlgorithms,
         issuer,
         ...(provider.applicationID === null ? {} : { audience: provider.applicationID }),

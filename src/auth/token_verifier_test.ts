@@ -327,6 +327,38 @@ Deno.test("http-api rule 115: a standard claim of the wrong type is named", asyn
   }
 });
 
+Deno.test("TokenVerifier: claims that functions could not store are refused by name", async () => {
+  const nested = (levels: number): unknown => levels === 0 ? 1 : [nested(levels - 1)];
+  for (const provider of [openId, customJwt("RS256")]) {
+    const { identity, refused } = setUp([provider]);
+    await identity(await keys.RS256.sign({ ...claims, list: nested(64) }));
+    const { message } = await refused(await keys.RS256.sign({ ...claims, list: nested(65) }));
+    assert.equal(message, "The claim 'list' is nested deeper than 64 levels");
+  }
+});
+
+Deno.test("TokenVerifier: a token that was accepted is not once its time is over or its key is gone", async () => {
+  const { environment, documents, identity, refused } = setUp([openId]);
+  const token = await keys.RS256.sign({ ...claims, exp: inSeconds(1200) });
+  const users = [await identity(token), await identity(token), await identity(token)];
+  assert.equal(users[1], users[2], "verified once");
+  const [header, payload] = token.split(".");
+  await refused(`${header}.${payload}.${"A".repeat(342)}`);
+  await environment.advance(1_199_000);
+  await identity(token);
+  await identity(token);
+  await environment.advance(1_500);
+  await refused(token);
+
+  const other = await keys.RS256.sign({ ...claims, exp: inSeconds(90_000) });
+  await identity(other);
+  await identity(other);
+  documents[`${issuer}/keys`] = { keys: [keys.EdDSA.publicJwk] };
+  await identity(other);
+  await environment.advance(10 * 60_000 + 1);
+  await refused(other);
+});
+
 Deno.test("http-api rule 108, 113: with errors kept secret nothing is told about providers and keys", async () => {
   const { refused } = setUp([customJwt("RS256")], { redact: true });
   const stranger = await refused(await keys.RS256.sign({ ...claims, iss: "https://else" }));

@@ -81,10 +81,13 @@ const droppedOpenIdClaims = new Set([
   ...["auth_time", "nonce", "acr", "amr", "azp", "at_hash", "c_hash"],
 ]);
 
+/** As in values (semantics 4.1): what is nested deeper, functions could neither store nor return. */
+const nestingMax = 64;
+
 /** These say who the user is; no other claim may take their place. */
 const reserved = new Set(["tokenIdentifier", "issuer", "subject"]);
 
-/** @throws ClaimError when a standard claim has a value of another type. */
+/** @throws ClaimError when a standard claim has a value of another type, or another is nested too deeply. */
 export function openIdUser(claims: Claims): UserIdentity {
   const attributes: Attribute[] = [];
   for (const [claim, value] of Object.entries(claims)) {
@@ -103,7 +106,7 @@ export function openIdUser(claims: Claims): UserIdentity {
   return identityOf(claims, attributes);
 }
 
-/** Nothing is renamed; what is nested gets dotted names. */
+/** Nothing is renamed; what is nested gets dotted names. @throws ClaimError when a list is nested too deeply. */
 export function customJwtUser(claims: Claims): UserIdentity {
   const attributes: Attribute[] = [];
   for (const [claim, value] of Object.entries(claims)) {
@@ -116,6 +119,11 @@ export function customJwtUser(claims: Claims): UserIdentity {
 function identityOf(claims: Claims, attributes: readonly Attribute[]): UserIdentity {
   const { iss: issuer, sub: subject } = claims;
   const others = attributes.filter(([name]) => !reserved.has(name));
+  for (const [name, value] of others) {
+    if (isDeeper(value, nestingMax)) {
+      throw new ClaimError(`The claim '${name}' is nested deeper than ${nestingMax} levels`);
+    }
+  }
   // Not by assignment, which a claim `__proto__` would turn into something else. Of two with one name the later stays.
   return Object.fromEntries([
     ["tokenIdentifier", `${issuer}|${subject}`],
@@ -123,6 +131,11 @@ function identityOf(claims: Claims, attributes: readonly Attribute[]): UserIdent
     ["subject", subject],
     ...others.sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0),
   ]) as UserIdentity;
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1));
 }
 
 function flatten(name: string, value: unknown, into: Attribute[]): void {
