@@ -47,11 +47,11 @@ export class ActionCalls {
     heartbeat.begin(callId, limits.actionTimeoutS * 1000, limits.databaseTimeoutS * 1000);
     realm.enter(run.execution);
     const finished = await this.#execute(run, body);
-    realm.leave();
-    heartbeat.end();
     this.#running = null;
     const usage = { ...noDocuments, durationMs: monotonicNow() - startedAt };
     deliver({ ...finished, logLines: log.take(), usage });
+    // Not before: a large result takes memory on its way out as well.
+    heartbeat.end();
     // Whoever still waited for what has been given up now finds out, while nobody else is here.
     await turn();
   }
@@ -70,8 +70,10 @@ export class ActionCalls {
       const { args } = parseArguments(decoder.decode(body), { module, export: name });
       return { body: await run.run(args), outcome: { kind: "success" } };
     } catch (error) {
-      if (error instanceof SystemFailure) this.#services.reportFault(error.cause);
+      if (SystemFailure.is(error)) this.#services.reportFault(error.cause);
       return { outcome: { kind: "failure", failure: describeFailure(error) }, body: "" };
+    } finally {
+      this.#services.realm.leave();
     }
   }
 

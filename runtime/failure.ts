@@ -12,8 +12,14 @@ export class HostFailure extends Error {
 /** The fault is Hull's or the machine's; the whole call ends, whatever user code catches. */
 export class SystemFailure extends Error {
   override name = "SystemFailure";
+  readonly #isSystemFailure = true;
   constructor(options: ErrorOptions) {
     super("Your request couldn't be completed. Try again later.", options);
+  }
+
+  /** Asks nothing of `thrown`, which may be a proxy of user code. */
+  static is(thrown: unknown): thrown is SystemFailure {
+    return typeof thrown === "object" && thrown !== null && #isSystemFailure in thrown;
   }
 }
 
@@ -47,7 +53,7 @@ function describe(thrown: unknown): FunctionFailure {
 }
 
 function isHostStatement(thrown: unknown): thrown is Error {
-  return thrown instanceof HostFailure || thrown instanceof SystemFailure ||
+  return thrown instanceof HostFailure || SystemFailure.is(thrown) ||
     thrown instanceof DeveloperError;
 }
 

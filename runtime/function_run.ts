@@ -167,7 +167,7 @@ export class FunctionRun implements TransactionHost {
   #toUserError(error: unknown): unknown {
     const userError = toUserError(error, this.instances.convexError);
     // Nobody may go on as if nothing had happened, callers of this function included.
-    if (userError instanceof SystemFailure) this.execution.fail(userError);
+    if (SystemFailure.is(userError)) this.execution.fail(userError);
     return userError;
   }
 
@@ -243,7 +243,7 @@ export class FunctionRun implements TransactionHost {
   }
 
   #nestedError(error: unknown, nested: FunctionRun): Error {
-    if (error instanceof SystemFailure) {
+    if (SystemFailure.is(error)) {
       this.execution.fail(error);
       return error;
     }

@@ -10,10 +10,9 @@ const periodMs = 100;
 
 /** Call once, when the isolate starts: from then on the watcher is told when the heap is full. */
 export function watchHeap(heartbeat: Heartbeat): void {
-  const initialLimit = v8.getHeapStatistics().heap_size_limit;
+  const limit = () => v8.getHeapStatistics().heap_size_limit;
+  const initialLimit = limit();
   setInterval(() => {
-    const { heap_size_limit, total_heap_size } = v8.getHeapStatistics();
-    if (heap_size_limit > initialLimit) heartbeat.exhausted();
-    heartbeat.noteHeap(total_heap_size);
+    if (limit() > initialLimit) heartbeat.exhausted();
   }, periodMs);
 }

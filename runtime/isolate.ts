@@ -2,7 +2,8 @@
  * An isolate: a thread that runs functions of the deployments it is told of, one call at a time.
  *
  * 1. The realm is made what functions may see of it, then the isolate says `ready`.
- * 2. Messages are taken as they arrive; calls wait in a queue, from which a revoked call is dropped.
+ * 2. Messages are taken as they arrive; calls wait in a queue, from which a revoked call is dropped. While a query or
+ *    mutation is under way, messages wait unread: what it did to built-in objects must not spoil those for others.
  * 3. A call whose changes to the realm cannot be undone is the last one: the thread ends, another one
  *    takes its place.
  */
@@ -17,6 +18,7 @@ import { openSnapshotReader } from "../src/persistence/snapshot_reader.ts";
 import type { TableNames } from "../src/values/validator.ts";
 import { ActionCalls } from "./action_calls.ts";
 import { analyzeModules } from "./analysis.ts";
+import { Fifo } from "./fifo.ts";
 import type { Deliver } from "./finished_call.ts";
 import { installGlobals } from "./globals/prelude.ts";
 import { watchHeap } from "./heap_watch.ts";
@@ -26,9 +28,14 @@ import { Outbox } from "./outbox.ts";
 import { Realm } from "./realm.ts";
 import { StackTraces } from "./stack_traces.ts";
 import { TransactionCalls } from "./transaction_calls.ts";
-import { TurnQueue } from "./turn_queue.ts";
 
 type CallMessage = ToIsolate & { type: "call" };
+
+/**
+ * One piece of work, which says itself when it is over: a promise for that would be settled by what user code can
+ * change.
+ */
+type Work = (done: () => void) => void;
 
 const decoder = new TextDecoder();
 
@@ -42,7 +49,10 @@ class Isolate {
   readonly #loaders = new Map<string, ModuleLoader>();
   readonly #transactions: TransactionCalls | null;
   readonly #actions: ActionCalls;
-  readonly #queue = new TurnQueue();
+  /** Messages that arrived while user code was running. */
+  readonly #unread = new Fifo<Uint8Array>();
+  readonly #work = new Fifo<Work>();
+  #isWorking = false;
   /** Calls that have not begun, the next one first. */
   readonly #queued = new Map<number, FunctionCall>();
   /** Names of functions whose last call was quick. */
@@ -78,13 +88,23 @@ class Isolate {
   start(): void {
     watchHeap(this.#services.heartbeat);
     this.#data.port.onmessage = ({ data }) => {
-      for (const frame of splitFrames(data)) this.#receive(frame);
+      this.#unread.add(data);
+      // An action gets the answers to its questions this way.
+      if (this.#services.realm.isOccupied && this.#transactions !== null) return;
+      this.#read();
+      this.#proceed();
     };
     installGlobals(this.#services.realm);
     this.#stackTraces.install();
     this.#services.realm.protect();
     this.#outbox.send({ type: "ready" });
     this.#services.realm.warmUp();
+  }
+
+  #read(): void {
+    for (let piece = this.#unread.take(); piece !== null; piece = this.#unread.take()) {
+      for (const frame of splitFrames(piece)) this.#receive(frame);
+    }
   }
 
   #receive(frame: Uint8Array): void {
@@ -97,7 +117,7 @@ class Isolate {
         return this.#enqueue(() => this.#unload(message.deployment));
       case "call":
         this.#queued.set(message.callId, message.call);
-        return this.#enqueue(() => this.#call(message, body));
+        return this.#work.add((done) => this.#call(message, body, done));
       case "revoke":
         for (const callId of message.callIds) this.#queued.delete(callId);
         return;
@@ -110,9 +130,25 @@ class Isolate {
     }
   }
 
-  /** Work that cannot be done at all ends the isolate: whoever waits for it learns so. */
-  #enqueue(work: () => void | Promise<void>): void {
-    this.#queue.add(work).catch(end);
+  #enqueue(work: () => void): void {
+    this.#work.add((done) => {
+      work();
+      done();
+    });
+  }
+
+  /** Begins what waits. Work that cannot be done at all ends the isolate: whoever waits for it learns so. */
+  #proceed(): void {
+    while (!this.#isWorking) {
+      const work = this.#work.take();
+      if (work === null) return;
+      this.#isWorking = true;
+      try {
+        work(() => this.#isWorking = false);
+      } catch (error) {
+        end(error);
+      }
+    }
   }
 
   /** Between calls, because library code is evaluated here and must find the realm clean. */
@@ -127,7 +163,17 @@ class Isolate {
     this.#loaders.delete(deployment);
   }
 
-  async #call({ callId, call }: CallMessage, body: Uint8Array): Promise<void> {
+  async #call(message: CallMessage, body: Uint8Array, done: () => void): Promise<void> {
+    try {
+      await this.#answer(message, body);
+      done();
+      this.#proceed();
+    } catch (error) {
+      end(error);
+    }
+  }
+
+  async #answer({ callId, call }: CallMessage, body: Uint8Array): Promise<void> {
     if (this.#queued.delete(callId)) {
       if (this.#transactions?.mustWait(call)) {
         this.#outbox.flush();
@@ -137,9 +183,12 @@ class Isolate {
       const deliver: Deliver = ({ body: answer, ...result }) => {
         if (result.usage.durationMs < quickMs) this.#quick.add(functionKey(call));
         else this.#quick.delete(functionKey(call));
-        this.#outbox.hold({ type: "result", callId, ...result }, answer);
+        const { isBroken } = this.#services.realm;
+        const last = isBroken ? { isLast: true } : {};
+        this.#outbox.hold({ type: "result", callId, ...result, ...last }, answer);
       };
       await this.#run(callId, call, loader, body, deliver);
+      this.#read();
     }
     if (this.#outbox.isDue || !this.#isQuickNext()) this.#outbox.flush();
     this.#endIfBroken();

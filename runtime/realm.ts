@@ -32,6 +32,11 @@ export class Realm {
     this.#guard?.clean();
   }
 
+  /** Whether an execution is under way, and may have changed built-in objects. */
+  get isOccupied(): boolean {
+    return this.#execution !== this.#idle;
+  }
+
   /** Whom the globals serve. */
   get execution(): Execution {
     return this.#execution;

@@ -72,9 +72,7 @@ export class TransactionCalls {
     heartbeat.begin(callId, limits.functionTimeoutMs, limits.databaseTimeoutS * 1000);
     realm.enter(run.execution);
     const result = await this.#execute(call, args, transaction, run);
-    // User code is over. What it did to built-in objects must not disturb what follows, nor later calls.
-    realm.leave();
-    const userTimeMs = limits.functionTimeoutMs - heartbeat.end();
+    const userTimeMs = limits.functionTimeoutMs - heartbeat.userMsLeft;
     if ("json" in result) {
       addUsageWarnings(log, {
         metrics: run.metrics(),
@@ -92,6 +90,8 @@ export class TransactionCalls {
     const usage = { documentsRead, bytesRead, documentsWritten, bytesWritten, durationMs };
     const body = "json" in result ? result.json : "";
     deliver({ outcome, body, logLines: log.take(), usage });
+    // Not before: a large result takes memory on its way out as well.
+    heartbeat.end();
     snapshot.close();
   }
 
@@ -108,8 +108,11 @@ export class TransactionCalls {
       const parsed = parseArguments(args, pathOf(call));
       return { json: await run.run(parsed.args, validators), argumentBytes: parsed.bytes };
     } catch (error) {
-      if (error instanceof SystemFailure) this.#services.reportFault(error.cause);
+      if (SystemFailure.is(error)) this.#services.reportFault(error.cause);
       return { failure: describeFailure(error) };
+    } finally {
+      // User code is over. What it did to built-in objects must not disturb what follows, nor later calls.
+      this.#services.realm.leave();
     }
   }
 

@@ -51,8 +51,8 @@ interface Watched {
   readonly heartbeat: Heartbeat;
   /** The call that was running at the last look, and what the process took at the first look at it. */
   callId: number | null;
-  /** What the process took before that call, less what the isolate's heap took of it; in bytes. */
-  residentElsewhere: number;
+  /** What the process took before that call, in bytes. */
+  residentBefore: number;
   /** Its processor time at the second look at that call: most calls are over by then. */
   first: Promise<Sample> | null;
 }
@@ -83,7 +83,7 @@ export class Watch {
     this.#isolates.set(isolate, {
       heartbeat: new Heartbeat(heartbeat),
       callId: null,
-      residentElsewhere: 0,
+      residentBefore: 0,
       first: null,
     });
   }
@@ -115,7 +115,7 @@ export class Watch {
       watched.callId = heartbeat.running;
       if (watched.callId !== null) running.push(isolate);
       if (watched.callId !== callId) {
-        watched.residentElsewhere = residentBefore - heartbeat.heapBytes;
+        watched.residentBefore = residentBefore;
         watched.first = null;
       } else if (watched.callId !== null && this.#options.countsProcessorTime) {
         watched.first ??= this.#sample(isolate);
@@ -133,7 +133,7 @@ export class Watch {
   }
 
   /** Ends a call that is over its time, unless its thread has not had the processor for that long. */
-  async #checkTime(isolate: number, { heartbeat, callId, first, residentElsewhere }: Watched) {
+  async #checkTime(isolate: number, { heartbeat, callId, first, residentBefore }: Watched) {
     if (first !== null) {
       const { atMs, usedMs } = await first;
       const last = await this.#sample(isolate);
@@ -141,7 +141,7 @@ export class Watch {
       const returnedMs = Math.min(last.atMs - atMs - (last.usedMs - usedMs), returnedMsMax);
       if (last.atMs < heartbeat.deadlineMs + returnedMs) return;
     }
-    const isFull = this.#resident - residentElsewhere > this.#options.heapMiB * fullShare * MiB;
+    const isFull = this.#resident - residentBefore > this.#options.heapMiB * fullShare * MiB;
     this.#events.expired(isolate, isFull ? "heap" : "timeout");
   }
 

@@ -59,8 +59,13 @@ export function installGlobals(realm: Realm): void {
     self: globalThis,
   });
   removeMembers(URL, ["createObjectURL", "revokeObjectURL"]);
-  // A timer in disguise.
+  // Timers in disguise; nobody is there to wait for.
   removeMembers(Atomics, ["waitAsync"]);
+  defineHidden(Atomics, {
+    wait() {
+      throw new TypeError("Atomics.wait cannot be called in this context");
+    },
+  });
   removeOthers(realm);
 }
 

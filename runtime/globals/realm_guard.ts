@@ -52,6 +52,16 @@ const { keys } = Object;
 const { apply, defineProperty, deleteProperty, ownKeys, setPrototypeOf } = Reflect;
 const { exec } = RegExp.prototype;
 
+/**
+ * What Deno itself calls, unprotected, to pass messages on: an isolate in which these have been changed hears of nothing
+ * any more. No library is known to replace them.
+ */
+const constants: readonly (readonly [object: object, name: PropertyKey])[] = [
+  [Function.prototype, "call"],
+  [Function.prototype, "apply"],
+  [Array.prototype, Symbol.iterator],
+];
+
 export class RealmGuard {
   readonly #open: readonly OpenObject[];
   readonly #watch = new DefinitionWatch();
@@ -63,6 +73,7 @@ export class RealmGuard {
   constructor() {
     const { open, sealed, frozen } = builtInObjects();
     this.#builtIn = new Set([...open, ...sealed]);
+    for (const [object, name] of constants) defineProperty(object, name, { writable: false });
     for (const object of frozen) Object.freeze(object);
     for (const object of sealed) {
       Object.seal(object);

@@ -30,7 +30,11 @@ export function installTimers(realm: Realm): void {
       };
       const timer = start(() => {
         if (name === "setTimeout") forget();
-        callback(...args);
+        try {
+          callback(...args);
+        } catch (error) {
+          execution.fail(error);
+        }
       }, Number(delayMs ?? 0));
       execution.pendingOperations++;
       stops.set(id, () => {

@@ -181,6 +181,7 @@ export class ActionPool {
     switch (message.type) {
       case "result": {
         const { outcome, logLines, usage } = message;
+        if (message.isLast === true) slot.state = "retiring";
         this.#finish(slot, running);
         return running.task.resolve({ outcome, body, logLines, usage });
       }

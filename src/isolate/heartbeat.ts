@@ -11,14 +11,13 @@
  *     f64[1] callId
  *     f64[2] when the running phase overruns
  *     f64[3] what is left for the other phase
- *     f64[4] what the heap takes, in bytes, noted now and then between calls
  */
 const { add, load } = Atomics;
 const now = Date.now; // kept: user code later sees another Date
 
 const versionIndex = 0, phaseIndex = 1;
 const idle = 0, user = 1, database = 2, outOfMemory = 3;
-const callIdIndex = 1, deadlineIndex = 2, otherRemainingIndex = 3, heapIndex = 4;
+const callIdIndex = 1, deadlineIndex = 2, otherRemainingIndex = 3;
 
 /** Why a call must be ended. */
 export type ExpiryReason = "timeout" | "databaseTimeout" | "heap";
@@ -32,7 +31,7 @@ export class Heartbeat {
 
   /** The memory for one isolate. */
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer(40);
+    return new SharedArrayBuffer(32);
   }
 
   constructor(memory: SharedArrayBuffer) {
@@ -56,14 +55,15 @@ export class Heartbeat {
     if (this.#integers[phaseIndex] === database) this.#swap(user);
   }
 
-  /** Isolate: the call ended. What it had left for user code, in milliseconds. */
-  end(): number {
+  /** Isolate: what the call has left for user code, in milliseconds. */
+  get userMsLeft(): number {
     const isUser = this.#integers[phaseIndex] === user;
-    const userMsLeft = isUser
-      ? this.#numbers[deadlineIndex]! - now()
-      : this.#numbers[otherRemainingIndex]!;
+    return isUser ? this.#numbers[deadlineIndex]! - now() : this.#numbers[otherRemainingIndex]!;
+  }
+
+  /** Isolate: the call ended. */
+  end(): void {
     this.#change(idle, Infinity, 0);
-    return userMsLeft;
   }
 
   /** Isolate: the call that is running was cut off because the heap is full; it will never end by itself. */
@@ -71,17 +71,7 @@ export class Heartbeat {
     if (this.#integers[phaseIndex] !== idle) this.#change(outOfMemory, -Infinity, 0);
   }
 
-  /** Isolate: what its heap takes. */
-  noteHeap(bytes: number): void {
-    this.#numbers[heapIndex] = bytes;
-  }
-
-  /** Watcher: what the heap took when it was last noted, in bytes. */
-  get heapBytes(): number {
-    return this.#numbers[heapIndex]!;
-  }
-
-  /** Watcher: since when the running phase has been over its time, in milliseconds. */
+  /** Watcher: when the running phase overruns. */
   get deadlineMs(): number {
     return this.#numbers[deadlineIndex]!;
   }

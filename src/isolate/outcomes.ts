@@ -62,11 +62,11 @@ export function tooManyConcurrent(
 }
 
 /** A call was running each time an isolate or its process ended for a reason that is nobody's stated limit. */
-export function lostTooOften(): RequestError {
+export function lostTooOften(times: number): RequestError {
   return new RequestError(
     "internal",
     "InternalServerError",
-    "Your request couldn't be completed. Try again later.",
+    `The thread or process that ran this function ended ${times} times before the function did, so it is not run again.`,
   );
 }
 

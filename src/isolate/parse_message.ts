@@ -119,7 +119,7 @@ const analysis = anyOf(
 
 const fromIsolate: Readonly<Record<FromIsolate["type"], Shape>> = {
   ready: anything,
-  result: record({ callId: count, outcome, logLines, usage }),
+  result: record({ callId: count, outcome, logLines, usage, isLast: optional(flag) }),
   operation: record({
     callId: count,
     operationId: count,

@@ -397,7 +397,7 @@ export class TransactionPool {
     task.losses += wasRunning ? 1 : 0;
     task.moves++;
     if (task.losses <= lossesMax && task.moves <= movesMax) return true;
-    task.reject(lostTooOften());
+    task.reject(lostTooOften(task.losses));
     return false;
   }
 

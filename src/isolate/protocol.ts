@@ -192,6 +192,8 @@ export type FromIsolate =
     readonly outcome: CallOutcome;
     readonly logLines: readonly LogLine[];
     readonly usage: ExecutionUsage;
+    /** The isolate takes no more calls and ends. */
+    readonly isLast?: boolean;
   }
   /** Actions: a host operation. `fields` are its arguments; body: JSON text of function args, or bytes to store. */
   | {
