@@ -69,8 +69,13 @@ function asText(thrown: unknown): string {
   return `#<${thrown.constructor?.name ?? "Object"}>`;
 }
 
+/** The frames at the end of a stack; a message before them may quote those of another error. */
 function framesOf(error: Error): string[] {
-  return String(error.stack ?? "").split("\n").filter((line) => line.startsWith("    at "));
+  const stack = String(error.stack ?? "");
+  const head = headline(error);
+  const lines = (stack.startsWith(head) ? stack.slice(head.length) : stack).split("\n");
+  const last = lines.findLastIndex((line) => !line.startsWith("    at "));
+  return lines.slice(last + 1);
 }
 
 /** JSON text of a ConvexError's data; undefined for another error. */

@@ -4,6 +4,7 @@
  * instances of its modules, an execution and a journal of its own (function-abi 11).
  */
 import { QueryJournal, Transaction } from "../src/database/transaction.ts";
+import type { FunctionFailure } from "../src/errors.ts";
 import type { FunctionCall } from "../src/isolate/protocol.ts";
 import { encodeValue, parseValue, type Value } from "../src/values/value.ts";
 import { encodeResult, validateArguments } from "./call_values.ts";
@@ -12,6 +13,7 @@ import { mutationCtx, queryCtx } from "./ctx/transaction_ctx.ts";
 import type { NestedCall, TransactionHost } from "./ctx/transaction_host.ts";
 import { Execution, type ExecutionOptions } from "./execution.ts";
 import {
+  type ConvexErrorClass,
   describeFailure,
   makeUserError,
   renderFailure,
@@ -173,11 +175,16 @@ export class FunctionRun implements TransactionHost {
 
   async callFunction(call: NestedCall): Promise<Value> {
     const { path, kind } = this.#checkCall(call);
-    return await this.#queue.add(async () => {
-      // When these are done, nothing of this function can run before the call returns.
-      do await turn(); while (this.execution.pendingOperations > 0);
-      return await this.#callNested(call, kind, path);
-    });
+    try {
+      return await this.#queue.add(async () => {
+        // When these are done, nothing of this function can run before the call returns.
+        do await turn(); while (this.execution.pendingOperations > 0);
+        return await this.#callNested(call, kind, path);
+      });
+    } catch (error) {
+      // Made here, where the stack leads to who waits for the call.
+      throw error instanceof NestedFailure ? error.toUserError() : error;
+    }
   }
 
   #checkCall({ udfType, address }: NestedCall) {
@@ -242,14 +249,12 @@ export class FunctionRun implements TransactionHost {
     return new Transaction({ ...this.#transaction.options, kind: "query", pending: [] });
   }
 
-  #nestedError(error: unknown, nested: FunctionRun): Error {
+  #nestedError(error: unknown, nested: FunctionRun): NestedFailure | SystemFailure {
     if (SystemFailure.is(error)) {
       this.execution.fail(error);
       return error;
     }
-    const failure = describeFailure(error);
-    const data = failure.data === undefined ? undefined : parseValue(failure.data);
-    return makeUserError(renderFailure(failure), data, nested.instances.convexError);
+    return new NestedFailure(describeFailure(error), nested.instances.convexError);
   }
 
   metrics(): Record<string, { used: number; remaining: number }> {
@@ -263,5 +268,20 @@ export class FunctionRun implements TransactionHost {
 
   countScheduled(argumentBytes: number): void {
     this.#scope.budgets.countScheduled(argumentBytes);
+  }
+}
+
+/** How a called function failed, on its way to the caller. */
+class NestedFailure {
+  constructor(
+    readonly failure: FunctionFailure,
+    /** The class that the called function's module knows. */
+    readonly convexError: ConvexErrorClass | null,
+  ) {}
+
+  toUserError(): Error {
+    const { data } = this.failure;
+    const parsed = data === undefined ? undefined : parseValue(data);
+    return makeUserError(renderFailure(this.failure), parsed, this.convexError);
   }
 }

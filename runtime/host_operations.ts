@@ -24,8 +24,7 @@ export interface OperationRequest {
 
 interface Waiting {
   readonly request: OperationRequest;
-  resolve(answer: OperationAnswer): void;
-  reject(error: Error): void;
+  resolve(answer: OperationAnswer | FunctionFailure): void;
 }
 
 const decoder = new TextDecoder();
@@ -52,16 +51,20 @@ export class HostOperations {
   }
 
   /** @throws what the server refuses, as an error that user code may catch. */
-  perform(
+  async perform(
     operation: HostOperation,
     fields: Fields,
     body: string | Uint8Array = "",
   ): Promise<OperationAnswer> {
-    return new Promise((resolve, reject) => {
+    const answer = await new Promise<OperationAnswer | FunctionFailure>((resolve) => {
       const request = { operationId: ++this.#lastId, operation, fields, body };
-      this.#queued.push({ request, resolve, reject });
+      this.#queued.push({ request, resolve });
       this.#sendQueued();
     });
+    if (!("message" in answer)) return answer;
+    // Made here, where the stack leads to who waits for the answer.
+    const data = answer.data === undefined ? undefined : parseValue(answer.data);
+    throw makeUserError(answer.message, data, this.#convexError());
   }
 
   /** The same for operations that answer with JSON text. */
@@ -80,9 +83,7 @@ export class HostOperations {
     if (waiting === undefined) return;
     this.#running.delete(operationId);
     this.#sendQueued();
-    if (failure === undefined) return waiting.resolve(answer);
-    const data = failure.data === undefined ? undefined : parseValue(failure.data);
-    waiting.reject(makeUserError(failure.message, data, this.#convexError()));
+    waiting.resolve(failure ?? answer);
   }
 
   #sendQueued(): void {

@@ -124,7 +124,7 @@ export class ModuleLoader {
     const { file } = this.#entries.get(path)!;
     const { sourceMap: mapText, ...factory } = readFactory(file);
     const imports = factory.imports.map((each) => this.#import(each.path, importers));
-    const sourceMap = mapText === null ? null : new SourceMap(() => readSourceMap(file));
+    const sourceMap = mapText === null ? null : new SourceMap(path, () => readSourceMap(file));
     const fileName = this.#fileName(path);
     if (sourceMap !== null) this.#stackTraces.add(fileName, sourceMap);
     const script = new Script(factory.script, { filename: fileName });

@@ -1,6 +1,8 @@
 /** Looks up where generated code came from. Loads the map on the first question and then keeps it. */
+import { posix } from "node:path";
 
 export interface OriginalPosition {
+  /** From the folder that modules lie in, as from every other module: `../convex/messages.ts`. */
   readonly source: string;
   /** One-based, like `column`. */
   readonly line: number;
@@ -11,12 +13,17 @@ export interface OriginalPosition {
 type Segment = readonly [column: number, source: number, line: number, originalColumn: number];
 
 export class SourceMap {
+  readonly #module: string;
   readonly #load: () => string | null;
   #sources: readonly (string | null)[] = [];
   #lines: readonly (readonly Segment[])[] | null = null;
 
-  /** `load` gives the map's JSON text; null: it is not to be had any more. */
-  constructor(load: () => string | null) {
+  /**
+   * `module` is the path of the generated module, from which the map's sources are seen. `load` gives the map's
+   * JSON text; null: it is not to be had any more.
+   */
+  constructor(module: string, load: () => string | null) {
+    this.#module = module;
     this.#load = load;
   }
 
@@ -43,9 +50,16 @@ export class SourceMap {
     const json = this.#load();
     if (json === null) return [];
     const { sources, sourceRoot, mappings } = JSON.parse(json);
-    this.#sources = sourceRoot ? sources.map((each: string) => `${sourceRoot}${each}`) : sources;
+    this.#sources = sources.map((source: string | null) =>
+      source === null ? null : seenFrom(this.#module, `${sourceRoot ?? ""}${source}`)
+    );
     return decodeMappings(mappings);
   }
+}
+
+/** A module in a folder, such as a chunk in `_deps/`, sees its sources from there. */
+function seenFrom(module: string, source: string): string {
+  return /^(\.\.?\/)/.test(source) ? posix.join(posix.dirname(module), source) : source;
 }
 
 const digits = new Uint8Array(128);

@@ -10,7 +10,7 @@ const json = JSON.stringify({
 });
 
 Deno.test("SourceMap lookUp() finds the last mapping at or before a position", () => {
-  const map = new SourceMap(() => json);
+  const map = new SourceMap("a.js", () => json);
   assert.deepEqual(map.lookUp(1, 1), { source: "a.ts", line: 1, column: 1 });
   assert.deepEqual(map.lookUp(1, 5), { source: "a.ts", line: 1, column: 1 });
   assert.deepEqual(map.lookUp(1, 6), { source: "b.ts", line: 3, column: 9 });
@@ -19,8 +19,19 @@ Deno.test("SourceMap lookUp() finds the last mapping at or before a position", (
 });
 
 Deno.test("SourceMap lookUp() knows nothing of code without an origin", () => {
-  const map = new SourceMap(() => json);
+  const map = new SourceMap("a.js", () => json);
   assert.equal(map.lookUp(2, 9), undefined);
   assert.equal(map.lookUp(4, 1), undefined);
-  assert.equal(new SourceMap(() => `{"sources":[null],"mappings":"AAAA"}`).lookUp(1, 1), undefined);
+  const nameless = new SourceMap("a.js", () => `{"sources":[null],"mappings":"AAAA"}`);
+  assert.equal(nameless.lookUp(1, 1), undefined);
+});
+
+Deno.test("semantics 84: a source has one name, wherever the module lies that its code is in", () => {
+  const sourceOf = (module: string, source: string) =>
+    new SourceMap(module, () => JSON.stringify({ sources: [source], mappings: "AAAA" }))
+      .lookUp(1, 1)?.source;
+  assert.equal(sourceOf("messages.js", "../convex/messages.ts"), "../convex/messages.ts");
+  assert.equal(sourceOf("_deps/ABC.js", "../../convex/lib/rules.ts"), "../convex/lib/rules.ts");
+  assert.equal(sourceOf("_deps/node/ABC.js", "../../../lib/a.ts"), "../lib/a.ts");
+  assert.equal(sourceOf("lib/rules.js", "webpack://lib/a.ts"), "webpack://lib/a.ts");
 });

@@ -62,7 +62,7 @@ export class StackTraces {
     const prefix = site.isAsync() ? "async " : "";
     return {
       text: `    at ${prefix}${caller === "" ? location : `${caller} (${location})`}`,
-      isLibrary: /(^|\/)convex\/src\/server\//.test(source),
+      isLibrary: /(^|\/)node_modules\/convex\/src\/server\//.test(source),
     };
   }
 }

@@ -30,7 +30,7 @@ export class UserModules {
       Object.assign(globalThis, { require: createRequire(file) });
       this.#modules.set(path, module);
       const url = pathToFileURL(file).href;
-      const map = new SourceMap(() => this.#readMap(file));
+      const map = new SourceMap(path, () => this.#readMap(file));
       this.#maps.set(url, map);
       this.#stackTraces.add(url, map);
     }
