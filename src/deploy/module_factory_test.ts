@@ -227,7 +227,10 @@ export const a = queryGeneric(() => {
   const { SourceMap } = await import("../../runtime/source_map.ts");
   const before = factory.script.slice(0, factory.script.indexOf('new Error("here")')).split("\n");
   assert.deepEqual(
-    new SourceMap("a.js", () => factory.sourceMap!).lookUp(before.length, before.at(-1)!.length + 1),
+    new SourceMap("a.js", () => factory.sourceMap!).lookUp(
+      before.length,
+      before.at(-1)!.length + 1,
+    ),
     {
       source: "../convex/a.ts",
       line: 3,
