@@ -20,15 +20,17 @@ const special: Readonly<Record<string, Analyze>> = {
   "convex.config.js": analyzeDefinition,
 };
 
-/** Stops at the first module that is not in order. */
+/** Stops at the first module that is not in order. `only` is the path of the one to analyse. */
 export function analyzeModules(
   services: IsolateServices,
   loader: ModuleLoader,
   callId: number,
+  only?: string,
 ): AnalysisResult {
   const modules: Record<string, AnalyzedModule> = {};
   for (const { path, environment } of loader.manifest.modules) {
     if (environment !== "isolate" || path.startsWith("_deps/")) continue;
+    if (only !== undefined && path !== only) continue;
     const log = new Log();
     try {
       modules[path] = inRealm(services, loader, callId, path, log);

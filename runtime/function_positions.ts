@@ -51,8 +51,11 @@ export class FunctionPositions {
   }
 
   #originOf({ factory: { script }, sourceMap }: PositionedModule, start: number): Position | null {
-    const before = script.slice(0, start).split("\n");
-    const origin = sourceMap?.lookUp(before.length, before.at(-1)!.length + 1);
+    let line = 1, lineStart = 0;
+    for (let next; (next = script.indexOf("\n", lineStart)) !== -1 && next < start; line++) {
+      lineStart = next + 1;
+    }
+    const origin = sourceMap?.lookUp(line, start - lineStart + 1);
     if (origin === undefined) return null;
     const { path } = this.#module;
     const withoutExtension = (file: string) => file.replace(/\.[^./]+$/, "");

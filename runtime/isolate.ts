@@ -151,7 +151,6 @@ class Isolate {
     }
   }
 
-  /** Between calls, because library code is evaluated here and must find the realm clean. */
   #load(deployment: DeploymentManifest): void {
     const { realm } = this.#services;
     this.#outbox.flush();
@@ -214,9 +213,9 @@ class Isolate {
     await this.#transactions!.run(callId, call, loader, decoder.decode(body), deliver);
   }
 
-  #analyze({ callId, deployment }: ToIsolate & { type: "analyze" }): void {
+  #analyze({ callId, deployment, only }: ToIsolate & { type: "analyze" }): void {
     const loader = new ModuleLoader(deployment, this.#services.realm, this.#stackTraces);
-    const result = analyzeModules(this.#services, loader, callId);
+    const result = analyzeModules(this.#services, loader, callId, only);
     loader.close();
     this.#outbox.send({ type: "analyzed", callId, result });
     this.#endIfBroken();

@@ -37,13 +37,48 @@ export class ModuleInstances {
   #instantiate(module: LoadedModule): Exports {
     const known = module.shared?.everything ?? this.#exports.get(module);
     if (known !== undefined) return known;
+    if (module.isInCycle) return this.#instantiateCycle(module);
     const exports: Exports = {};
     this.#exports.set(module, exports);
     const imports = module.imports.map((each) => this.#instantiate(each));
-    const evaluateRest = module.shared?.evaluateRest ?? this.#evaluateLibrary(module, imports);
-    evaluateRest(imports, exports, this.#host(module));
+    const evaluation = this.#begin(module, imports, exports);
+    evaluation?.next();
     passOnExports(module, imports, exports);
     return exports;
+  }
+
+  /**
+   * Modules that import each other are evaluated in the order in which they import each other first, but before any
+   * of them is, all have exported their functions.
+   */
+  #instantiateCycle(first: LoadedModule): Exports {
+    const evaluations: (Iterator<void> | undefined)[] = [];
+    const declare = (module: LoadedModule): Exports => {
+      if (!module.isInCycle) return this.#instantiate(module);
+      const known = this.#exports.get(module);
+      if (known !== undefined) return known;
+      const exports: Exports = {};
+      this.#exports.set(module, exports);
+      const imports = module.imports.map(declare);
+      evaluations.push(this.#begin(module, imports, exports));
+      passOnExports(module, imports, exports);
+      return exports;
+    };
+    const exports = declare(first);
+    for (const evaluation of evaluations) evaluation?.next();
+    return exports;
+  }
+
+  /** Declares a module's functions. The next step of what it returns evaluates everything else. */
+  #begin(
+    module: LoadedModule,
+    imports: readonly Exports[],
+    exports: Exports,
+  ): Iterator<void> | undefined {
+    const evaluateRest = module.shared?.evaluateRest ?? this.#evaluateLibrary(module, imports);
+    const evaluation = evaluateRest(imports, exports, this.#host(module));
+    evaluation?.next();
+    return evaluation;
   }
 
   /** For a module whose library code cannot be shared. */

@@ -1,11 +1,16 @@
 /**
- * The modules of one deployment inside an isolate. All are compiled when the deployment arrives, and their
- * library code is evaluated then, too: no user code is running that could have changed what it sees.
+ * The modules of one deployment inside an isolate. Each is loaded when it is first needed, together with all that
+ * it imports: an app may have more code than an isolate has memory. Library code is evaluated then, too, in a realm
+ * that no user code has changed.
  */
 import { readFileSync } from "node:fs";
 import { Script } from "node:vm";
 import { DeveloperError } from "../src/errors.ts";
-import type { ModuleFactory, ModuleHost } from "../src/isolate/module_factory.ts";
+import {
+  decodeModuleFactory,
+  type ModuleFactory,
+  type ModuleHost,
+} from "../src/isolate/module_factory.ts";
 import type { DeploymentManifest, ModuleEntry } from "../src/isolate/protocol.ts";
 import { parseValidator, type Validator } from "../src/values/validator.ts";
 import { type ConvexErrorClass, HostFailure } from "./failure.ts";
@@ -24,17 +29,23 @@ type OuterFunction = (
   sharedExports: Exports,
   library: (values: readonly unknown[]) => void,
 ) => InnerFunction;
-type InnerFunction = (imports: readonly Exports[], exports: Exports, host: ModuleHost) => void;
+type InnerFunction = (
+  imports: readonly Exports[],
+  exports: Exports,
+  host: ModuleHost,
+) => Iterator<void> | undefined;
 
 export interface LoadedModule {
   readonly path: string;
   readonly factory: Omit<ModuleFactory, "sourceMap">;
   readonly sourceMap: SourceMap | null;
   readonly evaluate: OuterFunction;
-  /** By position in `factory.imports`. */
-  readonly imports: readonly LoadedModule[];
+  /** By position in `factory.imports`; empty until all of them are found. */
+  imports: readonly LoadedModule[];
   /** Null: this module's library code depends on what is not shared. */
   shared: SharedPart | null;
+  /** Whether it imports itself, by way of others. */
+  isInCycle: boolean;
 }
 
 interface SharedPart {
@@ -49,8 +60,9 @@ export class ModuleLoader {
   readonly #realm: Realm;
   readonly #stackTraces: StackTraces;
   readonly #entries: ReadonlyMap<string, ModuleEntry>;
-  /** By path; what is wrong with a module that could not be loaded. */
-  readonly #modules = new Map<string, LoadedModule | { readonly problem: unknown }>();
+  /** By path. */
+  readonly #compiled = new Map<string, LoadedModule>();
+  readonly #linked = new Set<LoadedModule>();
   readonly #validators = new Map<string, Validator>();
   #convexError: ConvexErrorClass | null = null;
 
@@ -59,7 +71,6 @@ export class ModuleLoader {
     this.#realm = realm;
     this.#stackTraces = stackTraces;
     this.#entries = new Map(manifest.modules.map((entry) => [entry.path, entry]));
-    for (const { path } of manifest.modules) this.#tryLoad(path, []);
   }
 
   /** The class that user code knows as `ConvexError`, if shared code declares it. */
@@ -69,10 +80,9 @@ export class ModuleLoader {
 
   /** @throws HostFailure, or what V8 finds wrong with the code. */
   get(path: string): LoadedModule {
-    const module = this.#modules.get(path);
-    if (module === undefined) throw missingModule(path);
-    if ("problem" in module) throw module.problem;
-    return module;
+    const module = this.#compiled.get(path);
+    if (module !== undefined && this.#linked.has(module)) return module;
+    return this.#realm.apart(() => this.#link(path));
   }
 
   /** The validator of a JSON text that a function exports; null if that is null, or JSON of null. */
@@ -90,15 +100,15 @@ export class ModuleLoader {
    * @throws DeveloperError when it does not exist (function-abi 8.1).
    */
   checkSchedulable({ module: path, export: name }: FunctionPath): void {
-    if (!this.#entries.has(path)) {
+    const entry = this.#entries.get(path);
+    if (entry === undefined) {
       throw new DeveloperError(
         "InvalidScheduledFunction",
         `Attempted to schedule function at nonexistent path: ${path}`,
       );
     }
-    const module = this.#modules.get(path);
-    // What a Node module exports, or one that cannot be loaded, shows when it runs.
-    if (module === undefined || "problem" in module || doesExport(module, name)) return;
+    // What a Node module exports shows when it runs.
+    if (entry.environment !== "isolate" || doesExport(this.get(path), name)) return;
     throw new DeveloperError(
       "InvalidScheduledFunction",
       `Attempted to schedule function, but no exported function ${name} found in the file: ${path}. ` +
@@ -108,39 +118,39 @@ export class ModuleLoader {
 
   /** Forgets what was loaded. */
   close(): void {
-    for (const { path } of this.manifest.modules) this.#stackTraces.remove(this.#fileName(path));
+    for (const path of this.#compiled.keys()) this.#stackTraces.remove(this.#fileName(path));
   }
 
-  #tryLoad(path: string, importers: readonly string[]): void {
-    if (this.#modules.has(path) || this.#entries.get(path)?.environment !== "isolate") return;
-    try {
-      this.#modules.set(path, this.#load(path, [...importers, path]));
-    } catch (problem) {
-      this.#modules.set(path, { problem });
+  /** Loads a module and all that it imports, or nothing. */
+  #link(path: string): LoadedModule {
+    const graph = new ModuleGraph((each) => this.#compile(each));
+    const module = graph.add(path);
+    for (const each of graph.modules) checkImports(each);
+    for (const each of graph.modules) {
+      if (this.#linked.has(each)) continue;
+      if (canShare(each)) each.shared = this.#evaluateShared(each);
+      this.#linked.add(each);
     }
-  }
-
-  #load(path: string, importers: readonly string[]): LoadedModule {
-    const { file } = this.#entries.get(path)!;
-    const { sourceMap: mapText, ...factory } = readFactory(file);
-    const imports = factory.imports.map((each) => this.#import(each.path, importers));
-    const sourceMap = mapText === null ? null : new SourceMap(path, () => readSourceMap(file));
-    const fileName = this.#fileName(path);
-    if (sourceMap !== null) this.#stackTraces.add(fileName, sourceMap);
-    const script = new Script(factory.script, { filename: fileName });
-    const evaluate = script.runInThisContext() as OuterFunction;
-    const module: LoadedModule = { path, factory, sourceMap, evaluate, imports, shared: null };
-    checkImports(module);
-    if (canShare(module)) module.shared = this.#evaluateShared(module);
     return module;
   }
 
-  #import(path: string, importers: readonly string[]): LoadedModule {
-    if (importers.includes(path)) {
-      throw new HostFailure(`Modules import each other: ${[...importers, path].join(" -> ")}`);
-    }
-    this.#tryLoad(path, importers);
-    return this.get(path);
+  #compile(path: string): LoadedModule {
+    const known = this.#compiled.get(path);
+    if (known !== undefined) return known;
+    const entry = this.#entries.get(path);
+    if (entry?.environment !== "isolate") throw missingModule(path);
+    const { version, imports, exports, starExports, isShared, script, sourceMap: mapText } =
+      readFactory(entry.file);
+    const factory = { version, imports, exports, starExports, isShared, script };
+    const sourceMap = mapText === null ? null : new SourceMap(path, () => readSourceMap(entry.file));
+    const fileName = this.#fileName(path);
+    if (sourceMap !== null) this.#stackTraces.add(fileName, sourceMap);
+    const evaluate = new Script(script, { filename: fileName }).runInThisContext() as OuterFunction;
+    const module: LoadedModule = {
+      ...{ path, factory, sourceMap, evaluate, imports: [], shared: null, isInCycle: false },
+    };
+    this.#compiled.set(path, module);
+    return module;
   }
 
   #evaluateShared(module: LoadedModule): SharedPart {
@@ -160,7 +170,7 @@ export class ModuleLoader {
 }
 
 function readFactory(file: string): ModuleFactory {
-  return JSON.parse(readFileSync(file, "utf8"));
+  return decodeModuleFactory(readFileSync(file));
 }
 
 /**
@@ -180,6 +190,31 @@ function missingModule(path: string): HostFailure {
   return new HostFailure(
     `Couldn't find JavaScript module '${path}'. Did you forget to run \`npx convex dev\`?`,
   );
+}
+
+/** What a module imports, in order of evaluation: imports first, as far as they do not import each other. */
+class ModuleGraph {
+  readonly modules: LoadedModule[] = [];
+  readonly #added = new Set<LoadedModule>();
+  /** From the first module to the one whose imports are being added. */
+  readonly #path: LoadedModule[] = [];
+
+  constructor(readonly compile: (path: string) => LoadedModule) {}
+
+  add(path: string): LoadedModule {
+    const module = this.compile(path);
+    const position = this.#path.indexOf(module);
+    if (position !== -1) {
+      for (const each of this.#path.slice(position)) each.isInCycle = true;
+    }
+    if (this.#added.has(module)) return module;
+    this.#added.add(module);
+    this.#path.push(module);
+    module.imports = module.factory.imports.map((each) => this.add(each.path));
+    this.#path.pop();
+    this.modules.push(module);
+    return module;
+  }
 }
 
 /** Shared code may only use what is shared, too. */
@@ -213,27 +248,45 @@ function checkImports({ factory, imports }: LoadedModule): void {
   }
 }
 
-function doesExport({ factory, imports }: LoadedModule, name: string): boolean {
-  return factory.exports.some((each) => each.name === name) ||
-    (name !== "default" && factory.starExports.some((index) => doesExport(imports[index]!, name)));
+function doesExport(module: LoadedModule, name: string): boolean {
+  return exportNames(module).has(name);
+}
+
+/** The names that a module exports, those of `export *` included. `visited` are not asked again. */
+function exportNames(
+  module: LoadedModule,
+  visited: Set<LoadedModule> = new Set(),
+): Set<string> {
+  const { factory, imports } = module;
+  const names = new Set(factory.exports.map((each) => each.name));
+  if (visited.has(module)) return names;
+  visited.add(module);
+  for (const index of factory.starExports) {
+    for (const name of exportNames(imports[index]!, visited)) {
+      if (name !== "default") names.add(name);
+    }
+  }
+  return names;
 }
 
 /** Adds to a module's exports what it exports from its imports. */
 export function passOnExports(
-  { factory }: LoadedModule,
+  module: LoadedModule,
   imports: readonly Exports[],
   exports: Exports,
 ): void {
+  const { factory } = module;
+  const passOn = module.isInCycle ? exportLater : copyExport;
   for (const { name, from } of factory.exports) {
     if (from === undefined) continue;
     const source = imports[from.import]!;
     if (from.name === null) exports[name] = source;
-    else copyExport(exports, name, source, from.name);
+    else passOn(exports, name, source, from.name);
   }
   for (const index of factory.starExports) {
-    for (const name of Object.keys(imports[index]!)) {
+    for (const name of exportNames(module.imports[index]!)) {
       if (name === "default" || Object.hasOwn(exports, name)) continue;
-      copyExport(exports, name, imports[index]!, name);
+      passOn(exports, name, imports[index]!, name);
     }
   }
 }
@@ -242,4 +295,10 @@ export function passOnExports(
 function copyExport(exports: Exports, name: string, source: Exports, sourceName: string): void {
   const descriptor = Object.getOwnPropertyDescriptor(source, sourceName)!;
   Object.defineProperty(exports, name, descriptor);
+}
+
+/** For what the source may not have evaluated yet. */
+function exportLater(exports: Exports, name: string, source: Exports, sourceName: string): void {
+  const get = () => source[sourceName];
+  Object.defineProperty(exports, name, { get, enumerable: true, configurable: true });
 }

@@ -71,6 +71,19 @@ export class Realm {
     };
   }
 
+  /** Does work of the host's as between two calls: in a realm without the changes of the execution. */
+  apart<T>(work: () => T): T {
+    const execution = this.#execution;
+    const changes = this.#clean();
+    this.#execution = this.#idle;
+    try {
+      return work();
+    } finally {
+      this.#execution = execution;
+      if (changes !== null) this.#guard?.redo(changes);
+    }
+  }
+
   #clean(): Changes | null {
     try {
       return this.#guard?.clean() ?? null;

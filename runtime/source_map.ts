@@ -9,14 +9,21 @@ export interface OriginalPosition {
   readonly column: number;
 }
 
-/** Generated column, index of the source, original line and column; all zero-based. */
-type Segment = readonly [column: number, source: number, line: number, originalColumn: number];
+/** Numbers of each segment: generated column, index of the source, original line and column; all zero-based. */
+const segmentLength = 4;
+
+/** Numbers in buffers, because a large map would otherwise fill an isolate's heap. */
+interface Mappings {
+  /** Position in `segments` at which each generated line begins; one more at the end. */
+  readonly lineStarts: Int32Array;
+  readonly segments: Int32Array;
+}
 
 export class SourceMap {
   readonly #module: string;
   readonly #load: () => string | null;
   #sources: readonly (string | null)[] = [];
-  #lines: readonly (readonly Segment[])[] | null = null;
+  #mappings: Mappings | null = null;
 
   /**
    * `module` is the path of the generated module, from which the map's sources are seen. `load` gives the map's
@@ -29,26 +36,25 @@ export class SourceMap {
 
   /** `line` and `column` are one-based, as V8 gives them. Undefined for code that has no origin. */
   lookUp(line: number, column: number): OriginalPosition | undefined {
-    this.#lines ??= this.#decode();
-    const segments = this.#lines[line - 1] ?? [];
-    let found: Segment | undefined;
-    for (let low = 0, high = segments.length; low < high;) {
+    const { lineStarts, segments } = this.#mappings ??= this.#decode();
+    if (line >= lineStarts.length) return undefined;
+    const start = lineStarts[line - 1]!;
+    let low = 0;
+    for (let high = (lineStarts[line]! - start) / segmentLength; low < high;) {
       const middle = (low + high) >> 1;
-      if (segments[middle]![0] < column) {
-        found = segments[middle]!;
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
+      if (segments[start + middle * segmentLength]! < column) low = middle + 1;
+      else high = middle;
     }
-    const source = found && this.#sources[found[1]];
-    if (found === undefined || source == null) return undefined;
-    return { source, line: found[2] + 1, column: found[3] + 1 };
+    if (low === 0) return undefined;
+    const found = start + (low - 1) * segmentLength;
+    const source = this.#sources[segments[found + 1]!];
+    if (source == null) return undefined;
+    return { source, line: segments[found + 2]! + 1, column: segments[found + 3]! + 1 };
   }
 
-  #decode(): Segment[][] {
+  #decode(): Mappings {
     const json = this.#load();
-    if (json === null) return [];
+    if (json === null) return decodeMappings("");
     const { sources, sourceRoot, mappings } = JSON.parse(json);
     this.#sources = sources.map((source: string | null) =>
       source === null ? null : seenFrom(this.#module, `${sourceRoot ?? ""}${source}`)
@@ -70,37 +76,50 @@ for (
   digits[digit.charCodeAt(0)] = value;
 }
 
+const comma = 44, semicolon = 59;
+
 /** Segments that have an origin, line by line (ECMA-426: base64 VLQ, each number relative to the one before). */
-function decodeMappings(mappings: string): Segment[][] {
-  const lines: Segment[][] = [];
-  let source = 0, originalLine = 0, originalColumn = 0;
-  for (const line of mappings.split(";")) {
-    const segments: Segment[] = [];
-    let column = 0;
-    for (const text of line === "" ? [] : line.split(",")) {
-      const fields = decodeNumbers(text);
-      column += fields[0]!;
-      if (fields.length < 4) continue;
-      source += fields[1]!;
-      originalLine += fields[2]!;
-      originalColumn += fields[3]!;
-      segments.push([column, source, originalLine, originalColumn]);
+function decodeMappings(mappings: string): Mappings {
+  const { lines, segments } = countMappings(mappings);
+  const decoded = {
+    lineStarts: new Int32Array(lines + 1),
+    segments: new Int32Array(segments * segmentLength),
+  };
+  /** The numbers of the last segment, and how many of them the one being read has. */
+  const fields = new Int32Array(segmentLength + 1);
+  let length = 0, line = 0, end = 0;
+  let value = 0, shift = 0;
+  for (let i = 0; i <= mappings.length; i++) {
+    const code = i < mappings.length ? mappings.charCodeAt(i) : semicolon;
+    if (code !== comma && code !== semicolon) {
+      const digit = digits[code]!;
+      value |= (digit & 31) << shift;
+      shift += 5;
+      if (digit & 32) continue;
+      fields[length++]! += value & 1 ? -(value >> 1) : value >> 1;
+      value = shift = 0;
+      continue;
     }
-    lines.push(segments);
+    if (length >= segmentLength) {
+      decoded.segments.set(fields.subarray(0, segmentLength), end);
+      end += segmentLength;
+    }
+    length = 0;
+    if (code === semicolon) {
+      decoded.lineStarts[++line] = end;
+      fields[0] = 0;
+    }
   }
-  return lines;
+  return decoded;
 }
 
-function decodeNumbers(text: string): number[] {
-  const numbers: number[] = [];
-  let value = 0, shift = 0;
-  for (let i = 0; i < text.length; i++) {
-    const digit = digits[text.charCodeAt(i)]!;
-    value |= (digit & 31) << shift;
-    shift += 5;
-    if (digit & 32) continue;
-    numbers.push(value & 1 ? -(value >> 1) : value >> 1);
-    value = shift = 0;
+/** How many there can be at most. */
+function countMappings(mappings: string): { lines: number; segments: number } {
+  let lines = 1, segments = 1;
+  for (let i = 0; i < mappings.length; i++) {
+    const code = mappings.charCodeAt(i);
+    if (code === semicolon) lines++;
+    if (code === comma || code === semicolon) segments++;
   }
-  return numbers;
+  return { lines, segments };
 }

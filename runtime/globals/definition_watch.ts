@@ -5,15 +5,13 @@
 import { defineHidden } from "./properties.ts";
 
 // Kept: user code may replace them.
-const { apply, getPrototypeOf } = Reflect;
+const { apply, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys } = Reflect;
+const { create } = Object;
 const { has, add } = WeakSet.prototype;
 
 const definingMethods = {
-  Object: [
-    ...["defineProperty", "defineProperties", "freeze", "preventExtensions", "seal"],
-    "setPrototypeOf",
-  ],
-  Reflect: ["defineProperty", "preventExtensions", "setPrototypeOf"],
+  Object: ["freeze", "preventExtensions", "seal", "setPrototypeOf"],
+  Reflect: ["preventExtensions", "setPrototypeOf"],
 };
 
 export class DefinitionWatch {
@@ -23,6 +21,7 @@ export class DefinitionWatch {
   wasUsed = false;
 
   constructor() {
+    this.#watchDefinitions();
     this.#watchArguments(Object, definingMethods.Object);
     this.#watchArguments(Reflect, definingMethods.Reflect);
     this.#watchReceivers(["__defineGetter__", "__defineSetter__"]);
@@ -40,6 +39,46 @@ export class DefinitionWatch {
 
   #note(target: unknown): void {
     if (this.#watches(target)) this.wasUsed = true;
+  }
+
+  /**
+   * What is added to a watched object must be possible to remove again, so constants can be redefined there.
+   * Packages such as `openai` do define constants on the global object.
+   */
+  #watchDefinitions(): void {
+    const watched = (target: object, name: PropertyKey, descriptor: unknown) => {
+      if (!this.#watches(target)) return descriptor;
+      this.wasUsed = true;
+      const isConstant = getOwnPropertyDescriptor(target, name)?.configurable === false;
+      if (isConstant || !isObject(descriptor)) return descriptor;
+      return create(descriptor, { configurable: { value: true } });
+    };
+    const watches = (target: unknown) => this.#watches(target);
+    const { defineProperty: define, defineProperties: defineAll } = Object;
+    defineHidden(Object, {
+      defineProperty(target: object, name: PropertyKey, descriptor: unknown) {
+        return define(target, name, watched(target, name, descriptor) as PropertyDescriptor);
+      },
+      defineProperties(target: object, descriptors: Record<PropertyKey, unknown>) {
+        if (!watches(target)) return defineAll(target, descriptors as PropertyDescriptorMap);
+        const names = ownKeys(Object(descriptors));
+        for (let i = 0; i < names.length; i++) {
+          const name = names[i]!;
+          if (getOwnPropertyDescriptor(descriptors, name)!.enumerable !== true) continue;
+          define(target, name, watched(target, name, descriptors[name]) as PropertyDescriptor);
+        }
+        return target;
+      },
+    });
+    defineHidden(Reflect, {
+      defineProperty(target: object, name: PropertyKey, descriptor: unknown) {
+        return defineProperty(
+          target,
+          name,
+          watched(target, name, descriptor) as PropertyDescriptor,
+        );
+      },
+    });
   }
 
   #watchArguments(owner: object, names: readonly string[]): void {
@@ -109,4 +148,8 @@ export class DefinitionWatch {
     });
     defineHidden(globalThis, { Proxy: WatchedProxy });
   }
+}
+
+function isObject(value: unknown): value is object {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
 }

@@ -8,7 +8,12 @@
 import { TraceMap } from "@jridgewell/trace-mapping";
 import { parse, type Program } from "acorn";
 import { DeveloperError } from "../errors.ts";
-import type { ModuleExport, ModuleFactory, ModuleImport } from "../isolate/module_factory.ts";
+import {
+  encodeModuleFactory,
+  type ModuleExport,
+  type ModuleFactory,
+  type ModuleImport,
+} from "../isolate/module_factory.ts";
 import { type ImportedName, type ModuleLinks, readLinks } from "./module_links.ts";
 import { analyzeStatements, type Reference, type StatementNames } from "./scope_analysis.ts";
 import { type Edit, ScriptWriter } from "./script_writer.ts";
@@ -29,7 +34,7 @@ export interface SourceModule {
  */
 export async function buildModuleFactory(module: SourceModule): Promise<string> {
   const factory = new FactoryBuilder(module).build();
-  return JSON.stringify(factory);
+  return encodeModuleFactory(factory);
 }
 
 class FactoryBuilder {
@@ -66,7 +71,7 @@ class FactoryBuilder {
     const script = this.#writer.text;
     checkScript(script);
     return {
-      version: 1,
+      version: 2,
       imports: this.#imports(),
       exports: this.#exports(),
       starExports: this.#links.starExports,
@@ -89,12 +94,17 @@ class FactoryBuilder {
     writer.write(
       `\n${assignments(`${$}sharedExports`, this.#localOf(exports.filter((e) => e.isShared)))}` +
         `${$}freeze([${declared.join()}]);` +
-        `return(${$}i,${$}exports,${$}host)=>{` +
+        `return function*(${$}i,${$}exports,${$}host){` +
         this.#importConstants("i", () => true) + this.#liveExports(exports),
     );
-    for (const index of this.#perCall()) this.#writeStatement(index, "i");
     const plain = exports.filter(({ isLive, from }) => !isLive && from === undefined);
-    writer.write(`\n${assignments(`${$}exports`, this.#localOf(plain))}}}})()`);
+    const { hoisted = [], late = [] } = Object.groupBy(
+      plain,
+      ({ name }) => this.#isHoisted(name) ? "hoisted" : "late",
+    );
+    writer.write(`${assignments(`${$}exports`, this.#localOf(hoisted))}yield;`);
+    for (const index of this.#perCall()) this.#writeStatement(index, "i");
+    writer.write(`\n${assignments(`${$}exports`, this.#localOf(late))}}}})()`);
   }
 
   #perCall(): number[] {
@@ -107,6 +117,20 @@ class FactoryBuilder {
     return statement.type === "ImportDeclaration" || statement.type === "ExportAllDeclaration" ||
       statement.type === "EmptyStatement" ||
       (statement.type === "ExportNamedDeclaration" && !statement.declaration);
+  }
+
+  /** A function declaration has its value before anything is evaluated. */
+  #isHoisted(exportName: string): boolean {
+    const local = this.#links.exports.get(exportName)!;
+    const declaring = this.#bindings.declaredBy(local);
+    return declaring.length > 0 && this.#bindings.assignedBy(local).length === 0 &&
+      declaring.every((index) => {
+        const { statement } = this.#statements[index]!;
+        const isExport = statement.type === "ExportNamedDeclaration" ||
+          statement.type === "ExportDefaultDeclaration";
+        const declaration = isExport ? statement.declaration : statement;
+        return declaration?.type === "FunctionDeclaration" && declaration.id?.name === local;
+      });
   }
 
   #importConstants(array: "s" | "i", isUsed: (index: number) => boolean): string {

@@ -12,7 +12,7 @@ import { modulesFolder } from "./live_deployment.ts";
 import { buildModuleFactory } from "./module_factory.ts";
 
 /** Part of the names of factory files: must change whenever `buildModuleFactory` writes something else. */
-const factoryVersion = 1;
+const factoryVersion = 2;
 
 export class ModuleStore {
   readonly #folder: string;
@@ -31,7 +31,7 @@ export class ModuleStore {
     const isNode = environment === "node";
     // What imports of a module refer to depends on its path.
     const key = createHash("sha256").update(`${environment}:${path}:${hash}`).digest("hex");
-    const file = isNode ? `${key}.mjs` : `${key}.factory${factoryVersion}.json`;
+    const file = isNode ? `${key}.mjs` : `${key}.factory${factoryVersion}`;
     await Deno.mkdir(this.#folder, { recursive: true });
     await this.#writeOnce(sourceFile, () => JSON.stringify(withoutPath(module)));
     await this.#writeOnce(file, () => isNode ? withInlineMap(module) : buildModuleFactory(module));

@@ -36,7 +36,7 @@ class FakeIsolate implements PooledIsolate {
     this.listener.message(message, new Uint8Array(0));
   }
 
-  finish(): void {
+  finish(more: { readonly isLast?: true } = {}): void {
     const call = this.sent.findLast(({ type }) => type === "call") as ToIsolate & { type: "call" };
     const usage = {
       documentsRead: 0,
@@ -46,7 +46,14 @@ class FakeIsolate implements PooledIsolate {
       durationMs: 0,
     };
     const { callId } = call;
-    this.say({ type: "result", callId, outcome: { kind: "success" }, logLines: [], usage });
+    this.say({
+      type: "result",
+      callId,
+      outcome: { kind: "success" },
+      logLines: [],
+      usage,
+      ...more,
+    });
   }
 
   die(death: Death): void {
@@ -125,6 +132,21 @@ Deno.test("action pool fails the action of an isolate that died, with its reason
     const { outcome } = await call;
     assert.ok(outcome.kind === "failure" && text.test(outcome.failure.message));
   }
+});
+
+Deno.test("action pool gives nothing more to an isolate that says a result was its last", async () => {
+  const { isolates, run } = createPool({ actionIsolatesMax: 1 });
+  const first = run();
+  const second = run();
+  isolates[0]!.say({ type: "ready" });
+  isolates[0]!.finish({ isLast: true });
+  assert.equal((await first).outcome.kind, "success");
+  assert.ok(isolates[0]!.terminated);
+  assert.equal(isolates[0]!.sent.length, 1);
+  isolates[0]!.die({ reason: "exit", callId: null });
+  isolates[1]!.say({ type: "ready" });
+  isolates[1]!.finish();
+  assert.equal((await second).outcome.kind, "success");
 });
 
 Deno.test("action pool renew() ends isolates after what they run", async () => {

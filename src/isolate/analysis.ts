@@ -7,7 +7,7 @@ import { RequestError } from "../errors.ts";
 import type { Death, IsolateListener } from "./isolate.ts";
 import { deathMessage, timeoutMessage } from "./outcomes.ts";
 import type { PooledIsolate } from "./pool.ts";
-import type { AnalysisResult, DeploymentManifest } from "./protocol.ts";
+import type { AnalysisResult, AnalyzedModule, DeploymentManifest } from "./protocol.ts";
 
 type Spawn = (listener: IsolateListener) => PooledIsolate;
 
@@ -21,29 +21,36 @@ export async function analyzeIsolateModules(
   config: Config,
 ): Promise<AnalysisResult> {
   const modules = manifest.modules.filter(({ environment }) => environment === "isolate");
-  const end = await analyzeOnce({ ...manifest, modules }, spawn);
-  if ("kind" in end) return end;
-  // The isolate died; in which module, it could not say.
-  for (const module of modules) {
-    const alone = await analyzeOnce({ ...manifest, modules: [module] }, spawn);
+  const together = await analyzeOnce({ ...manifest, modules }, spawn);
+  if ("kind" in together) return together;
+  // The isolate died; in which module, it could not say. It may also be that they need too much memory together,
+  // which they never do again: calls load only what they import.
+  const analyzed: Record<string, AnalyzedModule> = {};
+  for (const { path } of modules) {
+    if (path.startsWith("_deps/")) continue;
+    const alone = await analyzeOnce({ ...manifest, modules }, spawn, path);
     if (!("kind" in alone)) {
-      return { kind: "failure", module: module.path, message: analysisDeath(alone, config) };
+      return { kind: "failure", module: path, message: analysisDeath(alone, config) };
     }
     if (alone.kind === "failure") return alone;
+    Object.assign(analyzed, alone.modules);
   }
-  const message = analysisDeath(end, config);
-  return { kind: "failure", module: modules[0]?.path ?? "", message };
+  return { kind: "success", modules: analyzed };
 }
 
 function analyzeOnce(
   deployment: DeploymentManifest,
   spawn: Spawn,
+  only?: string,
 ): Promise<AnalysisResult | Death> {
   return new Promise((resolve, reject) => {
     const isolate = spawn({
       message(message) {
         if (message.type === "ready") {
-          isolate.send({ type: "analyze", callId: onlyCallId, deployment });
+          isolate.send({
+            ...{ type: "analyze", callId: onlyCallId, deployment },
+            ...only !== undefined && { only },
+          });
         } else {
           isolate.terminate();
           if (message.type === "analyzed") resolve(message.result);

@@ -1,12 +1,15 @@
 /**
- * The file that a pushed module becomes: JSON text of `ModuleFactory`, written by
- * src/deploy/module_factory.ts and read by runtime/module_loader.ts.
+ * The file that a pushed module becomes, written by src/deploy/module_factory.ts and read by
+ * runtime/module_loader.ts: a line of JSON with everything but the two long texts, which follow as they are,
+ * because an isolate has little memory and seldom needs the source map.
  *
  * `script` is an expression:
  *
  *     (shared, sharedExports, freeze) => {        evaluated once
  *       …statements of the function library…
- *       return (imports, exports, host) => {      evaluated for every call
+ *       return function* (imports, exports, host) {      evaluated for every call
+ *         …exported functions, which modules that import each other can use early…
+ *         yield;
  *         …all other statements…
  *       };
  *     }
@@ -14,8 +17,11 @@
  * `shared` and `imports` hold export objects by position in `imports`; the script fills `sharedExports`
  * and `exports`.
  */
+import { Buffer } from "node:buffer";
+
 export interface ModuleFactory {
-  readonly version: 1;
+  /** In files of version 1 the texts stand in the line of JSON, too, and what is evaluated for every call does not yield. */
+  readonly version: 1 | 2;
   /** In order of evaluation. */
   readonly imports: readonly ModuleImport[];
   readonly exports: readonly ModuleExport[];
@@ -26,6 +32,37 @@ export interface ModuleFactory {
   readonly script: string;
   /** Source map of `script`, JSON text; null when the module came without one. */
   readonly sourceMap: string | null;
+}
+
+type Header = Omit<ModuleFactory, "script" | "sourceMap"> & {
+  readonly scriptBytes: number;
+  /** Null when there is no source map. */
+  readonly sourceMapBytes: number | null;
+};
+
+export function encodeModuleFactory({ script, sourceMap, ...rest }: ModuleFactory): string {
+  const header: Header = {
+    ...rest,
+    scriptBytes: Buffer.byteLength(script),
+    sourceMapBytes: sourceMap === null ? null : Buffer.byteLength(sourceMap),
+  };
+  return `${JSON.stringify(header)}\n${script}${sourceMap ?? ""}`;
+}
+
+/** The factory in a file; its source map is decoded when it is asked for. */
+export function decodeModuleFactory(file: Buffer): ModuleFactory {
+  const start = file.indexOf("\n") + 1 || file.length;
+  const header = JSON.parse(file.toString("utf8", 0, start)) as ModuleFactory | Header;
+  if ("script" in header) return header;
+  const { scriptBytes, sourceMapBytes, ...rest } = header;
+  const end = start + scriptBytes;
+  return {
+    ...rest,
+    script: file.toString("utf8", start, end),
+    get sourceMap() {
+      return sourceMapBytes === null ? null : file.toString("utf8", end, end + sourceMapBytes);
+    },
+  };
 }
 
 export interface ModuleImport {

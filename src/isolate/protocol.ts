@@ -181,7 +181,13 @@ export type ToIsolate =
     readonly fields?: Readonly<Record<string, unknown>>;
   }
   /** Evaluate all modules and report what they export. */
-  | { readonly type: "analyze"; readonly callId: number; readonly deployment: DeploymentManifest };
+  | {
+    readonly type: "analyze";
+    readonly callId: number;
+    readonly deployment: DeploymentManifest;
+    /** Path of the one module to analyse; without it all but chunks are. */
+    readonly only?: string;
+  };
 
 export type FromIsolate =
   | { readonly type: "ready" }

@@ -9,6 +9,8 @@ const testTimeoutMs = 60_000;
 export interface AppServerOptions extends AppOptions {
   /** Path of the app inside the repository; without it the app is made of `files` alone. */
   readonly app?: string;
+  /** Called with the folder of the app before the server starts. */
+  readonly prepare?: (app: string) => Promise<void>;
   /** Environment variables of the deployment, asked for when the server has started. */
   readonly variables?: () => Readonly<Record<string, string>>;
   /** Environment of the server process: its settings. */
@@ -34,6 +36,7 @@ export function appServer(options: AppServerOptions): AppServer {
   let app: string | undefined;
   Deno.test.beforeAll(async () => {
     app = options.app === undefined ? await makeApp(options) : await copyApp(options.app, options);
+    await options.prepare?.(app);
     server = await ServerProcess.start({
       command: "dev",
       app,

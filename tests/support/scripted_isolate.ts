@@ -178,12 +178,15 @@ async function perform(
 
 async function analyze(message: ToIsolate & { type: "analyze" }): Promise<void> {
   heartbeat.begin(message.callId, limits.analysisTimeoutMs, 1000);
-  for (const { path } of message.deployment.modules) {
+  const analyzed = message.deployment.modules.filter(({ path }) =>
+    message.only === undefined || path === message.only
+  );
+  for (const { path } of analyzed) {
     if (path === "spins.js") { for (;;); }
   }
   heartbeat.end();
   const modules = Object.fromEntries(
-    message.deployment.modules.map(({ path }) => [
+    analyzed.map(({ path }) => [
       path,
       { functions: [], httpRoutes: null, crons: null, exported: null },
     ]),
