@@ -142,7 +142,9 @@ export class ModuleLoader {
     const { version, imports, exports, starExports, isShared, script, sourceMap: mapText } =
       readFactory(entry.file);
     const factory = { version, imports, exports, starExports, isShared, script };
-    const sourceMap = mapText === null ? null : new SourceMap(path, () => readSourceMap(entry.file));
+    const sourceMap = mapText === null
+      ? null
+      : new SourceMap(path, () => readSourceMap(entry.file));
     const fileName = this.#fileName(path);
     if (sourceMap !== null) this.#stackTraces.add(fileName, sourceMap);
     const evaluate = new Script(script, { filename: fileName }).runInThisContext() as OuterFunction;
