@@ -1,4 +1,6 @@
 /** How functions name each other (function-abi 12). */
+import { toHex } from "../src/values/bytes_text.ts";
+
 /** What the function library makes of a reference. */
 export interface FunctionAddress {
   readonly name?: string | undefined;
@@ -49,7 +51,7 @@ export function debugName({ module, export: name }: FunctionPath): string {
 /** A text that names a function wherever it is sent; the same every time. */
 export function functionHandle(path: FunctionPath): string {
   const name = displayName(path);
-  return `${handlePrefix}${new TextEncoder().encode(name).toHex()}#${name}`;
+  return `${handlePrefix}${toHex(new TextEncoder().encode(name))}#${name}`;
 }
 
 function parseFunctionName(name: string): FunctionPath {

@@ -15,7 +15,7 @@ export interface NodeInstallation {
 }
 
 /** The oldest Node.js that our program runs on. */
-export const nodeVersionMin = 18;
+export const nodeVersionMin = 20;
 
 /** Node actions cannot run here; the message is the rest of a sentence about the module that needs them. */
 export class NodeUnavailable extends Error {
@@ -112,7 +112,7 @@ async function majorVersion(path: string): Promise<number | null> {
 
 /** Early releases of a major version refuse some of the flags, and other systems than Linux were not tried. */
 async function hasPermissions(path: string, major: number): Promise<boolean> {
-  if (Deno.build.os !== "linux" || major < 20) return false;
+  if (Deno.build.os !== "linux") return false;
   const flags = permissionFlags({ path, major }, ["/srv/hull/node/", "/srv/hull/packages/x/"]);
   return (await run(path, [...flags, "--no-warnings", "--print", "1"]))?.trim() === "1";
 }

@@ -1,4 +1,5 @@
 /** Values as error texts show them (semantics 8.2). */
+import { toBase64 } from "./bytes_text.ts";
 import { CommitTimestamp } from "./commit_timestamp.ts";
 import type { Value } from "./value.ts";
 
@@ -17,7 +18,7 @@ export function renderValue(value: Value | undefined): string {
   }
   if (value === null) return "null";
   if (Array.isArray(value)) return `[${value.map(renderValue).join(", ")}]`;
-  if (value instanceof ArrayBuffer) return `b"${new Uint8Array(value).toBase64()}"`;
+  if (value instanceof ArrayBuffer) return `b"${toBase64(new Uint8Array(value))}"`;
   if (value instanceof CommitTimestamp) return String(value);
   const fields = Object.keys(value).sort()
     .map((field) => `${renderField(field)}: ${renderValue(value[field])}`);

@@ -6,6 +6,7 @@
  * equal exactly when their canonical texts are.
  */
 import { DeveloperError } from "../errors.ts";
+import { fromBase64, toBase64 } from "./bytes_text.ts";
 import { CommitTimestamp, commitTimestamp, commitTimestampJson } from "./commit_timestamp.ts";
 import {
   checkArrayLength,
@@ -233,7 +234,7 @@ function decodePayload(name: string, payload: unknown): Uint8Array<ArrayBuffer> 
     throw invalidValue(`Malformed ${name} field: expected a base64 string`);
   }
   try {
-    return Uint8Array.fromBase64(payload, { lastChunkHandling: "strict" });
+    return fromBase64(payload);
   } catch {
     throw invalidValue(`Malformed ${name} field: ${JSON.stringify(payload)} is not base64`);
   }
@@ -295,7 +296,7 @@ class Encoder {
     if (Array.isArray(value)) return this.#encodeArray(value, depth + 1);
     if (value instanceof ArrayBuffer) {
       this.bytes += 2 + value.byteLength;
-      return `{"$bytes":"${new Uint8Array(value).toBase64()}"}`;
+      return `{"$bytes":"${toBase64(new Uint8Array(value))}"}`;
     }
     if (value === commitTimestamp) {
       this.bytes += 9;
@@ -402,5 +403,5 @@ function isPlainField(field: string): boolean {
 function special(name: string, write: (view: DataView) => void): string {
   const bytes = new Uint8Array(8);
   write(new DataView(bytes.buffer));
-  return `{"${name}":"${bytes.toBase64()}"}`;
+  return `{"${name}":"${toBase64(bytes)}"}`;
 }
