@@ -32,10 +32,11 @@ const app = {
     "package.json": JSON.stringify({ dependencies: { "hull-greeter": "^1.0.0", convex: "*" } }),
     "node_modules/hull-greeter/package.json": JSON.stringify({ version: "1.2.3" }),
     "node_modules/hull-greeter/index.js": `exports.greet = () => "the developer's own copy";`,
-    "convex/greetings.ts": `"use node";
-import { action } from "./_generated/server";
-import greeter from "hull-greeter";
-export const greet = action({ args: {}, handler: async () => greeter.greet() });`,
+    "convex/greetings.ts": [
+      `"use node";`,
+      `import { action } from "./_generated/server"; import greeter from "hull-greeter";`,
+      `export const greet = action({ args: {}, handler: async () => greeter.greet() });`,
+    ].join("\n"),
   },
 };
 
