@@ -4,6 +4,7 @@
  * decided on yet, so that mutations of one lane need not wait for each other's commits.
  */
 import type { CommitRequest } from "../src/committer/protocol.ts";
+import { beginCronRun, completeCronRun } from "../src/database/cron_jobs.ts";
 import {
   beginScheduledMutation,
   completeScheduledMutation,
@@ -104,6 +105,7 @@ export class TransactionCalls {
     try {
       const job = jobOf(call);
       if (job !== null) beginScheduledMutation(transaction, job);
+      if (call.cronRun !== undefined) beginCronRun(transaction, call.cronRun);
       const validators = { args: call.args, returns: call.returns };
       const parsed = parseArguments(args, pathOf(call));
       return { json: await run.run(parsed.args, validators), argumentBytes: parsed.bytes };
@@ -205,6 +207,7 @@ export class TransactionCalls {
   #commit(call: FunctionCall, transaction: Transaction): Omit<CommitRequest, "session"> {
     const job = jobOf(call);
     if (job !== null) completeScheduledMutation(transaction, job);
+    if (call.cronRun !== undefined) completeCronRun(transaction, call.cronRun);
     const finished = transaction.finish();
     const commit = this.#commitOf(call, transaction, finished);
     const { writes, dependsOn } = finished;

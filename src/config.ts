@@ -56,6 +56,13 @@ export const settings = {
     1024,
     "Node actions that may run at the same time; further ones wait.",
   ),
+  scheduledFunctionsMax: setting(
+    "HULL_SCHEDULED_FUNCTIONS_MAX",
+    8,
+    1,
+    1024,
+    "Scheduled functions, and likewise cron jobs, that may run at the same time; further ones wait.",
+  ),
   functionTimeoutMs: setting(
     "HULL_FUNCTION_TIMEOUT_MS",
     1000,

@@ -59,6 +59,7 @@ import type { SnapshotReader } from "./persistence/persistence.ts";
 import { RemovalHold } from "./persistence/removal_hold.ts";
 import { ServerTransactions } from "./persistence/server_transactions.ts";
 import { openSnapshotReader } from "./persistence/snapshot_reader.ts";
+import { CronJobs } from "./scheduler/cron_jobs.ts";
 import { ScheduledFunctions } from "./scheduler/scheduled_functions.ts";
 import type { VerifyCredential } from "./sync/socket_identity.ts";
 import { SyncServer } from "./sync/sync_server.ts";
@@ -144,6 +145,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   main.open(apiAndApp(apiRoutes(foundation, parts), app, parts.requestServices));
   site?.open(appOnly(app));
   inBackground("run scheduled functions", parts.scheduler.start());
+  inBackground("run cron jobs", parts.cronJobs.start());
   inBackground("tidy up stored files", parts.files.recover());
   inBackground("tidy up after earlier pushes", parts.push.recover());
 
@@ -275,14 +277,17 @@ function assemble(foundation: Foundation) {
     secret: fileStorageSecret,
     origin: () => settings.urls.cloud,
   });
-  const scheduler: ScheduledFunctions = new ScheduledFunctions({
+  const jobParts = {
     transactions,
     committer,
     functions,
     modules: functions.modules,
     environment,
     requestIds,
-  });
+    config,
+  };
+  const scheduler: ScheduledFunctions = new ScheduledFunctions(jobParts);
+  const cronJobs = new CronJobs(jobParts);
   const sockets = new SyncServer({
     functions,
     verify: verifyCredential(authenticator),
@@ -300,6 +305,7 @@ function assemble(foundation: Foundation) {
     config,
     dataFolder,
     removals,
+    transactions,
   });
   const backups = new LiveBackups({
     dataFolder,
@@ -322,6 +328,7 @@ function assemble(foundation: Foundation) {
     settings,
     files,
     scheduler,
+    cronJobs,
     sockets,
     push,
     backups,
@@ -430,14 +437,19 @@ function addGauges(metrics: ServerMetrics, foundation: Foundation, sockets: Sync
 /** Ends what runs, within the time that the operator gives it. */
 async function stop(
   { main, site, options }: Foundation,
-  { scheduler, sockets, push, stopping }: Parts,
+  { scheduler, cronJobs, sockets, push, stopping }: Parts,
   resources: AsyncDisposableStack,
 ): Promise<void> {
   stopping.abort();
   main.open(refuse);
   site?.open(refuse);
   // Sockets first: the runtime breaks them when their listener ends.
-  const ended = Promise.all([sockets.drain(), scheduler.close(), push.close()])
+  const ended = Promise.all([
+    sockets.drain(),
+    scheduler.close(),
+    cronJobs.close(),
+    push.close(),
+  ])
     .then(() => Promise.all([main.drain(), site?.drain()]));
   const { promise: timeIsUp, resolve } = Promise.withResolvers<void>();
   const cancelTimer = environment.setTimer(options.config.shutdownTimeoutS * 1000, resolve);

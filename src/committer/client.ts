@@ -6,7 +6,13 @@ import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import { logFormat } from "../logger.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
 import { decodeError, type FromCommitter, type TimedWork, type ToCommitter } from "./messages.ts";
-import type { AppliedCommit, CommitOutcome, CommitRequest, CommitterClient } from "./protocol.ts";
+import type {
+  AppliedCommit,
+  CommitOutcome,
+  CommitRequest,
+  CommitterClient,
+  ServerWrites,
+} from "./protocol.ts";
 import type { CommitterStart } from "./worker.ts";
 
 /**
@@ -107,8 +113,15 @@ export class ThreadCommitterClient implements CommitterClient {
     return this.#request<CommitOutcome>((id) => ({ type: "commit", id, request }));
   }
 
-  async changeCatalog(change: CatalogChange, onVisible?: () => void): Promise<CatalogChanged> {
-    return await this.#durableChange((id) => ({ type: "changeCatalog", id, change }), onVisible);
+  async changeCatalog(
+    change: CatalogChange,
+    onVisible?: () => void,
+    documents?: ServerWrites,
+  ): Promise<CatalogChanged> {
+    return await this.#durableChange(
+      (id) => ({ type: "changeCatalog", id, change, ...documents && { documents } }),
+      onVisible,
+    );
   }
 
   async backfill(indexes: readonly IndexId[]): Promise<void> {

@@ -24,7 +24,7 @@ import {
 } from "../persistence/persistence.ts";
 import { leftNoTrace, PersistenceError } from "../persistence/persistence_error.ts";
 import type { IndexKey } from "../values/index_key.ts";
-import type { AppliedCommit, CommitOutcome, CommitRequest } from "./protocol.ts";
+import type { AppliedCommit, CommitOutcome, CommitRequest, ServerWrites } from "./protocol.ts";
 
 /**
  * Bounds of the write log: about 20 MiB of memory, and longer than a transaction may take. A transaction
@@ -185,10 +185,11 @@ export class Committer {
   }
 
   /**
-   * Makes a change of tables, indexes, schemas and records visible.
-   * @throws RequestError when it would activate a schema that a document contradicts by now.
+   * Makes a change of tables, indexes, schemas and records visible, together with one of system documents.
+   * @throws RequestError when it would activate a schema that a document contradicts by now, or when a commit since
+   * then touched what `changed` read.
    */
-  changeCatalog(change: CatalogChange): CatalogChanged {
+  changeCatalog(change: CatalogChange, changed?: ServerWrites): CatalogChanged {
     const violation = change.activeSchema && this.#persistence.getRecord(pendingSchemaViolationKey);
     if (violation) {
       throw new RequestError(
@@ -197,10 +198,18 @@ export class Committer {
         `Schema has already been failed with error: ${JSON.parse(violation)}`,
       );
     }
+    if (changed !== undefined && this.#log.findConflict({ ...changed, dependsOn: [] })) {
+      throw new RequestError(
+        "writeConflict",
+        "OptimisticConcurrencyControlFailure",
+        "Data of the system changed while it was being read.",
+      );
+    }
+    const documents = changed?.writes.documents ?? [];
     const tables = missingTables(this.#persistence.catalog, change);
     const timestamp = this.#timestampAfter(this.lastTimestamp);
-    const catalog = this.#persistence.applyCatalogChange(change, timestamp);
-    const writes = { documents: [], tables };
+    const catalog = this.#persistence.applyCatalogChange(change, timestamp, documents);
+    const writes = { documents, tables };
     this.#log.append({ timestamp, writes });
     this.#log.prune();
     return { catalog, commit: appliedCommit({ timestamp, writes }) };

@@ -4,11 +4,16 @@ import type { Timestamp } from "../database/timestamp.ts";
 import { type ErrorKind, RequestError } from "../errors.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
 import { PersistenceError, type PersistenceErrorCode } from "../persistence/persistence_error.ts";
-import type { AppliedCommit, CommitOutcome, CommitRequest } from "./protocol.ts";
+import type { AppliedCommit, CommitOutcome, CommitRequest, ServerWrites } from "./protocol.ts";
 
 export type ToCommitter =
   | { readonly type: "commit"; readonly id: number; readonly request: CommitRequest }
-  | { readonly type: "changeCatalog"; readonly id: number; readonly change: CatalogChange }
+  | {
+    readonly type: "changeCatalog";
+    readonly id: number;
+    readonly change: CatalogChange;
+    readonly documents?: ServerWrites;
+  }
   | { readonly type: "backfill"; readonly id: number; readonly indexes: readonly IndexId[] }
   | { readonly type: "close" };
 

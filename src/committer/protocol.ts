@@ -32,6 +32,9 @@ export interface CommitRequest {
   };
 }
 
+/** Writes of the server itself to system tables, and what they depend on. */
+export type ServerWrites = Pick<CommitRequest, "snapshot" | "reads" | "writes">;
+
 export type CommitOutcome =
   | { readonly kind: "committed"; readonly timestamp: Timestamp }
   /** `table`/`id` name a document that changed, when known; `writer` the `source` of what changed it. */
@@ -60,10 +63,14 @@ export interface CommitterClient {
   commit(request: CommitRequest): Promise<CommitOutcome>;
   /** Resolves when everything up to `timestamp` is on disk. */
   durable(timestamp: Timestamp): Promise<void>;
-  /** Applies a catalog change; resolves when it is durable. `onVisible` is called before, as soon as snapshots see it. */
+  /**
+   * Applies a catalog change, with `documents` in the same commit; resolves when it is durable. `onVisible` is called
+   * before, as soon as snapshots see it. Rejects with a write conflict when a document was changed meanwhile.
+   */
   changeCatalog(
     change: CatalogChange,
     onVisible?: () => void,
+    documents?: ServerWrites,
   ): Promise<{ timestamp: Timestamp; catalog: CatalogData }>;
   /**
    * Fills indexes of one table, in one pass and in bounded steps between commits; resolves when their states say

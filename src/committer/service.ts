@@ -103,8 +103,8 @@ export class CommitterService {
   #handle(message: Exclude<ToCommitter, CommitMessage>): void {
     switch (message.type) {
       case "changeCatalog": {
-        const { id, change } = message;
-        this.#answer(id, () => this.#committer.changeCatalog(change));
+        const { id, change, documents } = message;
+        this.#answer(id, () => this.#committer.changeCatalog(change, documents));
         return;
       }
       case "backfill":

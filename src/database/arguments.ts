@@ -2,7 +2,7 @@
 import { DeveloperError } from "../errors.ts";
 import { identifierProblem } from "../values/limits.ts";
 import { encodeValue, isPlainObject } from "../values/value.ts";
-import { systemTables } from "./catalog.ts";
+import { isPrivateTable, systemTables } from "./catalog.ts";
 
 /** An argument that cannot be what it is (function-abi 1.3). */
 export function invalidArgument(argument: string, method: string, cause: string): DeveloperError {
@@ -30,7 +30,7 @@ export function checkTableName(name: string, method: string): void {
 export function checkWritableTable(name: string): void {
   checkTableName(name, "db.insert");
   if (!name.startsWith("_")) return;
-  throw Object.hasOwn(systemTables, name)
+  throw Object.hasOwn(systemTables, name) && !isPrivateTable(name)
     ? new DeveloperError("ReadOnlyTable", `${name} is a read-only table`)
     : new DeveloperError(
       "InvalidTableName",

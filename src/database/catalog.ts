@@ -112,7 +112,17 @@ export interface CatalogData {
 export const systemTables = {
   _scheduled_functions: (512 + 27) as TableNumber,
   _storage: (512 + 28) as TableNumber,
+  _cron_jobs: (512 + 29) as TableNumber,
+  _cron_job_runs: (512 + 30) as TableNumber,
 } as const;
+
+/** System tables that user code does not see: for it they do not exist (function-abi 5). */
+const privateTables: ReadonlySet<string> = new Set(["_cron_jobs", "_cron_job_runs"]);
+
+/** Whether a table is the server's own. */
+export function isPrivateTable(name: string): boolean {
+  return privateTables.has(name);
+}
 
 /** Whether a name is that of a system table, known to user code or not. */
 export function isSystemTable(name: string): boolean {
@@ -159,6 +169,30 @@ export const systemIndexes: readonly DatabaseIndex[] = [
     table: systemTables._scheduled_functions,
     name: "by_state",
     fields: ["state.kind", "scheduledTime"],
+    state: "ready",
+  },
+  {
+    kind: "database",
+    id: declaredIndexId(2),
+    table: systemTables._scheduled_functions,
+    name: "by_completed_time",
+    fields: ["completedTime"],
+    state: "ready",
+  },
+  {
+    kind: "database",
+    id: declaredIndexId(3),
+    table: systemTables._cron_jobs,
+    name: "by_next_time",
+    fields: ["nextTime"],
+    state: "ready",
+  },
+  {
+    kind: "database",
+    id: declaredIndexId(4),
+    table: systemTables._cron_job_runs,
+    name: "by_job",
+    fields: ["jobId"],
     state: "ready",
   },
 ];

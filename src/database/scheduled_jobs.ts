@@ -22,7 +22,9 @@ export interface Job {
   readonly name: string;
   readonly args: Value;
   /** When it shall run, in milliseconds since the epoch; may lie in the past. */
-  readonly scheduledTime: number;
+  readonly dueMs: number;
+  /** Position in the order of creation, in milliseconds. */
+  readonly creationTime: number;
   readonly state: JobState;
 }
 
@@ -96,12 +98,13 @@ export function getJob({ system }: Transaction, id: string): Job | null {
 
 /** A job from its document. */
 export function parseJob(document: ValueObject): Job {
-  const { _id, name, args, scheduledTime } = document;
+  const { _id, _creationTime, name, args, scheduledTime } = document;
   return {
     id: String(_id),
     name: String(name),
     args: args ?? [],
-    scheduledTime: Number(scheduledTime),
+    dueMs: Number(scheduledTime),
+    creationTime: Number(_creationTime),
     state: stateOf(document)!,
   };
 }

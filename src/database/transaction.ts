@@ -18,7 +18,7 @@ import {
   documentArgument,
   invalidArgument,
 } from "./arguments.ts";
-import { isSystemTable, systemTables, type TableDefinition } from "./catalog.ts";
+import { isPrivateTable, isSystemTable, systemTables, type TableDefinition } from "./catalog.ts";
 import { type CompiledQuery, compileQuery, queriedTable, type Reader } from "./compiled_query.ts";
 import { PageCursors } from "./page_cursor.ts";
 import {
@@ -128,13 +128,13 @@ export class Transaction {
   normalizeId(table: string, id: string): string | null {
     checkTableName(table, "db.normalizeId");
     checkString(id, "idString", "db.normalizeId");
-    const definition = this.#state.tableNamed(table);
+    const definition = visible(this.#state.tableNamed(table));
     return definition !== undefined && idTableNumber(id) === definition.number ? id : null;
   }
 
   /** Number of documents in a table. */
   count(table: string): number {
-    const definition = this.#state.tableNamed(table);
+    const definition = visible(this.#state.tableNamed(table));
     return definition === undefined ? 0 : this.#state.count(definition);
   }
 
@@ -212,7 +212,7 @@ export class Transaction {
     checkString(id, "id", method);
     let table: TableDefinition | undefined;
     try {
-      table = this.#state.tableNumbered(mustIdTableNumber(id));
+      table = visible(this.#state.tableNumbered(mustIdTableNumber(id)));
     } catch (error) {
       throw invalidArgument("id", method, errorMessage(error));
     }
@@ -327,5 +327,11 @@ function compile(
   reader: Reader,
 ): CompiledQuery | undefined {
   // Looking the table up records the read if there is none.
-  return compileQuery(source, state.tableNamed(queriedTable(source)), state.view, reader);
+  const table = state.tableNamed(queriedTable(source));
+  return compileQuery(source, reader === "user" ? visible(table) : table, state.view, reader);
+}
+
+/** The table if user code may know of it. */
+function visible(table: TableDefinition | undefined): TableDefinition | undefined {
+  return table !== undefined && isPrivateTable(table.name) ? undefined : table;
 }

@@ -1,12 +1,11 @@
 /** Evaluates the modules of a push in an isolate and turns what they export into the parts of a deployment. */
-import { z } from "zod";
 import type { AuthProvider } from "../auth/auth_provider.ts";
-import { RequestError } from "../errors.ts";
+import { errorMessage, RequestError } from "../errors.ts";
 import type { Isolates } from "../isolate/isolates.ts";
 import type { AnalyzedModule, DeploymentManifest } from "../isolate/protocol.ts";
 import { type AppDefinition, parseAppDefinition } from "./app_definition.ts";
 import { parseAuthProviders } from "./auth_providers.ts";
-import { parseExported } from "./exported_json.ts";
+import { cronsPath, parseCronDefinitions } from "./cron_definitions.ts";
 import { isChunk } from "./module_path.ts";
 import { type ParsedSchema, parseSchema, schemaError } from "./schema_definition.ts";
 
@@ -27,7 +26,6 @@ export interface ExportedSchema {
 export const schemaPath = "schema.js";
 export const definitionPath = "convex.config.js";
 const authConfigPath = "auth.config.js";
-const cronsPath = "crons.js";
 
 /**
  * Analyses a deployment whose modules include `schema.js`, if there is one, and `convex.config.js`.
@@ -42,7 +40,7 @@ export async function analyzeApp(
   const { [schemaPath]: schema, [definitionPath]: definition, ...rest } = result.modules;
   const modules = Object.fromEntries(Object.entries(rest).filter(([path]) => !isChunk(path)));
   checkExports(modules);
-  checkCrons(modules[cronsPath]?.crons ?? null);
+  checkCrons(modules);
   return {
     modules,
     authProviders: readAuthProviders(modules[authConfigPath]),
@@ -83,14 +81,12 @@ function readSchema(module: AnalyzedModule | undefined): ExportedSchema | null {
   return json == null ? null : { json, parsed: parseSchema(json) };
 }
 
-const cronJobs = z.record(
-  z.string(),
-  z.looseObject({ name: z.string(), args: z.unknown(), schedule: z.unknown() }),
-);
-
-function checkCrons(crons: string | null): void {
-  if (crons === null || cronJobs.safeParse(parseExported(crons)).success) return;
-  throw modulesError(cronsPath, "Invalid JSON");
+function checkCrons(modules: Readonly<Record<string, AnalyzedModule>>): void {
+  try {
+    parseCronDefinitions(modules);
+  } catch (error) {
+    throw modulesError(cronsPath, errorMessage(error));
+  }
 }
 
 function analysisError(module: string, message: string): RequestError {

@@ -4,16 +4,21 @@
  * 1. `start_push` stores the modules, analyses them, and begins to check documents against the new schema and
  *    to fill new indexes, while the old code still runs.
  * 2. `wait_for_schema` tells how far that is.
- * 3. `finish_push` switches code, schema and indexes in one commit.
+ * 3. `finish_push` switches code, schema, indexes and cron jobs in one commit.
  *
  * What a push that fails or is given up leaves behind (files that nobody refers to, indexes that nobody
  * reads) is removed by the next push, by `recover`, or when nothing has been heard of the push for a while.
  */
 import type { Config } from "../config.ts";
+import { replaceCronJobs } from "../database/cron_jobs.ts";
+import { RequestError } from "../errors.ts";
 import type { Isolates } from "../isolate/isolates.ts";
 import { log } from "../logger.ts";
+import type { CatalogChange } from "../persistence/persistence.ts";
 import type { RemovalHold } from "../persistence/removal_hold.ts";
+import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import { checkVariables } from "./app_definition.ts";
+import { parseCronDefinitions } from "./cron_definitions.ts";
 import { type DeploymentRecord, recordKeys } from "./deployment.ts";
 import { ExternalPackageStore } from "./external_packages.ts";
 import { type IndexDiff } from "./index_plan.ts";
@@ -37,6 +42,7 @@ export interface PushServiceOptions extends SchemaRolloutOptions {
   readonly config: Config;
   readonly dataFolder: string;
   readonly removals: RemovalHold;
+  readonly transactions: Pick<ServerTransactions, "prepare">;
 }
 
 /** A push between `start_push` and `finish_push`. */
@@ -49,6 +55,9 @@ interface OpenPush extends AnalyzedPush {
 
 /** Pushes that may be open at a time; one more makes the server forget the oldest. */
 const openPushesMax = 4;
+
+/** Jobs that keep running in between are rare: each attempt takes about a millisecond. */
+const switchAttemptsMax = 20;
 
 /**
  * How long a push may stay silent before it counts as given up, in milliseconds. Between the steps of a push the
@@ -146,7 +155,7 @@ export class PushService {
   async finishPush(body: unknown) {
     const { startPush, dryRun } = parseFinishPush(body);
     return await this.#options.live.exclusively(async () => {
-      const { live, committer } = this.#options;
+      const { live } = this.#options;
       const previous = live.record;
       if (dryRun) return dryRunResponse;
       const push = this.#open.get(startPush.componentDefinitionPackages[""].pushId);
@@ -167,13 +176,11 @@ export class PushService {
         ...this.#schemas.finish(push.schema),
         records: [{ key: recordKeys.deployment, json: JSON.stringify(push.record) }],
       };
-      // At once: the code before may need an index that is gone. What new code answers waits until all this is durable.
-      await committer.changeCatalog(change, () => live.activate(push.record));
+      await this.#switch(change, push.record);
       this.#schemas.finished();
       this.#cancelAbandonment();
       this.#open.clear();
       this.#collectFilesLater();
-      warnAboutUnbuilt(previous, push);
       return finishPushResponse(previous, push.record, push.indexDiff);
     });
   }
@@ -188,6 +195,25 @@ export class PushService {
       log("info", "Installed the external packages of Node actions");
     } catch (error) {
       log("error", "Node actions cannot run until the app is deployed again", { error });
+    }
+  }
+
+  /** One commit with the deployment and its cron jobs, repeated when a job that ran meanwhile is in the way. */
+  async #switch(change: CatalogChange, record: DeploymentRecord): Promise<void> {
+    const { live, committer, transactions } = this.#options;
+    const cronJobs = parseCronDefinitions(record.analysis);
+    for (let attempt = 1;; attempt++) {
+      const { request } = transactions.prepare((transaction) =>
+        replaceCronJobs(transaction, cronJobs)
+      );
+      try {
+        // At once: the code before may need an index that is gone. What new code answers waits until all this is durable.
+        await committer.changeCatalog(change, () => live.activate(record), request);
+        return;
+      } catch (error) {
+        const isConflict = error instanceof RequestError && error.kind === "writeConflict";
+        if (!isConflict || attempt === switchAttemptsMax) throw error;
+      }
     }
   }
 
@@ -247,17 +273,6 @@ export class PushService {
     await this.#store.collect((file) => needed.has(file));
     const packages = new Set(records.map((record) => record?.externalPackages?.key));
     await this.#packages.collect((key) => packages.has(key));
-  }
-}
-
-/** Says once, not at every save of a file, what an app has that does nothing yet. */
-function warnAboutUnbuilt(
-  previous: DeploymentRecord | null,
-  { record }: AnalyzedPush,
-): void {
-  const crons = record.analysis["crons.js"]?.crons;
-  if (crons && crons !== previous?.analysis["crons.js"]?.crons) {
-    log("warn", "Cron jobs are stored, but Hull does not run them yet");
   }
 }
 

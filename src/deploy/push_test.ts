@@ -3,7 +3,7 @@ import { RemovalHold } from "../persistence/removal_hold.ts";
 import { defineSchema, defineTable } from "convex/server";
 import { type GenericValidator, v } from "convex/values";
 import { Committer } from "../committer/committer.ts";
-import type { CommitterClient } from "../committer/protocol.ts";
+import type { CommitterClient, ServerWrites } from "../committer/protocol.ts";
 import { defaultConfig } from "../config.ts";
 import {
   type DatabaseIndex,
@@ -11,6 +11,7 @@ import {
   isDatabaseIndex,
   type TableNumber,
 } from "../database/catalog.ts";
+import { listCronJobs } from "../database/cron_jobs.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { systemEnvironment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
@@ -18,6 +19,7 @@ import type { Isolates } from "../isolate/isolates.ts";
 import type { AnalysisResult, AnalyzedModule, DeploymentManifest } from "../isolate/protocol.ts";
 import { MemoryPersistence } from "../persistence/memory.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
+import { ServerTransactions } from "../persistence/server_transactions.ts";
 import { generateId } from "../values/document_id.ts";
 import { lowestKey } from "../values/index_key.ts";
 import { documentWrite } from "../../tests/support/document_writes.ts";
@@ -43,8 +45,16 @@ class TestServer {
   /** Set for minutes or more. */
   readonly longTimers = new Set<() => void>();
   backfills = 0;
+  /** Changes of the catalog that are to meet one. */
+  conflicts = 0;
   readonly #writer = this.persistence.openWriter();
   readonly #reader = this.persistence.openReader();
+  readonly transactions = new ServerTransactions({
+    committer: {} as CommitterClient,
+    reader: this.#reader,
+    environment: systemEnvironment,
+    config: defaultConfig,
+  });
   readonly live: LiveDeployment;
   pushes: PushService;
   #timestamp = 0;
@@ -73,9 +83,10 @@ class TestServer {
       reader: this.#reader,
       isolates: { analyze: (manifest) => this.#analyze(manifest) } as Partial<Isolates> as Isolates,
       committer: {
-        changeCatalog: (change, onVisible) => this.#changeCatalog(change, onVisible),
+        changeCatalog: (...change) => this.#changeCatalog(...change),
         backfill: (indexes) => this.#backfill(indexes),
       } as Partial<CommitterClient> as CommitterClient,
+      transactions: this.transactions,
     });
   }
 
@@ -145,9 +156,13 @@ class TestServer {
     return { kind: "success", modules };
   }
 
-  async #changeCatalog(change: CatalogChange, onVisible?: () => void) {
+  async #changeCatalog(change: CatalogChange, onVisible?: () => void, written?: ServerWrites) {
+    if (this.conflicts > 0) {
+      this.conflicts--;
+      throw new RequestError("writeConflict", "OptimisticConcurrencyControlFailure", "conflict");
+    }
     const timestamp = ++this.#timestamp as Timestamp;
-    const catalog = this.#writer.applyCatalogChange(change, timestamp);
+    const catalog = this.#writer.applyCatalogChange(change, timestamp, written?.writes.documents);
     onVisible?.();
     return { timestamp, catalog };
   }
@@ -347,6 +362,43 @@ Deno.test("deploy-protocol 3.10: failures of analysis are wrapped with their cod
       "InvalidModules",
       /Failed to analyze crons\.js: Invalid JSON/,
     );
+  }));
+
+Deno.test("deploy-protocol 3.8.1, semantics 107: cron jobs switch in the commit that switches the code", () =>
+  withServer(async (server) => {
+    const mutation = {
+      name: "tidy",
+      udfType: "Mutation",
+      visibility: "internal",
+      args: null,
+      returns: null,
+      position: null,
+    } as const;
+    const define = (crons: Record<string, unknown>) => {
+      const jobs = Object.entries(crons).map(([name, schedule]) => [
+        name,
+        { name: "a:tidy", args: [{ n: { $integer: "AQAAAAAAAAA=" } }], schedule },
+      ]);
+      server.analysis = {
+        "a.js": { ...nothing, functions: [mutation] },
+        "crons.js": { ...nothing, crons: JSON.stringify(Object.fromEntries(jobs)) },
+      };
+      return { changed: [aModule, { ...aModule, path: "crons.js" }] };
+    };
+    const jobs = () => server.transactions.read(listCronJobs);
+    const everyHour = { type: "interval", hours: 1 };
+    const started = await server.pushes.startPush(startRequest(define({ one: everyHour })));
+    assert.deepEqual(jobs(), [], "nothing runs before the push is finished");
+    server.conflicts = 3;
+    const { componentDiffs } = await server.finish(started);
+    assert.deepEqual(componentDiffs[""]!.cronDiff, { added: ["one"], updated: [], deleted: [] });
+    assert.partialDeepStrictEqual(jobs(), [
+      { name: "one", function: "a.js:tidy", args: [{ n: 1n }], schedule: everyHour },
+    ]);
+    await server.push(define({ two: everyHour }));
+    assert.deepEqual(jobs().map(({ name }) => name), ["two"]);
+    await server.push();
+    assert.deepEqual(jobs(), [], "the app has no crons.js any more");
   }));
 
 Deno.test("deploy-protocol 22: an export that takes the place of a module is refused", () =>

@@ -53,7 +53,7 @@ export class FunctionCalls {
   }
 
   #execution(deployment: string, context: CallContext) {
-    const { requestId, scheduledFunctionId, origin } = context;
+    const { requestId, scheduledFunctionId, cronRun, origin } = context;
     const authToken = tokenOf(context.caller);
     return {
       deployment,
@@ -64,6 +64,7 @@ export class FunctionCalls {
       ...(authToken === undefined ? {} : { authToken }),
       ...(scheduledFunctionId === undefined ? {} : { scheduledFunctionId }),
       ...(origin === "Scheduler" ? { isScheduledJob: true } : {}),
+      ...(cronRun === undefined ? {} : { cronRun }),
     };
   }
 }

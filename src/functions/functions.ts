@@ -3,6 +3,7 @@
  * `runner.ts` is the implementation.
  */
 import type { FunctionFailure } from "../errors.ts";
+import type { CronRun } from "../database/cron_jobs.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { HttpActionResponse, UserIdentity } from "../isolate/protocol.ts";
 import type { CallOrigin } from "../logs/log_entry.ts";
@@ -34,6 +35,8 @@ export interface CallContext {
   readonly componentPath?: string;
   /** The scheduled job on whose behalf the call is made. */
   readonly scheduledFunctionId?: string;
+  /** The run of a cron job that the call is; mutations only. */
+  readonly cronRun?: CronRun;
   /** Execution id of the action that makes the call, for logs. */
   readonly parentExecutionId?: string;
 }

@@ -9,6 +9,7 @@
  * Uint8Array. The types of the messages; frames are packed in frames.ts, and what an isolate sends is
  * checked in parse_message.ts.
  */
+import type { CronRun } from "../database/cron_jobs.ts";
 import type { CommitRequest } from "../committer/protocol.ts";
 import type { ReadSet } from "../database/read_set.ts";
 import type { Timestamp } from "../database/timestamp.ts";
@@ -74,6 +75,8 @@ export interface FunctionCall {
   readonly scheduledFunctionId?: string;
   /** This call is that job itself: a mutation's own commit completes it (src/database/scheduled_jobs.ts). */
   readonly isScheduledJob?: boolean;
+  /** This call is that run of a cron job: its own commit leads to the next one (src/database/cron_jobs.ts). */
+  readonly cronRun?: CronRun;
   /** HTTP actions: method, URL, header pairs, routed path; the frame's body is the request body. */
   readonly request?: HttpActionRequest;
 }

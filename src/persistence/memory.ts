@@ -175,9 +175,14 @@ class MemoryWriter implements PersistenceWriter {
     });
   }
 
-  applyCatalogChange(change: CatalogChange, timestamp: Timestamp): CatalogData {
+  applyCatalogChange(
+    change: CatalogChange,
+    timestamp: Timestamp,
+    documents: readonly DocumentWrite[] = [],
+  ): CatalogData {
     this.#transaction((state) => {
       advance(state, timestamp);
+      for (const document of documents) writeDocument(state, document);
       state.catalogState = changedCatalog(state.catalogState, change);
       if (change.pendingSchema !== undefined) state.records.delete(pendingSchemaViolationKey);
       for (const id of change.dropIndexes ?? []) state.indexes.delete(id);

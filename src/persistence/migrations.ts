@@ -4,6 +4,8 @@
  * `PRAGMA user_version` holds the version: the number of migrations that ran. A migration, once released,
  * never changes; a new layout is a new entry at the end.
  */
+import { indexKeyOf, keyToBytes } from "../values/index_key.ts";
+import { parseDocument } from "../values/value.ts";
 import { PersistenceError } from "./persistence_error.ts";
 import type { Database } from "./sqlite.ts";
 
@@ -154,6 +156,18 @@ const migrations: readonly ((database: Database) => void)[] = [
       UPDATE state SET history_start = timestamp;
       INSERT INTO history_rows SELECT timestamp, (SELECT ifnull(max(row), 0) FROM documents) FROM state;
     `),
+
+  /** Jobs that ended are found by when they did: an index of `_scheduled_functions` (table 539) by `completedTime`. */
+  (database) => {
+    const jobs = database.prepare(`
+      SELECT row, json FROM index_entries CROSS JOIN documents USING (row) WHERE index_id = 539 * 4`);
+    const byCompletedTime = { name: "by_completed_time", fields: ["completedTime"] };
+    const addEntry = database.prepare("INSERT INTO index_entries VALUES (10, ?, ?)");
+    for (const [row, json] of jobs.rows() as [number, string][]) {
+      const key = indexKeyOf(byCompletedTime, parseDocument(json));
+      addEntry.run(keyToBytes(key), row);
+    }
+  },
 ];
 
 export const layoutVersion = migrations.length;

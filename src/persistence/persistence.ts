@@ -12,7 +12,7 @@ import type {
 } from "../database/catalog.ts";
 import type { Snapshot } from "../database/snapshot.ts";
 import type { Timestamp } from "../database/timestamp.ts";
-import type { WriteSet } from "../database/write_set.ts";
+import type { DocumentWrite, WriteSet } from "../database/write_set.ts";
 import type { IndexKey } from "../values/index_key.ts";
 
 export type { Order, Snapshot, StoredDocument } from "../database/snapshot.ts";
@@ -105,8 +105,15 @@ export interface PersistenceWriter {
   readonly catalog: CatalogData;
   /** Makes the batch visible to snapshots opened from now on, all or nothing. Not yet durable. */
   apply(batch: readonly CommittedTransaction[]): void;
-  /** Applies a catalog change at `timestamp` and returns the new catalog. Not yet durable. */
-  applyCatalogChange(change: CatalogChange, timestamp: Timestamp): CatalogData;
+  /**
+   * Applies a catalog change and changes of system documents at `timestamp` and returns the new catalog. Not yet
+   * durable.
+   */
+  applyCatalogChange(
+    change: CatalogChange,
+    timestamp: Timestamp,
+    documents?: readonly DocumentWrite[],
+  ): CatalogData;
   /**
    * Puts some more existing documents of a table into its declared indexes, and returns where the next step
    * goes on; null when none are left. Changes no state. Doing it again is harmless.

@@ -129,8 +129,13 @@ class SqliteWriter implements PersistenceWriter {
     });
   }
 
-  applyCatalogChange(change: CatalogChange, timestamp: Timestamp): CatalogData {
+  applyCatalogChange(
+    change: CatalogChange,
+    timestamp: Timestamp,
+    documents: readonly DocumentWrite[] = [],
+  ): CatalogData {
     this.#commit(timestamp, changedCatalog(this.#catalogState, change), () => {
+      this.#writeDocuments(documents, timestamp);
       if (change.pendingSchema !== undefined) {
         this.#statements.removeRecord.run(pendingSchemaViolationKey);
       }
@@ -160,9 +165,7 @@ class SqliteWriter implements PersistenceWriter {
   }
 
   #write({ timestamp, writes, session }: CommittedTransaction): void {
-    const lastRow = this.#lastRow;
-    for (const document of writes.documents) this.#writeDocument(document, timestamp);
-    if (this.#lastRow > lastRow) this.#history.inserted(timestamp, this.#lastRow);
+    this.#writeDocuments(writes.documents, timestamp);
     if (writes.pendingSchemaViolation !== undefined) {
       const json = JSON.stringify(writes.pendingSchemaViolation);
       this.#statements.addRecord.run(pendingSchemaViolationKey, json);
@@ -171,6 +174,12 @@ class SqliteWriter implements PersistenceWriter {
       const { sessionId, requestId, result, logLines } = session;
       this.#statements.addSessionRequest.run(timestamp, sessionId, requestId, result, logLines);
     }
+  }
+
+  #writeDocuments(documents: readonly DocumentWrite[], timestamp: Timestamp): void {
+    const lastRow = this.#lastRow;
+    for (const document of documents) this.#writeDocument(document, timestamp);
+    if (this.#lastRow > lastRow) this.#history.inserted(timestamp, this.#lastRow);
   }
 
   #writeDocument(document: DocumentWrite, timestamp: Timestamp): void {

@@ -3,14 +3,14 @@
  * in memory is only which jobs are running, so a restart goes on where the documents say.
  *
  *   1. At start, actions found in progress are failed: nobody knows how far they came.
- *   2. Whenever a job changes, ends, or a timer fires, every due job is started, the earliest first, up to
- *      `runningMax` at a time; then the timer is set for the next one.
+ *   2. `DueJobs` starts what is due.
  *   3. A mutation completes its job in its own commit. An action's job is marked `inProgress` before it
  *      starts and ended afterwards.
  *   4. Jobs that ended are deleted after a week.
  */
 import type { AppliedCommit, CommitterClient } from "../committer/protocol.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
+import type { Config } from "../config.ts";
 import { systemIndexes, systemTables } from "../database/catalog.ts";
 import type { Query, RangeExpression } from "../database/query.ts";
 import {
@@ -24,7 +24,7 @@ import {
 } from "../database/scheduled_jobs.ts";
 import type { Transaction } from "../database/transaction.ts";
 import type { Environment } from "../environment.ts";
-import { DeveloperError, RequestError } from "../errors.ts";
+import { DeveloperError } from "../errors.ts";
 import { failureText } from "../functions/failure_text.ts";
 import { fullPath, parseFunctionPath } from "../functions/function_path.ts";
 import type { CallContext, FunctionResult, Functions } from "../functions/functions.ts";
@@ -33,26 +33,36 @@ import type { Modules } from "../functions/modules.ts";
 import type { RequestIds } from "../functions/request_id.ts";
 import { log } from "../logger.ts";
 import { encodeValue, parseValue } from "../values/value.ts";
-import { Retries } from "./retries.ts";
+import { DueJobs } from "./due_jobs.ts";
+import { interrupted, neverStarted, unsupportedKind } from "./job_calls.ts";
 
 export interface ScheduledFunctionsParts {
   readonly transactions: ServerTransactions;
-  readonly committer: Pick<CommitterClient, "onApplied">;
+  readonly committer: Pick<CommitterClient, "onApplied" | "appliedTimestamp">;
   readonly functions: Pick<Functions, "mutation" | "action" | "any">;
   readonly modules: Pick<Modules, "find" | "manifest">;
   readonly environment: Environment;
   readonly requestIds: RequestIds;
+  readonly config: Pick<Config, "scheduledFunctionsMax">;
 }
 
-/** Jobs that run at the same time. */
-const runningMax = 8;
-/** Timers cannot be longer; who wakes up too early looks again. */
-const timerMsMax = 24 * 60 * 60 * 1000;
+/** Which jobs `cancelAll` is to cancel; absent: whichever. */
+export interface JobSelection {
+  /** `dir/mod:fn`, in any spelling. */
+  readonly path?: string;
+  /** Bounds of when they are due, in milliseconds since the epoch: inclusive, exclusive. */
+  readonly fromMs?: number;
+  readonly untilMs?: number;
+}
+
+const backOffs = {
+  afterConflict: { firstMs: 100, maxMs: 60_000 },
+  afterFailure: { firstMs: 500, maxMs: 2 * 60 * 60 * 1000 },
+};
 const keptMs = 7 * 24 * 60 * 60 * 1000;
 const cleaningIntervalMs = 60 * 60 * 1000;
 /** Documents that one transaction of the housekeeping changes. */
 const batchSize = 200;
-const finalStates: readonly JobState[] = ["success", "failed", "canceled"];
 const jobsByState =
   systemIndexes.find(({ name, table }) =>
     name === "by_state" && table === systemTables._scheduled_functions
@@ -60,39 +70,43 @@ const jobsByState =
 
 export class ScheduledFunctions {
   readonly #parts: ScheduledFunctionsParts;
-  readonly #retries: Retries;
-  readonly #running = new Map<string, Promise<void>>();
+  readonly #due: DueJobs<Job>;
   /** False before `start` and after `close`. */
   #isOpen = false;
-  #cancelTimer: () => void = () => {};
   #cancelCleaning: () => void = () => {};
 
   constructor(parts: ScheduledFunctionsParts) {
     this.#parts = parts;
-    this.#retries = new Retries(parts.environment);
+    this.#due = new DueJobs({
+      ...parts,
+      runningMax: parts.config.scheduledFunctionsMax,
+      backOffs,
+      what: "scheduled function",
+      open: ({ system }) => system.openQuery(jobsInState("pending")),
+      parse: parseJob,
+      perform: (job) => this.#perform(job),
+    });
     parts.committer.onApplied((commits) => {
-      if (commits.some(touchesJobs)) this.#startDue();
+      if (commits.some(touchesJobs)) this.#due.look();
     });
   }
 
   /** Begins to run jobs. Call it when functions can be run. */
   async start(): Promise<void> {
     await this.#inBatches(
-      "inProgress",
-      undefined,
+      jobsInState("inProgress"),
       (transaction, job) => endJob(transaction, job.id, { kind: "failed", error: interrupted }),
     );
     this.#isOpen = true;
-    this.#startDue();
+    this.#due.start();
     this.#cleanForever();
   }
 
   /** Starts nothing more. Resolves when what is running has ended. */
   async close(): Promise<void> {
     this.#isOpen = false;
-    this.#cancelTimer();
     this.#cancelCleaning();
-    await Promise.all(this.#running.values());
+    await this.#due.close();
   }
 
   /** For actions; see `HostServices.schedule`. */
@@ -106,9 +120,21 @@ export class ScheduledFunctions {
     return await this.#parts.transactions.write((transaction) => insertJob(transaction, job));
   }
 
-  /** For actions; see `HostServices.cancelJob`. */
+  /** For actions and administrators; see `HostServices.cancelJob`. */
   async cancel(id: string): Promise<void> {
     await this.#parts.transactions.write((transaction) => cancelJob(transaction, id));
+  }
+
+  /** Cancels all that are neither over nor to be left out. */
+  async cancelAll({ path, fromMs, untilMs }: JobSelection = {}): Promise<void> {
+    const name = path === undefined ? undefined : fullPath(parseFunctionPath(path));
+    for (const state of ["pending", "inProgress"] as const) {
+      await this.#inBatches(
+        jobsInState(state, fromMs, untilMs),
+        (transaction, job) => endJob(transaction, job.id, { kind: "canceled" }),
+        (job) => name === undefined || job.name === name,
+      );
+    }
   }
 
   /** The full name of a deployed function. @throws DeveloperError (function-abi 8.1). */
@@ -125,53 +151,6 @@ export class ScheduledFunctions {
           "Did you forget to export it?"
         : `Attempted to schedule function at nonexistent path: ${module}`,
     );
-  }
-
-  #startDue(): void {
-    if (!this.#isOpen || this.#running.size >= runningMax) return;
-    const { due, nextMs } = this.#findDue(runningMax - this.#running.size);
-    for (const job of due) this.#running.set(job.id, this.#run(job));
-    this.#cancelTimer();
-    if (nextMs === undefined) return;
-    const delayMs = Math.max(0, nextMs - this.#parts.environment.nowMs());
-    this.#cancelTimer = this.#parts.environment.setTimer(
-      Math.min(delayMs, timerMsMax),
-      () => this.#startDue(),
-    );
-  }
-
-  /** Up to `limit` jobs to start now, and when to look again. */
-  #findDue(limit: number): { readonly due: readonly Job[]; readonly nextMs: number | undefined } {
-    const nowMs = this.#parts.environment.nowMs();
-    return this.#parts.transactions.read(({ system }) => {
-      const cursor = system.openQuery(jobsInState("pending"));
-      const due: Job[] = [];
-      let nextMs: number | undefined;
-      for (let next = cursor.next(); next !== null && due.length < limit; next = cursor.next()) {
-        const job = parseJob(next);
-        if (this.#running.has(job.id)) continue;
-        const startMs = Math.max(job.scheduledTime, this.#retries.notBeforeMs(job.id) ?? -Infinity);
-        if (startMs <= nowMs) due.push(job);
-        else nextMs = Math.min(startMs, nextMs ?? Infinity);
-        if (job.scheduledTime > nowMs) break;
-      }
-      return { due, nextMs };
-    });
-  }
-
-  /** Never rejects. */
-  async #run(job: Job): Promise<void> {
-    try {
-      await this.#perform(job);
-      this.#retries.forget(job.id);
-    } catch (error) {
-      this.#retries.failed(job.id, error);
-      const level = error instanceof RequestError ? "debug" : "warn";
-      const { id, name } = job;
-      log(level, "A scheduled function could not be run and is tried again", { id, name, error });
-    }
-    this.#running.delete(job.id);
-    this.#startDue();
   }
 
   async #perform(job: Job): Promise<void> {
@@ -255,24 +234,23 @@ export class ScheduledFunctions {
 
   async #clean(): Promise<void> {
     const untilMs = this.#parts.environment.nowMs() - keptMs;
-    for (const state of finalStates) {
-      await this.#inBatches(state, untilMs, ({ system }, job) => system.delete(job.id));
-    }
+    await this.#inBatches(jobsEndedUntil(untilMs), ({ system }, job) => system.delete(job.id));
   }
 
-  /** Applies `change` to every job in a state, if given only to those that ended until then. */
+  /** Applies `change`, which takes a job out of `jobs`, to each of them that is `wanted`. */
   async #inBatches(
-    state: JobState,
-    endedUntilMs: number | undefined,
+    jobs: Query,
     change: (transaction: Transaction, job: Job) => void,
+    wanted: (job: Job) => boolean = () => true,
   ): Promise<void> {
     for (let changed = batchSize; changed === batchSize;) {
       changed = await this.#parts.transactions.write((transaction) => {
-        const cursor = transaction.system.openQuery(jobsInState(state, endedUntilMs));
+        const cursor = transaction.system.openQuery(jobs);
         let count = 0;
         for (let next = cursor.next(); next !== null && count < batchSize; next = cursor.next()) {
-          if (endedUntilMs !== undefined && Number(next.completedTime) > endedUntilMs) continue;
-          change(transaction, parseJob(next));
+          const job = parseJob(next);
+          if (!wanted(job)) continue;
+          change(transaction, job);
           count++;
         }
         return count;
@@ -281,32 +259,32 @@ export class ScheduledFunctions {
   }
 }
 
-const interrupted = "Transient error while executing action";
-const unsupportedKind = "Unsupported function type. Queries cannot be scheduled.";
-
-/** Jobs in the order of their times; with `untilMs` only those that were due by then. */
-function jobsInState(state: JobState, untilMs?: number): Query {
+/** Jobs in the order of their times; with bounds only those that are due from, or before, then. */
+function jobsInState(state: JobState, fromMs?: number, untilMs?: number): Query {
   const range: RangeExpression[] = [{ type: "Eq", fieldPath: "state.kind", value: state }];
-  if (untilMs !== undefined) {
-    range.push({ type: "Lte", fieldPath: "scheduledTime", value: untilMs });
+  if (fromMs !== undefined) {
+    range.push({ type: "Gte", fieldPath: "scheduledTime", value: fromMs });
   }
-  return {
-    source: {
-      type: "IndexRange",
-      indexName: "_scheduled_functions.by_state",
-      range,
-      order: "asc",
-    },
-    operators: [],
-  };
+  if (untilMs !== undefined) {
+    range.push({ type: "Lt", fieldPath: "scheduledTime", value: untilMs });
+  }
+  return jobs("by_state", range);
+}
+
+/** Jobs that have been over since then. */
+function jobsEndedUntil(untilMs: number): Query {
+  return jobs("by_completed_time", [
+    // Those that are not over have no such time, which is less than any.
+    { type: "Gt", fieldPath: "completedTime", value: null },
+    { type: "Lte", fieldPath: "completedTime", value: untilMs },
+  ]);
+}
+
+function jobs(index: string, range: readonly RangeExpression[]): Query {
+  const indexName = `_scheduled_functions.${index}`;
+  return { source: { type: "IndexRange", indexName, range, order: "asc" }, operators: [] };
 }
 
 function touchesJobs({ keys }: AppliedCommit): boolean {
   return keys.some(([index]) => index === jobsByState);
-}
-
-/** Whether the call was refused before anything of it ran. */
-function neverStarted(error: unknown): boolean {
-  return error instanceof RequestError &&
-    (error.kind === "rateLimited" || error.kind === "overloaded");
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { FakeEnvironment, settle } from "../../tests/support/fake_environment.ts";
 import { openMemoryDatabase } from "../../tests/support/memory_database.ts";
+import { defaultConfig } from "../config.ts";
 import {
   beginScheduledMutation,
   completeScheduledMutation,
@@ -61,6 +62,7 @@ class Server {
       },
       environment,
       requestIds: new RequestIds(environment),
+      config: defaultConfig,
     });
   }
 

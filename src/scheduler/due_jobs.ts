@@ -1,0 +1,121 @@
+/**
+ * Starts jobs when they are due, the earliest first, some at a time. What is to be done stands in the database alone;
+ * in memory is only which jobs are running and which wait for another attempt.
+ *
+ * It looks whenever somebody says that jobs changed, when a job has ended, and when a timer fires.
+ */
+import type { CommitterClient } from "../committer/protocol.ts";
+import type { QueryCursor } from "../database/transaction.ts";
+import type { Transaction } from "../database/transaction.ts";
+import type { Environment } from "../environment.ts";
+import { RequestError } from "../errors.ts";
+import { log } from "../logger.ts";
+import type { ServerTransactions } from "../persistence/server_transactions.ts";
+import type { ValueObject } from "../values/value.ts";
+import { JobClock, type TimedJob } from "./job_clock.ts";
+import { type BackOffs, Retries } from "./retries.ts";
+
+export interface DueJob extends TimedJob {
+  readonly id: string;
+  /** As the log calls it. */
+  readonly name: string;
+}
+
+export interface DueJobsOptions<Job extends DueJob> {
+  readonly transactions: Pick<ServerTransactions, "read">;
+  readonly committer: Pick<CommitterClient, "appliedTimestamp">;
+  readonly environment: Environment;
+  /** Jobs that run at the same time. */
+  readonly runningMax: number;
+  readonly backOffs: BackOffs;
+  /** What its jobs are called in the log. */
+  readonly what: string;
+  /** The documents of jobs that are waiting or running, by the time when they are due. */
+  open(transaction: Transaction): QueryCursor;
+  parse(document: ValueObject): Job;
+  /** Runs a job to its end. A rejection means that it shall be tried again. */
+  perform(job: Job): Promise<void>;
+  /** The clock was set back by more than a moment. */
+  clockSetBack?(): void;
+}
+
+/** Nobody sleeps longer: the clock may be set meanwhile. */
+const sleepMsMax = 5000;
+
+export class DueJobs<Job extends DueJob> {
+  readonly #options: DueJobsOptions<Job>;
+  readonly #clock: JobClock;
+  readonly #retries: Retries;
+  readonly #running = new Map<string, Promise<void>>();
+  /** False before `start` and after `close`. */
+  #isOpen = false;
+  #cancelTimer: () => void = () => {};
+
+  constructor(options: DueJobsOptions<Job>) {
+    this.#options = options;
+    this.#clock = new JobClock(options.environment);
+    this.#retries = new Retries(options.environment, options.backOffs);
+  }
+
+  start(): void {
+    this.#isOpen = true;
+    this.look();
+  }
+
+  /** Starts nothing more. Resolves when what is running has ended. */
+  async close(): Promise<void> {
+    this.#isOpen = false;
+    this.#cancelTimer();
+    await Promise.all(this.#running.values());
+  }
+
+  /** Starts what is due; to be called when jobs have changed. */
+  look(): void {
+    if (!this.#isOpen) return;
+    const { committer, environment, runningMax, clockSetBack } = this.#options;
+    if (this.#clock.observe(committer.appliedTimestamp / 1000)) clockSetBack?.();
+    if (this.#running.size >= runningMax) return;
+    const { due, sleepMs } = this.#findDue(runningMax - this.#running.size);
+    for (const job of due) this.#running.set(job.id, this.#run(job));
+    this.#cancelTimer();
+    if (sleepMs === undefined) return;
+    this.#cancelTimer = environment.setTimer(Math.min(sleepMs, sleepMsMax), () => this.look());
+  }
+
+  /** Up to `limit` jobs to start now, and when to look again; undefined when nothing is waiting. */
+  #findDue(limit: number): { readonly due: readonly Job[]; readonly sleepMs: number | undefined } {
+    const { transactions, open, parse } = this.#options;
+    const { horizonMs, nowMs } = this.#clock;
+    return transactions.read((transaction) => {
+      const cursor = open(transaction);
+      const due: Job[] = [];
+      let sleepMs: number | undefined;
+      for (let next = cursor.next(); next !== null && due.length < limit; next = cursor.next()) {
+        const job = parse(next);
+        if (this.#running.has(job.id)) continue;
+        const isDue = this.#clock.isDue(job);
+        const waitMs = Math.max(isDue ? 0 : job.dueMs - nowMs, this.#retries.waitMs(job.id));
+        if (waitMs === 0) due.push(job);
+        else sleepMs = Math.min(waitMs, sleepMs ?? Infinity);
+        if (job.dueMs > horizonMs) break;
+      }
+      return { due, sleepMs };
+    });
+  }
+
+  /** Never rejects. */
+  async #run(job: Job): Promise<void> {
+    const { perform, what } = this.#options;
+    try {
+      await perform(job);
+      this.#retries.forget(job.id);
+    } catch (error) {
+      this.#retries.failed(job.id, error);
+      const level = error instanceof RequestError ? "debug" : "warn";
+      const { id, name } = job;
+      log(level, `A ${what} could not be run and is tried again`, { id, name, error });
+    }
+    this.#running.delete(job.id);
+    this.look();
+  }
+}
