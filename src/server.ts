@@ -287,7 +287,7 @@ function assemble(foundation: Foundation) {
     config,
   };
   const scheduler: ScheduledFunctions = new ScheduledFunctions(jobParts);
-  const cronJobs = new CronJobs(jobParts);
+  const cronJobs = new CronJobs({ ...jobParts, live });
   const sockets = new SyncServer({
     functions,
     verify: verifyCredential(authenticator),

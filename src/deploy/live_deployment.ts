@@ -23,6 +23,7 @@ export class LiveDeployment {
   readonly #options: LiveDeploymentOptions;
   #record: DeploymentRecord | null = null;
   #variables: Readonly<Record<string, string>> = {};
+  #isSwitching = false;
   /** Tells manifests of one record apart. */
   #manifestCount = 0;
   /** Ends with the change that was asked for last. */
@@ -60,6 +61,27 @@ export class LiveDeployment {
     // The next change does not depend on whether this one worked; its caller learns that.
     this.#lastChange = result.catch(() => {});
     return await result;
+  }
+
+  /** Whether a push is being committed: the database may be ahead of the code. */
+  get isSwitching(): boolean {
+    return this.#isSwitching;
+  }
+
+  /** Switches to a push as soon as `commit` says that it is visible. */
+  async switchTo(
+    record: DeploymentRecord,
+    commit: (onVisible: () => void) => Promise<unknown>,
+  ): Promise<void> {
+    this.#isSwitching = true;
+    try {
+      await commit(() => {
+        this.#isSwitching = false;
+        this.activate(record);
+      });
+    } finally {
+      this.#isSwitching = false;
+    }
   }
 
   /** Switches to a push that has been committed. */

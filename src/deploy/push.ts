@@ -208,7 +208,10 @@ export class PushService {
       );
       try {
         // At once: the code before may need an index that is gone. What new code answers waits until all this is durable.
-        await committer.changeCatalog(change, () => live.activate(record), request);
+        await live.switchTo(
+          record,
+          (onVisible) => committer.changeCatalog(change, onVisible, request),
+        );
         return;
       } catch (error) {
         const isConflict = error instanceof RequestError && error.kind === "writeConflict";

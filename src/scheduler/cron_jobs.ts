@@ -38,6 +38,8 @@ export interface CronJobsParts {
   readonly committer: Pick<CommitterClient, "onApplied" | "appliedTimestamp">;
   readonly functions: Pick<Functions, "mutation" | "action" | "any">;
   readonly modules: Pick<Modules, "find">;
+  /** While a push is being committed, jobs may be newer than `modules`. */
+  readonly live: { readonly isSwitching: boolean };
   readonly environment: Environment;
   readonly requestIds: RequestIds;
   readonly config: Pick<Config, "scheduledFunctionsMax">;
@@ -75,6 +77,7 @@ export class CronJobs {
       open: ({ system }) => system.openQuery(cronJobsByTime),
       parse: parseCronJob,
       perform: (job) => this.#perform(job),
+      isReady: () => !parts.live.isSwitching,
       clockSetBack: () => this.#followClock(),
     });
     parts.committer.onApplied((commits) => {

@@ -45,6 +45,7 @@ class Server {
     ["m.js:query", "query"],
   ]);
   body: (context: CallContext) => FunctionResult | Promise<FunctionResult> = () => ok;
+  readonly live = { isSwitching: false };
   readonly #startMs: number;
   readonly #database;
 
@@ -67,6 +68,7 @@ class Server {
           return kind === undefined ? undefined : { kind } as DeployedFunction;
         },
       },
+      live: this.live,
       environment,
       requestIds: new RequestIds(environment),
       config: defaultConfig,
@@ -146,6 +148,17 @@ Deno.test("semantics 106: pushing an unchanged job again leaves its schedule, ot
   await server.advance(10 * minute);
   assert.deepEqual(server.calls, [0, 10 * minute]);
   assert.deepEqual(server.job.args, [{ n: 2 }]);
+});
+
+Deno.test("semantics 18: no job starts while code and jobs of a push may differ", async () => {
+  const server = await Server.started();
+  server.live.isSwitching = true;
+  await server.push(every(10));
+  await server.advance(1000);
+  assert.equal(server.calls.length, 0);
+  server.live.isSwitching = false;
+  await server.advance(1000);
+  assert.equal(server.calls.length, 1);
 });
 
 Deno.test("semantics 18: another schedule begins anew, unless the next two runs are imminent", async () => {

@@ -35,12 +35,15 @@ export interface DueJobsOptions<Job extends DueJob> {
   parse(document: ValueObject): Job;
   /** Runs a job to its end. A rejection means that it shall be tried again. */
   perform(job: Job): Promise<void>;
+  /** False while nothing may start, which never lasts. */
+  isReady?(): boolean;
   /** The clock was set back by more than a moment. */
   clockSetBack?(): void;
 }
 
 /** Nobody sleeps longer: the clock may be set meanwhile. */
 const sleepMsMax = 5000;
+const untilReadyMs = 20;
 
 export class DueJobs<Job extends DueJob> {
   readonly #options: DueJobsOptions<Job>;
@@ -72,14 +75,19 @@ export class DueJobs<Job extends DueJob> {
   /** Starts what is due; to be called when jobs have changed. */
   look(): void {
     if (!this.#isOpen) return;
-    const { committer, environment, runningMax, clockSetBack } = this.#options;
+    const { committer, runningMax, isReady, clockSetBack } = this.#options;
+    if (isReady?.() === false) return this.#sleep(untilReadyMs);
     if (this.#clock.observe(committer.appliedTimestamp / 1000)) clockSetBack?.();
     if (this.#running.size >= runningMax) return;
     const { due, sleepMs } = this.#findDue(runningMax - this.#running.size);
     for (const job of due) this.#running.set(job.id, this.#run(job));
     this.#cancelTimer();
-    if (sleepMs === undefined) return;
-    this.#cancelTimer = environment.setTimer(Math.min(sleepMs, sleepMsMax), () => this.look());
+    if (sleepMs !== undefined) this.#sleep(Math.min(sleepMs, sleepMsMax));
+  }
+
+  #sleep(delayMs: number): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#options.environment.setTimer(delayMs, () => this.look());
   }
 
   /** Up to `limit` jobs to start now, and when to look again; undefined when nothing is waiting. */
