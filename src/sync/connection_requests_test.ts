@@ -340,7 +340,7 @@ Deno.test("87: what could not be verified is not refused", async () => {
   assert.deepEqual(socket.closed, { code: 1013, reason: "Provider" });
 });
 
-Deno.test("72, 73: an identity that has expired ends the socket when something happens", async () => {
+Deno.test("sync-protocol 72, 73: an identity that has expired ends the socket when something happens", async () => {
   for (const cause of ["commit", "Mutation", "Action"] as const) {
     const { open, environment, backend } = startSync(functions);
     const socket = open();
@@ -431,7 +431,7 @@ Deno.test("92: an admin is verified again after a minute", async () => {
   });
 });
 
-Deno.test("rule 87, 91: users are verified again at their next use when the providers have changed", async () => {
+Deno.test("sync-protocol rule 87, 91: users are verified again at their next use when the providers have changed", async () => {
   const accepted = new Set(["ada", "bob"]);
   let verified = Promise.resolve();
   const { open, server, backend, environment } = startSync(functions, {
@@ -475,7 +475,7 @@ Deno.test("rule 87, 91: users are verified again at their next use when the prov
   assert.equal((await bob.modifications()).at(-1).value, 1);
 });
 
-Deno.test("81, 85: only admins name components, and none is there yet", async () => {
+Deno.test("sync-protocol 81, rule 85: only admins name components, and none is there yet", async () => {
   const { open } = startSync(functions);
   const requests: Record<string, unknown>[] = [
     { type: "Mutation", requestId: 0, udfPath: "m:set", args: [{}], componentPath: "c" },

@@ -154,14 +154,16 @@ test("http-api 54-56, rule 21: bad tokens fail calls, whether or not the functio
   assert.deepEqual(sightings, []);
 });
 
-test("http-api 90, 91, function-abi 71: an HTTP action runs with a bad token, and only asking for the user throws", async ({ server }) => {
+test("http-api 90, 91, function-abi 71, semantics A6: an HTTP action runs with a bad token, and only asking for the user throws", async ({ server }) => {
   const expired = await openId.token("u", "my-app", { exp: 1_000_000_000 });
   for (const authorization of [`Bearer ${expired}`, "Bearer garbage", "Basic dTpw", "x"]) {
     const get = (path: string) => fetch(server.url + path, { headers: { authorization } });
     assert.equal(await (await get("/whoami?blindly")).text(), "whoever you are");
     const answer = await get("/whoami");
     assert.equal(answer.status, 500);
-    assert.match((await answer.json()).code, /Could not|Invalid|expired/);
+    const { code, trace } = await answer.json();
+    assert.match(code, /Could not|Invalid|expired/);
+    assert.match(trace, /http\.ts/);
   }
   assert.equal(await (await fetch(`${server.url}/whoami`)).json(), null);
 });
