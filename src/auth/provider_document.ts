@@ -52,7 +52,6 @@ export function documentFetcher({ environment, askOwnApp }: DocumentSource): Fet
     const { promise: late, reject } = Promise.withResolvers<never>();
     const cancelTimer = environment.setTimer(answerMsMax, () => {
       reject(unreachable(place, `no answer in ${answerMsMax / 1000} s`));
-      deadline.abort();
     });
     const headers = new Headers({ accept: "application/json" });
     const ask = () =>
@@ -62,6 +61,8 @@ export function documentFetcher({ environment, askOwnApp }: DocumentSource): Fet
       return await Promise.race([read(ask, place), late]);
     } finally {
       cancelTimer();
+      // Ends a connection whose answer nobody will read to its end; otherwise there is nothing left to abort.
+      deadline.abort();
     }
   };
 }
@@ -79,14 +80,9 @@ async function read(ask: () => Promise<Response>, place: Place): Promise<Provide
   } catch (error) {
     throw unreachable(place, errorMessage(error));
   }
-  try {
-    if (!place.url.startsWith("data:")) checkHead(response, place);
-    const json = parse(await readText(response, place), place);
-    return { json, maxAgeS: maxAgeOf(response.headers) };
-  } finally {
-    // Ends a connection whose body nobody will read; for one that was read it does nothing.
-    await response.body?.cancel();
-  }
+  if (!place.url.startsWith("data:")) checkHead(response, place);
+  const json = parse(await readText(response, place), place);
+  return { json, maxAgeS: maxAgeOf(response.headers) };
 }
 
 function checkHead({ status, statusText, headers }: Response, place: Place): void {
@@ -114,7 +110,7 @@ async function readText({ body }: Response, place: Place): Promise<string> {
   let text = "";
   if (body === null) return text;
   try {
-    for await (const chunk of body.values({ preventCancel: true })) {
+    for await (const chunk of body) {
       bytes += chunk.byteLength;
       if (bytes > documentBytesMax) break;
       text += decoder.decode(chunk, { stream: true });

@@ -129,6 +129,11 @@ Deno.test("documentFetcher gives up a provider that is away, or takes too long i
     .catch(() => {}); // A handler that never answers keeps the server; what counts is seen above.
   const error = await failure(fetchDocument("JWKS", "http://127.0.0.1:1/"));
   assert.ok(error.isTransient);
+  await using breaking = serve(() => {
+    const body = new ReadableStream({ pull: (controller) => controller.error(new Error("lost")) });
+    return new Response(body, { headers: { "content-type": "application/json" } });
+  });
+  assert.ok((await failure(fetchDocument("JWKS", breaking.url))).isTransient);
 });
 
 Deno.test("documentFetcher asks the app itself for its own documents", async () => {
