@@ -5,7 +5,8 @@
  *                                └──a key that is not among them──────────────────────┘
  *
  * All who wait share one fetch, and there are only so many fetches a minute, so that neither many tokens nor
- * tokens with made-up keys burden the provider. While it cannot be reached its last keys go on to count.
+ * tokens with made-up keys burden the provider. While it cannot be reached its last keys go on to count, and
+ * after the first nobody waits to hear that it still cannot.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import type { Environment } from "../environment.ts";
@@ -31,7 +32,7 @@ export class KeySet {
   #fetching: Promise<JWTVerifyGetKey> | undefined;
   /** When the newest fetches began, oldest first. */
   readonly #fetches: number[] = [];
-  /** Why the last fetch that failed did. */
+  /** Why the last fetch failed; undefined when it did not. */
   #failure: unknown;
 
   constructor(fetch: () => Promise<ProviderDocument>, environment: Environment) {
@@ -65,21 +66,31 @@ export class KeySet {
 
   async #current(): Promise<JWTVerifyGetKey> {
     if (this.#keys !== undefined && this.freshVersion !== null) return this.#keys;
+    const fetched = this.#fetchAgain();
     try {
-      return await this.#fetchAgain();
+      return this.#keysOfOutage ?? await fetched;
     } catch (error) {
-      const isOutage = error instanceof ProviderDocumentError && error.isTransient;
-      if (this.#keys !== undefined && isOutage && this.#ageMs <= staleMsMax) return this.#keys;
-      throw error;
+      if (this.#keysOfOutage === undefined) throw error;
+      return this.#keysOfOutage;
+    } finally {
+      fetched.catch(() => {}); // What went wrong is in #failure.
     }
   }
 
+  /** The last keys, while they stand in for those that cannot be fetched. */
+  get #keysOfOutage(): JWTVerifyGetKey | undefined {
+    const isOutage = this.#failure instanceof ProviderDocumentError && this.#failure.isTransient;
+    return isOutage && this.#ageMs <= staleMsMax ? this.#keys : undefined;
+  }
+
   async #fetchAgain(): Promise<JWTVerifyGetKey> {
-    if (this.#fetching === undefined && !this.#mayFetch()) throw this.#failure;
+    if (!this.#mayFetch()) throw this.#failure;
     return await (this.#fetching ??= this.#load().finally(() => this.#fetching = undefined));
   }
 
+  /** Whether a fetch is under way, or there have been few enough. */
   #mayFetch(): boolean {
+    if (this.#fetching !== undefined) return true;
     const now = this.#environment.monotonicMs();
     while (this.#fetches.length > 0 && now - this.#fetches[0]! >= 60_000) this.#fetches.shift();
     return this.#fetches.length < fetchesPerMinuteMax;
@@ -95,6 +106,7 @@ export class KeySet {
       this.#freshMs = maxAgeS === null
         ? freshMsDefault
         : Math.min(Math.max(maxAgeS * 1000, freshMsMin), freshMsMax);
+      this.#failure = undefined;
       return this.#keys;
     } catch (error) {
       this.#failure = error;

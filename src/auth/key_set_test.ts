@@ -13,9 +13,15 @@ const minuteMs = 60_000;
 
 function setUp(options: { readonly maxAgeS?: number } = {}) {
   const environment = new FakeEnvironment();
-  const provider = { fetches: 0, keys: [first], failure: undefined as Error | undefined };
+  const provider = {
+    fetches: 0,
+    keys: [first],
+    failure: undefined as Error | undefined,
+    answers: Promise.resolve(),
+  };
   const keySet = new KeySet(async () => {
     provider.fetches++;
+    await provider.answers;
     if (provider.failure !== undefined) throw provider.failure;
     const json = { keys: provider.keys.map(({ publicJwk }) => publicJwk) };
     return { json, maxAgeS: options.maxAgeS ?? null };
@@ -64,6 +70,24 @@ Deno.test("KeySet goes on with the last keys for a day while the provider cannot
   provider.failure = undefined;
   await environment.advance(minuteMs);
   await find("first");
+});
+
+Deno.test("KeySet lets nobody wait for a provider that is known to be away", async () => {
+  const { environment, provider, find } = setUp();
+  await find("first");
+  provider.failure = outage;
+  await environment.advance(11 * minuteMs);
+  await find("first");
+  const answer = Promise.withResolvers<void>();
+  provider.answers = answer.promise;
+  await environment.advance(minuteMs);
+  for (let n = 0; n < 10; n++) await find("first");
+  assert.equal(provider.fetches, 3, "it is asked meanwhile");
+  provider.failure = undefined;
+  provider.keys = [second];
+  answer.resolve();
+  await environment.advance(0);
+  await assert.rejects(find("first"), /no applicable key found/);
 });
 
 Deno.test("KeySet gives up the last keys when the provider answers without any", async () => {

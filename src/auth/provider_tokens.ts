@@ -14,9 +14,9 @@ import {
   type ProviderDocument,
   ProviderDocumentError,
 } from "./provider_document.ts";
-import { VerifiedTokens } from "./verified_tokens.ts";
 import { invalidToken } from "./unverified_token.ts";
 import { ClaimError, customJwtUser, openIdUser } from "./user_claims.ts";
+import { VerifiedTokens } from "./verified_tokens.ts";
 
 export interface ProviderTokensOptions {
   readonly environment: Environment;
