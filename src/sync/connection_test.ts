@@ -369,7 +369,7 @@ Deno.test("54: a query that cannot run now is tried again, and the transition wa
   assert.equal((await socket.modifications())[0].value, 1);
 });
 
-Deno.test("57, 91: a query that is turned away ends the socket with its reason", async () => {
+Deno.test("sync-protocol 91: a query that is turned away ends the socket with its reason", async () => {
   const { open } = startSync({
     "m:a": query(() => {
       throw new RequestError("rateLimited", "TooManyConcurrentRequests", "too many");
@@ -481,7 +481,7 @@ Deno.test("86: a client that has seen the future is not served the past", async 
   assert.deepEqual(socket.closed, { code: 1011, reason: "InternalServerError" });
 });
 
-Deno.test("87: silence is broken by a Ping every 15 seconds", async () => {
+Deno.test("sync-protocol 87: silence is broken by a Ping every 15 seconds", async () => {
   const { open, environment, backend } = startSync(functions);
   const socket = open();
   socket.modify(add(0, "m:a"));
