@@ -7,6 +7,7 @@ import { parseArguments } from "./call_values.ts";
 import { describeFailure, SystemFailure } from "./failure.ts";
 import type { Deliver } from "./finished_call.ts";
 import type { OperationRequest } from "./host_operations.ts";
+import { heapBytes } from "./heap_watch.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { Log } from "./log.ts";
 import type { ModuleLoader } from "./module_loader.ts";
@@ -48,7 +49,8 @@ export class ActionCalls {
     realm.enter(run.execution);
     const finished = await this.#execute(run, body);
     this.#running = null;
-    const usage = { ...noDocuments, durationMs: monotonicNow() - startedAt };
+    const durationMs = monotonicNow() - startedAt;
+    const usage = { ...noDocuments, durationMs, heapBytes: heapBytes() };
     deliver({ ...finished, logLines: log.take(), usage });
     // Not before: a large result takes memory on its way out as well.
     heartbeat.end();

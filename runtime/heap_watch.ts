@@ -8,6 +8,11 @@ import type { Heartbeat } from "../src/isolate/heartbeat.ts";
 
 const periodMs = 100;
 
+/** What the heap holds now, garbage included, in bytes. */
+export function heapBytes(): number {
+  return v8.getHeapStatistics().used_heap_size;
+}
+
 /** Call once, when the isolate starts: from then on the watcher is told when the heap is full. */
 export function watchHeap(heartbeat: Heartbeat): void {
   const limit = () => v8.getHeapStatistics().heap_size_limit;

@@ -23,6 +23,7 @@ import { describeFailure, SystemFailure } from "./failure.ts";
 import type { Deliver, FinishedCall } from "./finished_call.ts";
 import { debugName, type FunctionPath } from "./function_address.ts";
 import { FunctionRun } from "./function_run.ts";
+import { heapBytes } from "./heap_watch.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { Log } from "./log.ts";
 import type { ModuleLoader } from "./module_loader.ts";
@@ -88,7 +89,14 @@ export class TransactionCalls {
     const outcome = this.#outcome(result, call, transaction, run);
     const { documentsRead, bytesRead, documentsWritten, bytesWritten } = transaction.usage;
     const durationMs = monotonicNow() - startedAt;
-    const usage = { documentsRead, bytesRead, documentsWritten, bytesWritten, durationMs };
+    const usage = {
+      documentsRead,
+      bytesRead,
+      documentsWritten,
+      bytesWritten,
+      durationMs,
+      heapBytes: heapBytes(),
+    };
     const body = "json" in result ? result.json : "";
     deliver({ outcome, body, logLines: log.take(), usage });
     // Not before: a large result takes memory on its way out as well.

@@ -11,6 +11,7 @@ import { parseValidator, type TableNames, type Validator } from "../../src/value
 import { parseValue } from "../../src/values/value.ts";
 import { encodeResult, parseArguments, validateArguments } from "../call_values.ts";
 import { describeFailure, HostFailure } from "../failure.ts";
+import { heapBytes } from "../heap_watch.ts";
 import { Log } from "../log.ts";
 import type { UserModules } from "./user_modules.ts";
 
@@ -95,6 +96,7 @@ export class Action {
       documentsWritten: 0,
       bytesWritten: 0,
       durationMs: performance.now() - startedAt,
+      heapBytes: heapBytes(),
     };
     this.#send({ type: "result", callId: this.#callId, outcome, logLines: [], usage }, value);
   }

@@ -103,14 +103,16 @@ export class Execution {
 
   /** Lines that an action printed, as they come. */
   progress(logLines: readonly LogLine[]): void {
+    const { requestId, parentExecutionId } = this.#context;
     this.#store.append({
       kind: "progress",
       functionKind: this.#subject.kind,
       identifier: this.#subject.path,
       logLines,
       timestampMs: this.#environment.nowMs(),
-      requestId: this.#context.requestId,
+      requestId,
       executionId: this.id,
+      ...(parentExecutionId === undefined ? {} : { parentExecutionId }),
     });
   }
 

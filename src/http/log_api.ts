@@ -39,7 +39,7 @@ export function logApi(logs: LogStore, environment: Environment, stopping: Abort
     const isStructured = /^(npm-cli|dashboard)$/.test(request.client.name);
     const wantedId = clientRequestId(request);
     const entries = page.entries
-      .filter((entry) => isWanted(entry) && (wantedId ?? entry.requestId) === entry.requestId)
+      .filter((entry) => isWanted(entry) && (wantedId === undefined || isRoot(entry, wantedId)))
       .map((entry) => encode(entry, isStructured));
     return json({ entries, newCursor: page.cursor === 0 ? environment.nowMs() : page.cursor });
   }
@@ -58,6 +58,11 @@ async function requireLogReader(request: ApiRequest): Promise<void> {
     if (!(error instanceof RequestError) || error.kind !== "unauthenticated") throw error;
     throw badDeployKey(request.services.instanceName);
   }
+}
+
+/** Whether it is of the execution that the client asked for, not of one which that one called. */
+function isRoot({ requestId, parentExecutionId }: LogEntry, wantedId: string): boolean {
+  return requestId === wantedId && parentExecutionId === undefined;
 }
 
 /** The request id of one call of one client session, when the poll is about that alone. */
@@ -127,17 +132,18 @@ function usageStats({ usage }: CompletionEntry): Record<string, number> {
     vectorIndexReadQueryBytes: 0,
     vectorIndexWriteQueryBytes: 0,
     networkEgressBytes: 0,
-    memoryUsedMb: 0,
+    memoryUsedMb: Math.ceil((usage?.heapBytes ?? 0) / (1024 * 1024)),
   };
 }
 
 function structuredLine(line: LogLine): Record<string, unknown> {
-  const { messages, level, timestamp, isTruncated, udfPath } = line;
+  const { messages, level, timestamp, isTruncated, udfPath, systemCode } = line;
   return {
     messages,
     level,
     timestamp,
     isTruncated,
+    ...(systemCode === undefined ? {} : { systemMetadata: { code: systemCode } }),
     ...(udfPath === undefined ? {} : { componentPath: null, udfPath }),
   };
 }

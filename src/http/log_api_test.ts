@@ -28,6 +28,7 @@ const entry = (fields: Partial<LogEntry> = {}): LogEntry => ({
     documentsWritten: 2,
     bytesWritten: 30,
     durationMs: 3,
+    heapBytes: 5_000_000,
   },
   error: null,
   ...fields,
@@ -67,7 +68,7 @@ Deno.test("deploy-protocol §8: a completion has every field that the CLI reads"
       success: null,
       error: null,
       requestId: "r1",
-      usageStats: { databaseReadDocuments: 1, databaseWriteBytes: 30, memoryUsedMb: 0 },
+      usageStats: { databaseReadDocuments: 1, databaseWriteBytes: 30, memoryUsedMb: 5 },
       logLines: [{ messages: ["'hi'", "1"], level: "LOG", timestamp: 5, isTruncated: false }],
     });
     const again = await get(`function_logs?cursor=${newCursor - 1}`);
@@ -89,13 +90,16 @@ Deno.test("deploy-protocol §8: a poll waits for what comes after its cursor, on
     assert.ok(page.newCursor > newCursor);
   }));
 
-Deno.test("deploy-protocol §8: stream_udf_execution has completions alone; a session's request can be followed", () =>
+Deno.test("deploy-protocol §8, dashboard-api 10: stream_udf_execution has completions alone; a session's request can be followed", () =>
   serving(async (logs, get) => {
     logs.append(entry({ kind: "progress" }));
     logs.append(entry({ requestId: sessionRequestId("s", 3), executionId: "mine" }));
     const kinds = (await (await get("udf_execution?cursor=0")).json()).entries
       .map(({ kind }: { kind: string }) => kind);
     assert.deepEqual(kinds, ["Completion"]);
+    const nested = { executionId: "called by mine", parentExecutionId: "mine" };
+    logs.append(entry({ requestId: sessionRequestId("s", 3), ...nested }));
+    logs.append(entry({ kind: "progress", requestId: sessionRequestId("s", 3), ...nested }));
     const filtered = await get("function_logs?cursor=0&sessionId=s&clientRequestCounter=3");
     assert.deepEqual(
       (await filtered.json()).entries.map((entry: { executionId: string }) => entry.executionId),

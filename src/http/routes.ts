@@ -109,6 +109,8 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/api/v1/list_environment_variables", { GET: handlers.listEnvironmentVariables }],
     ["/api/stream_function_logs", { GET: handlers.streamFunctionLogs }],
     ["/api/stream_udf_execution", { GET: handlers.streamExecutions }],
+    ["/api/app_metrics/stream_function_logs", { GET: handlers.streamFunctionLogs }],
+    ["/api/app_metrics/stream_udf_execution", { GET: handlers.streamExecutions }],
     ["/api/get_config_hashes", { POST: handlers.configHashes }],
     ["/api/deploy2/start_push", { POST: handlers.startPush }],
     ["/api/deploy2/evaluate_push", { POST: handlers.evaluatePush }],

@@ -96,6 +96,7 @@ const usage = record({
   documentsWritten: count,
   bytesWritten: count,
   durationMs: finite,
+  heapBytes: optional(count),
 });
 
 const analyzedFunction = record({

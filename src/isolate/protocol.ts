@@ -117,6 +117,8 @@ export interface ExecutionUsage {
   readonly documentsWritten: number;
   readonly bytesWritten: number;
   readonly durationMs: number;
+  /** JavaScript heap of the isolate or Node process when it ended; absent when that did not live to tell. */
+  readonly heapBytes?: number;
 }
 
 /** How a call ended. The value (JSON text) or the HTTP response body is the frame's body. */

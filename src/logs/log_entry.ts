@@ -21,6 +21,8 @@ interface CommonFields {
   readonly timestampMs: number;
   readonly requestId: string;
   readonly executionId: string;
+  /** The action that called it. */
+  readonly parentExecutionId?: string;
 }
 
 /** The end of an execution. */
@@ -31,8 +33,6 @@ export interface CompletionEntry extends CommonFields {
   readonly cached: boolean;
   readonly origin: CallOrigin;
   readonly identityType: IdentityType;
-  /** The action that called it. */
-  readonly parentExecutionId?: string;
   readonly durationMs: number;
   readonly usage: ExecutionUsage | null;
   /** Size of its result; absent when it failed or came from the cache. */

@@ -228,6 +228,8 @@ Deno.test(
         returnBytes: 4,
         logLines: [{ messages: ["'raising'", "{\n  name: 'go on'\n}"], level: "LOG" }],
       });
+      const { memoryUsedMb } = mutation.usageStats as { memoryUsedMb: number };
+      assert.ok(memoryUsedMb > 0 && memoryUsedMb < 64, String(memoryUsedMb));
     });
 
     await t.step("hull logs shows them as well, also after the process was killed", async () => {
