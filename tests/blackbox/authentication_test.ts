@@ -121,7 +121,7 @@ test("semantics 75: users share what does not look at them, and nothing else", a
   assert.equal((await ask("stampOfUser"))[3], second[0], "a refreshed token is the same user");
 });
 
-test("semantics 89, function-abi §10: scheduled functions have no identity", async (context) => {
+test("semantics 89, function-abi §10: scheduled functions and cron jobs have no identity", async (context) => {
   const client = signedIn(context, await openId.token("planner", "my-app"));
   const caller = await client.mutation(api.users.seeLater, { place: "later" });
   assert.equal(caller.subject, "planner");
@@ -130,6 +130,11 @@ test("semantics 89, function-abi §10: scheduled functions have no identity", as
     return sightings.length === 2 ? sightings : undefined;
   }, "both scheduled functions");
   assert.deepEqual(seen.map(({ identity }: { identity: unknown }) => identity), [null, null]);
+  const [cron] = await eventually(async () => {
+    const sightings = await client.query(api.users.sightings, { place: "cron" });
+    return sightings.length > 0 ? sightings : undefined;
+  }, "the cron job");
+  assert.equal(cron.identity, null);
 });
 
 test("http-api 54-56, rule 21: bad tokens fail calls, whether or not the function looks", async (context) => {
