@@ -23,6 +23,12 @@ export interface ServerOrDataOptions extends Partial<ServerOptions> {
   readonly data?: string;
 }
 
+/** Of the commands that bundle an app. */
+export interface BundlingOptions {
+  readonly debugBundlePath?: string;
+  readonly debugNodeApis?: boolean;
+}
+
 interface CommandDefinition<Options> {
   /** Name and arguments: `run <function> [args]`. */
   readonly usage: string;
@@ -55,18 +61,32 @@ const serverOrData = () => [
   new Option("--admin-key <key>", "its admin key").env("CONVEX_SELF_HOSTED_ADMIN_KEY"),
   new Option("--data <dir>", "folder of a server that is stopped"),
 ];
+const bundling = () => [
+  new Option("--debug-bundle-path <dir>", "write the bundle to this folder instead of pushing it"),
+  new Option("--debug-node-apis", "show which imports lead to modules of Node.js"),
+];
+const bundlingOf = ({ debugNodeApis = false }: BundlingOptions) => ({
+  tracesNodeApis: debugNodeApis,
+});
+const debugBundle = async (options: BundlingOptions & { readonly app: string }) =>
+  (await import("./debug_bundle.ts"))
+    .writeDebugBundle(options.app, options.debugBundlePath!, bundlingOf(options));
 const clientOf = ({ url, adminKey }: ServerOptions) => new ApiClient(url, adminKey);
 
 const commands = [
-  define<ServeOptions & { readonly app: string; readonly once?: boolean }>({
+  define<ServeOptions & BundlingOptions & { readonly app: string; readonly once?: boolean }>({
     usage: "dev",
     description: "serve an app, push it whenever a file changes, show logs and full errors",
     options: [
       app(),
       ...listening(),
       new Option("--once", "push once, then stop; the exit status says whether it worked"),
+      ...bundling(),
     ],
-    run: async (options) => (await import("./dev.ts")).dev(options),
+    run: async (options) => {
+      if (options.debugBundlePath !== undefined) return await debugBundle(options);
+      return await (await import("./dev.ts")).dev(options, bundlingOf(options));
+    },
   }),
   define<ServeOptions>({
     usage: "serve",
@@ -74,11 +94,15 @@ const commands = [
     options: listening(),
     run: async (options) => (await import("./serve.ts")).serve(options),
   }),
-  define<ServerOptions & { readonly app: string }>({
+  define<ServerOptions & BundlingOptions & { readonly app: string }>({
     usage: "deploy",
     description: "push an app to a server once",
-    options: [app(), ...server()],
-    run: async (options) => (await import("./deploy.ts")).deploy(options.app, clientOf(options)),
+    options: [app(), ...server(), ...bundling()],
+    run: async (options) => {
+      if (options.debugBundlePath !== undefined) return await debugBundle(options);
+      const client = clientOf(options);
+      return await (await import("./deploy.ts")).deploy(options.app, client, bundlingOf(options));
+    },
   }),
   define<ServerOptions>({
     usage: "run <function> [args]",

@@ -1,6 +1,7 @@
 /** `hull dev`: a server with one app that is pushed whenever it changes. */
 import { loadAppFolder } from "../src/deploy/app_folder.ts";
 import { systemEnvironment } from "../src/environment.ts";
+import type { BundleOptions } from "../src/deploy/bundle.ts";
 import { ApiClient } from "./api_client.ts";
 import type { ServeOptions } from "./commands.ts";
 import { followLogs } from "./function_logs.ts";
@@ -12,7 +13,7 @@ export interface DevOptions extends ServeOptions {
   readonly once?: boolean;
 }
 
-export async function dev(options: DevOptions): Promise<number> {
+export async function dev(options: DevOptions, bundling: BundleOptions): Promise<number> {
   const app = await loadAppFolder(options.app);
   const mode = { redact: false, fallback: staticFiles(app) };
   return await withServer(options, mode, async (server, signal) => {
@@ -20,7 +21,8 @@ export async function dev(options: DevOptions): Promise<number> {
     const client = new ApiClient(server.url, server.adminKey);
     // The bundler and what else a push needs is loaded while the server is up already.
     const { DevLoop } = await import("./dev_loop.ts");
-    const loop = new DevLoop({ appPath: app.path, client, environment: systemEnvironment, print });
+    const environment = systemEnvironment;
+    const loop = new DevLoop({ appPath: app.path, client, environment, bundling, print });
     if (options.once) return await loop.pushOnce() ? 0 : 1;
     await loop.run(signal);
     return 0;

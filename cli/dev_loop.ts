@@ -1,7 +1,7 @@
 /** Pushes an app whenever its files change, and says how that went. */
 import { join } from "node:path";
 import { AppError, loadAppFolder } from "../src/deploy/app_folder.ts";
-import { bundleApp } from "../src/deploy/bundle.ts";
+import { bundleApp, type BundleOptions } from "../src/deploy/bundle.ts";
 import { generateCode } from "../src/deploy/codegen.ts";
 import type { Environment } from "../src/environment.ts";
 import { type ApiClient, ApiError } from "./api_client.ts";
@@ -13,6 +13,7 @@ export interface DevLoopOptions {
   readonly appPath: string;
   readonly client: ApiClient;
   readonly environment: Environment;
+  readonly bundling?: BundleOptions;
   /** Takes what the developer is to read. */
   readonly print: (text: string) => void;
 }
@@ -88,7 +89,7 @@ export class DevLoop {
     try {
       const app = await loadAppFolder(appPath);
       await generateCode(app);
-      const bundle = await bundleApp(app);
+      const bundle = await bundleApp(app, this.#options.bundling);
       watcher?.setOtherFiles([
         ...bundle.inputs,
         join(app.path, "convex.json"),

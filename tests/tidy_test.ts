@@ -182,6 +182,7 @@ const resources: readonly Resource[] = [
       "src/deploy/bundle.ts",
       "src/deploy/bundle_plugins.ts",
       "src/deploy/external_imports.ts",
+      "src/deploy/import_chains.ts",
       "src/isolate/node_program.ts",
     ],
   },

@@ -15,10 +15,12 @@ import {
   serverOnlyStub,
   wasmAsModule,
 } from "./bundle_plugins.ts";
+import { checkBundleSize, type InputSizes, inputSizes } from "./bundle_size.ts";
 import type { BundledModule } from "./bundled_module.ts";
 import type { NodeDependency } from "./deployment.ts";
 import { findEntryPoints } from "./entry_points.ts";
 import { ExternalImports } from "./external_imports.ts";
+import { ImportChains } from "./import_chains.ts";
 
 export interface AppBundle {
   /** Modules of functions, their shared chunks, and auth.config.js. */
@@ -33,9 +35,17 @@ export interface AppBundle {
   readonly warnings: readonly string[];
 }
 
+export interface BundleOptions {
+  /** Say by which imports isolate modules came to one of Node.js: takes longer. */
+  readonly tracesNodeApis?: boolean;
+  /** Let it be larger than what may be pushed. */
+  readonly mayBeTooLarge?: boolean;
+}
+
 interface Build {
   readonly modules: readonly BundledModule[];
   readonly inputs: readonly string[];
+  readonly sizes: InputSizes;
   readonly warnings: readonly string[];
 }
 
@@ -44,17 +54,21 @@ interface Build {
  * starting it again costs 20 ms and keeping it costs memory between two saves of a file.
  * @throws AppError whose message shows file, line and code frame of each mistake.
  */
-export async function bundleApp(app: AppFolder): Promise<AppBundle> {
+export async function bundleApp(app: AppFolder, options: BundleOptions = {}): Promise<AppBundle> {
   const esbuild = await import("esbuild");
   try {
-    return await new Bundler(app, esbuild).bundle();
+    return await new Bundler(app, esbuild, options).bundle();
   } finally {
     await esbuild.stop();
   }
 }
 
 class Bundler {
-  constructor(readonly app: AppFolder, readonly esbuild: typeof import("esbuild")) {}
+  constructor(
+    readonly app: AppFolder,
+    readonly esbuild: typeof import("esbuild"),
+    readonly options: BundleOptions,
+  ) {}
 
   async bundle(): Promise<AppBundle> {
     const entryPoints = await findEntryPoints(this.app.functionsPath);
@@ -72,8 +86,12 @@ class Bundler {
       this.#buildSingle("auth.config"),
     ]);
     const [definition, schema, functions, node, authConfig] = builds;
+    const modules = [functions, node, authConfig].flatMap((build) => build.modules);
+    if (!this.options.mayBeTooLarge) {
+      checkBundleSize(modules, [functions, node, authConfig].map((build) => build.sizes));
+    }
     return {
-      modules: [functions, node, authConfig].flatMap((build) => build.modules),
+      modules,
       schema: schema.modules[0] ?? null,
       definition: { ...definition.modules[0]!, path: "convex.config.js" },
       nodeDependencies: await externals.dependencies(),
@@ -153,13 +171,17 @@ class Bundler {
 
   async #build(options: BuildOptions): Promise<Build> {
     if (Array.isArray(options.entryPoints) && options.entryPoints.length === 0) {
-      return { modules: [], inputs: [], warnings: [] };
+      return { modules: [], inputs: [], sizes: new Map(), warnings: [] };
     }
     const platform = options.platform ?? "browser";
     const plugins = [serverOnlyStub, ...options.plugins ?? [], wasmAsModule];
     if (platform === "browser") plugins.unshift(asyncHooksShim);
     const { folder, isEmbedded } = this.app.convexPackage;
     if (isEmbedded) plugins.push(embeddedConvex(folder));
+    const chains = this.options.tracesNodeApis && platform === "browser"
+      ? new ImportChains()
+      : null;
+    if (chains !== null) plugins.unshift(chains.plugin);
     let result: BuildResult<{ write: false; metafile: true }>;
     try {
       result = await this.esbuild.build({
@@ -186,11 +208,12 @@ class Bundler {
       });
     } catch (error) {
       if (!isBuildFailure(error)) throw error;
-      throw await this.#buildError(error.errors, platform);
+      throw await this.#buildError(error.errors, platform, chains);
     }
     return {
       modules: this.#modulesOf(result, platform),
       inputs: this.#inputsOf(result),
+      sizes: inputSizes(result.metafile.outputs),
       warnings: await this.#render(result.warnings, "warning"),
     };
   }
@@ -218,13 +241,23 @@ class Bundler {
       .map((input) => resolve(this.app.path, input));
   }
 
-  async #buildError(errors: Message[], platform: string): Promise<AppError> {
+  async #buildError(
+    errors: Message[],
+    platform: string,
+    chains: ImportChains | null,
+  ): Promise<AppError> {
     const texts = await this.#render(errors, "error");
-    const needsNode = platform !== "node" &&
-      errors.some((error) => error.notes.some((note) => note.text.includes("bundle for node?")));
-    if (needsNode) {
+    const nodeErrors = platform === "node"
+      ? []
+      : errors.filter((error) =>
+        error.notes.some((note) => note.text.includes("bundle for node?"))
+      );
+    if (nodeErrors.length > 0) {
       texts.push(
         `A file without the "use node" directive uses Node.js APIs. Move the actions that need them to a file of their own that begins with "use node", so that they run in Node.js.`,
+        ...chains === null
+          ? ["Run this again with --debug-node-apis to see which imports lead there."]
+          : nodeErrors.map((error) => this.#describeChain(error, chains)),
       );
     }
     if (errors.some((error) => error.text.includes('loader is configured for ".node" files'))) {
@@ -233,6 +266,14 @@ class Bundler {
       );
     }
     return new AppError(texts.join("\n"));
+  }
+
+  /** `error` is that a module of Node.js could not be resolved. */
+  #describeChain({ text, location }: Message, chains: ImportChains): string {
+    const [, nodeModule = text] = /"(.*?)"/.exec(text) ?? [];
+    const files = chains.chainTo(resolve(this.app.path, location?.file ?? ""));
+    return ["These imports lead there:", ...files.map((file) => relative(this.app.path, file))]
+      .join("\n  ") + `\n  ${nodeModule}`;
   }
 
   async #render(messages: Message[], kind: "error" | "warning"): Promise<string[]> {

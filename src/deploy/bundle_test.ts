@@ -241,3 +241,46 @@ Deno.test("hasUseNodeDirective looks at the directives a file begins with", () =
   for (const source of yes) assert.equal(hasUseNodeDirective(source), true, source);
   for (const source of no) assert.equal(hasUseNodeDirective(source), false, source);
 });
+
+Deno.test("bundleApp shows by which imports a file came to a module of Node.js", () =>
+  withApp({
+    "convex/a.ts": `import { helper } from "./lib/helper"; export const a = helper;`,
+    "convex/lib/helper.ts": `export { helper } from "pack";`,
+    "node_modules/pack/package.json": `{"name":"pack","main":"index.js"}`,
+    "node_modules/pack/index.js": `exports.helper = require("./deep.js");`,
+    "node_modules/pack/deep.js": `module.exports = require("node:fs");`,
+  }, async (path) => {
+    await assert.rejects(bundle(path), /with --debug-node-apis to see which imports lead there/);
+    const traced = bundleApp(await loadAppFolder(path), { tracesNodeApis: true });
+    await assert.rejects(traced, (error: Error) => {
+      const chain = error.message.split("These imports lead there:\n")[1]!;
+      assert.deepEqual(chain.split("\n").map((line) => line.trim()), [
+        "convex/a.ts",
+        "convex/lib/helper.ts",
+        "node_modules/pack/index.js",
+        "node_modules/pack/deep.js",
+        "node:fs",
+      ]);
+      return true;
+    });
+  }));
+
+Deno.test("deploy-protocol 3.4: bundleApp refuses more than 32 MiB and names what takes most", () =>
+  withApp({
+    "convex/a.ts":
+      `import { big } from "pack"; import { mine } from "./lib/mine"; export const a = [big, mine];`,
+    "convex/lib/mine.ts": `export const mine = "${"y".repeat(3 * 1024 * 1024)}" + Math.random();`,
+    "node_modules/pack/package.json": `{"name":"pack","main":"index.js"}`,
+    "node_modules/pack/index.js": `exports.big = "${"x".repeat(30 * 1024 * 1024)}";`,
+  }, async (path) => {
+    await assert.rejects(bundle(path), (error: Error) => {
+      assert.equal(error.name, "AppError");
+      const [first, second, third] = error.message.split("\n");
+      assert.match(first!, /takes 33\.\d\d MiB, more than the 32\.00 MiB/);
+      assert.match(second!, /30\.00 MiB {2}pack$/);
+      assert.match(third!, /3\.00 MiB {2}convex\/lib\/mine\.ts$/);
+      return true;
+    });
+    const { modules } = await bundleApp(await loadAppFolder(path), { mayBeTooLarge: true });
+    assert.ok(modules.length > 0);
+  }));

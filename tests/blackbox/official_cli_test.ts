@@ -1,13 +1,8 @@
 /** The unmodified command line of the npm package `convex` against Hull, as a self-hosted deployment. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { copyApp, writeAppFile } from "../support/apps.ts";
+import { runOfficialCli } from "../support/official_cli.ts";
 import { type CommandResult, ServerProcess } from "../support/server_process.ts";
-import { within } from "../support/waiting.ts";
-
-const cliModule = fileURLToPath(
-  new URL("../../node_modules/convex/bin/main.js", import.meta.url),
-);
 
 /** The chat example and an empty server for it. */
 class Deployment implements AsyncDisposable {
@@ -20,22 +15,7 @@ class Deployment implements AsyncDisposable {
 
   /** Runs the official command line to its end. */
   async convex(args: readonly string[], key = this.server.adminKey): Promise<CommandResult> {
-    const decoder = new TextDecoder();
-    const command = new Deno.Command("node", {
-      args: [cliModule, ...args],
-      cwd: this.app,
-      env: {
-        CONVEX_SELF_HOSTED_URL: this.server.url,
-        CONVEX_SELF_HOSTED_ADMIN_KEY: key,
-        // Reports nothing to its maker, and asks nothing.
-        CI: "1",
-        NO_COLOR: "1",
-      },
-      stdin: "null",
-    });
-    const { code, stdout, stderr } = await within(command.output(), 90_000, args.join(" "));
-    const text = decoder.decode(stdout);
-    return { code, stdout: text, output: text + decoder.decode(stderr) };
+    return await runOfficialCli(this.server, this.app, args, key);
   }
 
   async mustConvex(...args: string[]): Promise<CommandResult> {
