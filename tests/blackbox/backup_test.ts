@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { checkDataFolder } from "../../src/maintenance/check.ts";
+import { deployedModules } from "../../src/maintenance/data_folder_files.ts";
+import { databasePath } from "../../src/persistence/data_folder.ts";
+import { openSnapshotReader } from "../../src/persistence/snapshot_reader.ts";
 import { api } from "../support/api.ts";
 import { makeApp } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
@@ -249,12 +252,11 @@ Deno.test("hull check names everything that is wrong", options, () =>
       `${dataFolder}/files/${(await pathOf(url)).split("/").at(-1)}`;
     await Deno.remove(await file(first!.url));
     await Deno.writeTextFile(await file(second!.url), "c");
-    const modules = [...Deno.readDirSync(`${dataFolder}/modules`)].map(({ name }) => name);
-    await Deno.remove(
-      `${dataFolder}/modules/${modules.find((name) => name.includes("factory"))}`,
-    );
-    const sourceFile = modules.find((name) => name.includes("source"));
-    await Deno.writeTextFile(`${dataFolder}/modules/${sourceFile}`, '{"source":"other"}');
+    const reader = openSnapshotReader(databasePath(dataFolder));
+    const [module] = deployedModules(reader);
+    reader.close();
+    await Deno.remove(`${dataFolder}/modules/${module!.file}`);
+    await Deno.writeTextFile(`${dataFolder}/modules/${module!.sourceFile}`, '{"source":"other"}');
     const database = new DatabaseSync(`${dataFolder}/hull.sqlite3`);
     database.exec(`
       UPDATE documents SET json = replace(json, '"Ada"', '42') WHERE json LIKE '%"one"%';
