@@ -27,7 +27,7 @@ export const members = query(() => Object.getOwnPropertyNames(console).sort());
 `,
 });
 
-Deno.test("function-abi 82-85: console", async (t) => {
+Deno.test("function-abi 82-85, semantics 10: console", async (t) => {
   await using isolate = await IsolateHarness.start(bundle);
   const linesOf = async (name: string) => (await isolate.query(`functions:${name}`)).lines;
 

@@ -131,7 +131,7 @@ Deno.test("http-api rule 10: without a request id of the client's each failure g
     assert.ok(first !== undefined && second !== undefined && first !== second);
   }));
 
-Deno.test("http-api rule 29, 33: data of a ConvexError is delivered in the chosen format, null included", () =>
+Deno.test("http-api 38, rule 29, 33: data of a ConvexError is delivered in the chosen format, null included", () =>
   serving(async ({ post }) => {
     assert.equal((await post("query", call("m:throwsData"))).body.errorData, "1");
     const encoded = await post("query", call("m:throwsData", {}, "convex_encoded_json"));

@@ -162,3 +162,9 @@ Deno.test("logFiles bound what waits for a slow disk", async () => {
   assert.equal((await namesAfter(files)).at(-1), "next");
   await files.close();
 });
+
+Deno.test("logFiles say which folder cannot be used", async () => {
+  await using folder = await Folder.make();
+  await Deno.writeTextFile(`${folder.path}/logs`, "a file");
+  await assert.rejects(folder.open(), /^PersistenceError: Cannot use .*\/logs: /);
+});

@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import type { Environment } from "../environment.ts";
+import { persistenceError } from "../persistence/persistence_error.ts";
 
 export interface SegmentsOptions {
   readonly dataFolder: string;
@@ -46,26 +47,20 @@ export class Segments {
     this.#lastCursor = lastCursor;
   }
 
+  /** @throws PersistenceError that names the folder when it cannot be used. */
   static async open(options: SegmentsOptions): Promise<Segments> {
     const folder = join(options.dataFolder, "logs");
-    // Not recursively: a data folder that was deleted is not to come back as this folder alone.
-    await Deno.mkdir(folder, { mode: 0o700 }).catch((error) => {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    });
-    const segments: Segment[] = [];
-    let lastCursor = 0;
-    for await (const { name } of Deno.readDir(folder)) {
-      const [, digits] = /^(\d+)\.jsonl$/.exec(name) ?? [];
-      if (digits === undefined) continue;
-      const path = join(folder, name);
-      const { size, mtime } = await Deno.stat(path);
-      const firstCursor = Number(digits) / nameScale;
-      segments.push({ path, firstCursor, bytes: size });
+    try {
+      await makeFolder(folder);
+      const segments = await findSegments(folder);
       // Entries are written soon after the time that their cursor tells.
-      lastCursor = Math.max(lastCursor, firstCursor, (mtime?.getTime() ?? 0) + 1);
+      const cursors = segments.flatMap((
+        { firstCursor, writtenMs },
+      ) => [firstCursor, writtenMs + 1]);
+      return new Segments(options, segments, Math.max(0, ...cursors));
+    } catch (error) {
+      throw persistenceError("use", folder, error);
     }
-    segments.sort((a, b) => a.firstCursor - b.firstCursor);
-    return new Segments(options, segments, lastCursor);
   }
 
   /** No entry has a greater one. */
@@ -139,4 +134,27 @@ export class Segments {
     this.#segments.push(segment);
     return segment;
   }
+}
+
+/** Not recursively: a data folder that was deleted is not to come back as this folder alone. */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await Deno.mkdir(folder, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+}
+
+/** Oldest first. */
+async function findSegments(folder: string): Promise<(Segment & { writtenMs: number })[]> {
+  const segments = [];
+  for await (const { name } of Deno.readDir(folder)) {
+    const [, digits] = /^(\d+)\.jsonl$/.exec(name) ?? [];
+    if (digits === undefined) continue;
+    const path = join(folder, name);
+    const { size, mtime } = await Deno.stat(path);
+    const firstCursor = Number(digits) / nameScale;
+    segments.push({ path, firstCursor, bytes: size, writtenMs: mtime?.getTime() ?? 0 });
+  }
+  return segments.sort((a, b) => a.firstCursor - b.firstCursor);
 }

@@ -82,7 +82,7 @@ async function readsAndCalls(page: Page, http: ConvexHttpClient): Promise<void> 
 
   await shows(page, "mood", "0");
   await http.mutation(api.counters.increment, { name: "mood" });
-  await page.locator("#caught", { hasText: "Server Error" }).waitFor();
+  await page.locator("#caught", { hasText: '{"odd":1}' }).waitFor();
   await http.mutation(api.counters.increment, { name: "mood" });
   await page.locator("#retry").click();
   await shows(page, "mood", "2");
