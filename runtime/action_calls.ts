@@ -1,6 +1,12 @@
 /** Runs actions one at a time, passes their operations on and streams what they print. */
 import { setImmediate } from "node:timers";
-import type { CallOutcome, FromIsolate, FunctionCall, ToIsolate } from "../src/isolate/protocol.ts";
+import type {
+  CallOutcome,
+  FromIsolate,
+  FunctionCall,
+  ToHttpAction,
+  ToIsolate,
+} from "../src/isolate/protocol.ts";
 import type { TableNames } from "../src/values/validator.ts";
 import { ActionRun } from "./action_run.ts";
 import { parseArguments } from "./call_values.ts";
@@ -8,6 +14,7 @@ import { describeFailure, SystemFailure } from "./failure.ts";
 import type { Deliver } from "./finished_call.ts";
 import type { OperationRequest } from "./host_operations.ts";
 import { heapBytes } from "./heap_watch.ts";
+import { HttpExchange } from "./http_exchange.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { Log } from "./log.ts";
 import type { ModuleLoader } from "./module_loader.ts";
@@ -18,11 +25,18 @@ export type Send = (message: FromIsolate, body?: string | Uint8Array) => void;
 const monotonicNow = performance.now.bind(performance); // kept: user code sees another
 const decoder = new TextDecoder();
 
+interface Running {
+  readonly callId: number;
+  readonly run: ActionRun;
+  /** HTTP actions. */
+  readonly exchange: HttpExchange | null;
+}
+
 export class ActionCalls {
   readonly #services: IsolateServices;
   readonly #send: Send;
   readonly #tables: () => TableNames;
-  #running: { readonly callId: number; readonly run: ActionRun } | null = null;
+  #running: Running | null = null;
 
   constructor(services: IsolateServices, send: Send, tables: () => TableNames) {
     this.#services = services;
@@ -44,10 +58,18 @@ export class ActionCalls {
     const send = ({ body, ...request }: OperationRequest) =>
       this.#send({ type: "operation", callId, ...request }, body);
     const run = new ActionRun({ call, loader, log, send, tables: this.#tables });
-    this.#running = { callId, run };
+    const exchange = call.request === undefined ? null : new HttpExchange({
+      callId,
+      request: call.request,
+      body,
+      bodyBytesMax: limits.httpActionBodyBytesMax,
+      log,
+      send: this.#send,
+    });
+    this.#running = { callId, run, exchange };
     heartbeat.begin(callId, limits.actionTimeoutS * 1000, limits.databaseTimeoutS * 1000);
     realm.enter(run.execution);
-    const finished = await this.#execute(run, body);
+    const finished = await this.#execute(run, exchange, body);
     this.#running = null;
     const durationMs = monotonicNow() - startedAt;
     const usage = { ...noDocuments, durationMs, heapBytes: heapBytes() };
@@ -60,13 +82,13 @@ export class ActionCalls {
 
   async #execute(
     run: ActionRun,
+    exchange: HttpExchange | null,
     body: Uint8Array,
   ): Promise<{ outcome: CallOutcome; body: string | Uint8Array }> {
-    const { kind, module, export: name } = run.call;
+    const { module, export: name } = run.call;
     try {
-      if (kind === "httpAction") {
-        const bytesMax = this.#services.limits.httpActionBodyBytesMax;
-        const { body: answer, ...response } = await run.runHttp(body, bytesMax);
+      if (exchange !== null) {
+        const { body: answer, ...response } = await run.runHttp(exchange);
         return { outcome: { kind: "success", response }, body: answer };
       }
       const { args } = parseArguments(decoder.decode(body), { module, export: name });
@@ -84,6 +106,11 @@ export class ActionCalls {
     const { callId, operationId, fields = {}, failure } = message;
     if (this.#running?.callId !== callId) return;
     this.#running.run.operations.receive(operationId, { fields, body }, failure);
+  }
+
+  /** News of the client whose HTTP action runs, or ran. */
+  receiveFromClient(message: ToHttpAction, piece: Uint8Array): void {
+    if (this.#running?.callId === message.callId) this.#running.exchange?.receive(message, piece);
   }
 
   /** Sends lines once a turn of the event loop. */

@@ -47,6 +47,8 @@ export class ActionRun implements ActionHost {
   readonly #options: ActionOptions;
   readonly #path: FunctionPath;
   readonly #instances: ModuleInstances;
+  /** Of an HTTP action. */
+  #exchange: HttpExchange | null = null;
 
   constructor(options: ActionOptions) {
     const { call, loader, log, send } = options;
@@ -76,16 +78,19 @@ export class ActionRun implements ActionHost {
     return encodeResult(result, { path: this.#path, validator, tables, convexError }).json;
   }
 
-  /** Routes a request and resolves with the response. @throws what its action fails with. */
-  async runHttp(body: Uint8Array, bodyBytesMax: number): Promise<FinishedResponse> {
+  /**
+   * Routes a request and resolves with the response, at its end if it is sent while it is produced.
+   * @throws what its action fails with.
+   */
+  async runHttp(exchange: HttpExchange): Promise<FinishedResponse> {
     const router = findRouter(this.#import());
-    const exchange = new HttpExchange(this.call.request!, body);
+    this.#exchange = exchange;
     this.execution.beginRun(new ActionSyscalls(this, exchange));
     const route = router.lookup(exchange.pathname, exchange.method);
     if (route === null) return notFound("No matching routes found");
     const handled = async () => {
       await router.runRequest(exchange.requestText(), route[2]);
-      return await exchange.finish(bodyBytesMax, this.execution.log);
+      return await exchange.finish();
     };
     return await this.#settle(handled()) as FinishedResponse;
   }
@@ -106,7 +111,8 @@ export class ActionRun implements ActionHost {
     let abandoned: readonly HostOperation[] = [];
     const ended = promise.finally(() => abandoned = operations.pending);
     const isBusy = () =>
-      execution.usedNetwork || execution.pendingOperations > 0 || operations.pending.length > 0;
+      execution.usedNetwork || execution.pendingOperations > 0 || operations.pending.length > 0 ||
+      this.#exchange?.awaitsClient === true;
     const value = await settleAction(ended, execution, isBusy);
     if (abandoned.length > 0) warnOfAbandoned(abandoned, execution.log);
     return value;

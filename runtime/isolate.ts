@@ -125,6 +125,11 @@ class Isolate {
         return this.#transactions?.aborted(message.sequence);
       case "operationResult":
         return this.#actions.receive(message, body);
+      case "requestPiece":
+      case "requestFailed":
+      case "wantResponsePiece":
+      case "clientGone":
+        return this.#actions.receiveFromClient(message, body);
       case "analyze":
         this.#enqueue(() => this.#analyze(message));
     }

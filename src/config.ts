@@ -232,7 +232,14 @@ export const settings = {
     300,
     1,
     86_400,
-    "Time in which a request body above 64 KiB must arrive, in seconds.",
+    "Time in which a request body must arrive, in seconds.",
+  ),
+  responseStallTimeoutS: setting(
+    "HULL_RESPONSE_STALL_TIMEOUT_S",
+    60,
+    1,
+    86_400,
+    "How long a client may take nothing of a streamed response before it is given up, in seconds.",
   ),
   socketMessageBytesMax: setting(
     "HULL_SOCKET_MESSAGE_BYTES_MAX",

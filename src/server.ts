@@ -318,6 +318,7 @@ function assemble(foundation: Foundation) {
   const { fallback } = options;
   const app: HttpActions = new HttpActions(functions, {
     ...requestServices,
+    environment,
     redact,
     ...fallback && { fallback },
   });

@@ -1,7 +1,7 @@
 /** Actions and HTTP actions: run once, never again, with a host that performs what they ask for. */
 import { assert } from "../assert.ts";
 import { errorMessage, FunctionError } from "../errors.ts";
-import type { ActionHost, CallResult } from "../isolate/isolates.ts";
+import type { ActionHost, CallResult, HttpClient } from "../isolate/isolates.ts";
 import type { FunctionCall, LogLine } from "../isolate/protocol.ts";
 import { log as logEvent } from "../logger.ts";
 import type { DeploymentLeases } from "./deployment_leases.ts";
@@ -26,6 +26,7 @@ export interface ActionRunnerParts {
 }
 
 const encoder = new TextEncoder();
+const noBytes = new Uint8Array(0);
 
 export class ActionRunner {
   readonly #parts: ActionRunnerParts;
@@ -62,10 +63,11 @@ export class ActionRunner {
     const route = matchRoute(httpRoutes, request.method, new URL(request.url).pathname);
     if (route === undefined) return { ok: false, notFound: "No matching routes found" };
 
-    const { method, url, headers, body, identityError } = request;
+    const { method, url, headers, body, gone, identityError } = request;
+    const source = body instanceof Uint8Array ? null : body;
     const call: FunctionCall = {
       ...calls.ofRouter(manifest.id, context),
-      request: { method, url, headers },
+      request: { method, url, headers, ...source !== null && { bodyFollows: true } },
       ...(identityError === undefined ? {} : { identityError }),
     };
     const subject: Subject = {
@@ -73,11 +75,17 @@ export class ActionRunner {
       path: `${route.method} ${route.path}`,
       environment: "isolate",
     };
-    const { answer } = await this.#execute(subject, call, body, context);
-    const { outcome } = answer;
-    if (outcome.kind === "failure") return { ok: false, failure: outcome.failure };
-    assert(outcome.response !== undefined, "an HTTP action that succeeded has a response");
-    return { ok: true, response: outcome.response, body: answer.body };
+    const { promise, resolve, reject } = Promise.withResolvers<HttpResult>();
+    const client: HttpClient = {
+      gone,
+      readRequest: () => source?.read() ?? Promise.resolve(noBytes),
+      respond: (response, body) => resolve({ ok: true, response, body }),
+    };
+    // If it has responded before its end, the end is for the log alone.
+    this.#execute(subject, call, body instanceof Uint8Array ? body : noBytes, context, client)
+      .then(({ answer }) => resolve(httpResult(answer)), reject)
+      .finally(() => source?.cancel());
+    return await promise;
   }
 
   async #execute(
@@ -85,6 +93,7 @@ export class ActionRunner {
     call: FunctionCall,
     body: Uint8Array,
     context: CallContext,
+    client?: HttpClient,
   ): Promise<{ answer: CallResult; printed: readonly LogLine[] }> {
     const { isolates, log } = this.#parts;
     const execution = log.begin(subject, context);
@@ -96,7 +105,7 @@ export class ActionRunner {
     };
     try {
       const host = this.#host({ ...context, parentExecutionId: execution.id }, print);
-      const answer = await isolates.runAction(call, body, host);
+      const answer = await isolates.runAction(call, body, { ...host, ...client && { client } });
       print(answer.logLines);
       const status = answer.outcome.kind === "success"
         ? answer.outcome.response?.status
@@ -140,4 +149,11 @@ export class ActionRunner {
       },
     };
   }
+}
+
+/** Of an action that ended before it responded. */
+function httpResult({ outcome, body }: CallResult): HttpResult {
+  if (outcome.kind === "failure") return { ok: false, failure: outcome.failure };
+  assert(outcome.response !== undefined, "an HTTP action that succeeded has a response");
+  return { ok: true, response: outcome.response, body };
 }

@@ -5,6 +5,7 @@
 import type { FunctionFailure } from "../errors.ts";
 import type { CronRun } from "../database/cron_jobs.ts";
 import type { Timestamp } from "../database/timestamp.ts";
+import type { StreamedBody } from "../isolate/isolates.ts";
 import type { HttpActionResponse, UserIdentity } from "../isolate/protocol.ts";
 import type { CallOrigin } from "../logs/log_entry.ts";
 
@@ -117,13 +118,27 @@ export interface HttpRequestData {
   readonly method: string;
   readonly url: string;
   readonly headers: readonly (readonly [string, string])[];
-  readonly body: Uint8Array;
+  /** A source is read while the action runs. */
+  readonly body: Uint8Array | BodySource;
+  /** Aborted when the client goes away. */
+  readonly gone: AbortSignal;
   /** Verification error of the Authorization header, thrown by getUserIdentity only. */
   readonly identityError?: string;
 }
 
+export interface BodySource {
+  /** The next piece; empty at the end. */
+  read(): Promise<Uint8Array>;
+  /** Nobody reads on. */
+  cancel(): void;
+}
+
 export type HttpResult =
-  | { readonly ok: true; readonly response: HttpActionResponse; readonly body: Uint8Array }
+  | {
+    readonly ok: true;
+    readonly response: HttpActionResponse;
+    readonly body: Uint8Array | StreamedBody;
+  }
   /** No route, or no http.js: the plain text of the 404. */
   | { readonly ok: false; readonly notFound: string }
   | { readonly ok: false; readonly failure: FunctionFailure };

@@ -1,15 +1,17 @@
 /**
- * The app's HTTP actions (http-api 5): every request that is not for the API. Bodies are held whole in
- * both directions, which their limits of 20 MiB allow.
+ * The app's HTTP actions (http-api 5): every request that is not for the API. Bodies that are not small are
+ * streamed in both directions, as fast as the slower side allows.
  */
 import type { Authenticator } from "../auth/authenticate.ts";
 import { anonymous, type Principal } from "../auth/identity.ts";
 import type { Config } from "../config.ts";
 import { RequestError } from "../errors.ts";
 import { failureText } from "../functions/failure_text.ts";
-import type { Functions, HttpResult } from "../functions/functions.ts";
+import type { BodySource, Functions, HttpResult } from "../functions/functions.ts";
 import type { RequestIds } from "../functions/request_id.ts";
+import type { Environment } from "../environment.ts";
 import type { HttpActionResponse } from "../isolate/protocol.ts";
+import { abandonedWhenStalled } from "./response_body.ts";
 import { type BodyReader, BodyTooLargeError } from "./request_body.ts";
 import type { AppHandler } from "./request_handler.ts";
 import { errorResponse, methodNotAllowed, plainText } from "./responses.ts";
@@ -17,7 +19,8 @@ import { errorResponse, methodNotAllowed, plainText } from "./responses.ts";
 export interface HttpActionsOptions {
   readonly authenticator: Authenticator;
   readonly bodies: BodyReader;
-  readonly config: Pick<Config, "httpActionBodyBytesMax">;
+  readonly config: Pick<Config, "httpActionBodyBytesMax" | "responseStallTimeoutS">;
+  readonly environment: Environment;
   readonly requestIds: RequestIds;
   /** Hide what went wrong from callers (http-api 71). */
   readonly redact: boolean;
@@ -30,6 +33,7 @@ export type Fallback = (request: Request, target: string) => Promise<Response | 
 
 const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const methodsWithoutBody = new Set(["GET", "HEAD", "OPTIONS"]);
+const nullBodyStatuses = new Set([204, 205, 304]);
 const greeting = "This is a Hull server. See /version for its version.";
 
 export class HttpActions implements AppHandler {
@@ -55,22 +59,38 @@ export class HttpActions implements AppHandler {
 
   async #run(request: Request, target: string): Promise<Response> {
     const { method } = request;
-    const body = methodsWithoutBody.has(method)
+    const { config, bodies } = this.#options;
+    const opened = methodsWithoutBody.has(method)
       ? new Uint8Array(0)
-      : await this.#options.bodies.bytes(request, this.#options.config.httpActionBodyBytesMax);
+      : await bodies.open(request, config.httpActionBodyBytesMax);
+    const exchange = new ClientSide(request, opened);
     const { principal, identityError } = await this.#authenticate(request);
     const requestId = this.#options.requestIds.requestId();
-    const result = await this.#functions.httpAction({
+    const result = await exchange.unlessBodyFails(this.#functions.httpAction({
       method,
       url: clientUrl(request, target),
       headers: [...request.headers],
-      body,
+      body: exchange.body,
+      gone: exchange.gone,
       ...(identityError === undefined ? {} : { identityError }),
-    }, { caller: principal, requestId, origin: "HttpEndpoint" });
-    if (result.ok) return actionResponse(result.response, result.body);
+    }, { caller: principal, requestId, origin: "HttpEndpoint" }));
+    if (result.ok) return this.#answer(request, result);
     if ("failure" in result) return failureResponse(result, requestId, this.#options.redact);
     return await this.#options.fallback?.(request, target) ??
       (method === "GET" && target === "/" ? plainText(greeting) : plainText(result.notFound, 404));
+  }
+
+  #answer({ method }: Request, { response, body }: HttpResult & { ok: true }): Response {
+    const { environment, config } = this.#options;
+    if (body instanceof Uint8Array) return actionResponse(response, body, body.byteLength);
+    const { stream, bytes } = body;
+    if (method !== "HEAD" && !nullBodyStatuses.has(response.status)) {
+      const stallMs = config.responseStallTimeoutS * 1000;
+      return actionResponse(response, abandonedWhenStalled(stream, stallMs, environment), bytes);
+    }
+    // Nobody reads it; the action runs to its end.
+    stream.cancel();
+    return actionResponse(response, null, bytes);
   }
 
   /** A bad credential does not stop the action; it shows when the action asks who called (http-api 63). */
@@ -85,6 +105,37 @@ export class HttpActions implements AppHandler {
       if (!(error instanceof RequestError)) throw error;
       return { principal: anonymous, identityError: error.message };
     }
+  }
+}
+
+/** The client of one request as its action knows it, from here until the action has ended. */
+class ClientSide {
+  readonly body: Uint8Array | BodySource;
+  readonly #gone = new AbortController();
+  readonly #bodyFailed = Promise.withResolvers<never>();
+
+  constructor(request: Request, body: Uint8Array | BodySource) {
+    this.#bodyFailed.promise.catch(() => {});
+    request.signal.addEventListener("abort", () => this.#gone.abort());
+    this.body = body instanceof Uint8Array ? body : {
+      read: () => body.read().catch((error) => this.#fail(error)),
+      cancel: () => body.cancel(),
+    };
+  }
+
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /** Rejects when the body does not arrive as it should: that answers the request, whatever the action makes of it. */
+  unlessBodyFails<T>(result: Promise<T>): Promise<T> {
+    return Promise.race([result, this.#bodyFailed.promise]);
+  }
+
+  #fail(error: unknown): never {
+    this.#bodyFailed.reject(error);
+    this.#gone.abort();
+    throw error;
   }
 }
 
@@ -124,14 +175,19 @@ const connectionHeaders = new Set([
   "upgrade",
 ]);
 
-/** For HEAD the body is left out on the way to the client, after its length was announced. */
-function actionResponse({ status, headers }: HttpActionResponse, body: Uint8Array): Response {
+/** `bytes`: length of the body if it is known. For HEAD the body is left out on the way to the client. */
+function actionResponse(
+  { status, headers }: HttpActionResponse,
+  body: Uint8Array | ReadableStream<Uint8Array<ArrayBuffer>> | null,
+  bytes: number | null,
+): Response {
   const own = new Headers();
   for (const [name, value] of headers) {
     if (!connectionHeaders.has(name.toLowerCase())) own.append(name, value);
   }
-  const hasNoBody = status === 204 || status === 205 || status === 304;
-  return new Response(hasNoBody ? null : body as Uint8Array<ArrayBuffer>, { status, headers: own });
+  if (nullBodyStatuses.has(status)) return new Response(null, { status, headers: own });
+  if (bytes !== null) own.set("content-length", String(bytes));
+  return new Response(body as BodyInit | null, { status, headers: own });
 }
 
 /** http-api 71. */

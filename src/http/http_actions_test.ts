@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { adminKey, requestServices, sendRaw } from "../../tests/support/api_listener.ts";
+import { systemEnvironment } from "../environment.ts";
 import type {
   CallContext,
   Functions,
@@ -36,6 +37,7 @@ async function serving(
   } as Functions;
   const app = new HttpActions(functions, {
     ...requestServices({ httpActionBodyBytesMax: 1000 }),
+    environment: systemEnvironment,
     redact: options.redact ?? false,
     ...options.fallback && { fallback: options.fallback },
   });
@@ -62,7 +64,7 @@ Deno.test("http-api rule 60, 61: the action sees URL, headers and body as the cl
     await fetch(`${url}/a%20b?x=1&x=2`, { method: "POST", body: "päng", headers: { "x-a": "1" } });
     const { method, body, headers } = seen[0]!;
     assert.equal(seen[0]!.url, `${url}/a%20b?x=1&x=2`);
-    assert.deepEqual([method, new TextDecoder().decode(body)], ["POST", "päng"]);
+    assert.deepEqual([method, new TextDecoder().decode(body as Uint8Array)], ["POST", "päng"]);
     assert.deepEqual(headers.find(([name]) => name === "x-a"), ["x-a", "1"]);
   }));
 

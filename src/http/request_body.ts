@@ -1,13 +1,15 @@
 /**
  * Reading request bodies without letting a client make the server hold more than it must: each body has a
- * limit, which is enforced while it arrives, and large ones share a budget and must arrive in time.
+ * limit, which is enforced while it arrives, and must arrive in time; large ones share a budget.
  */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
+import type { BodySource } from "../functions/functions.ts";
 
 /** A body up to this size is read without accounting: a connection holds about as much for its buffers. */
 const smallBodyBytes = 64 * 1024;
+const noBytes = new Uint8Array(0);
 
 /** The body is longer than its route allows. */
 export class BodyTooLargeError extends RequestError {
@@ -38,7 +40,7 @@ export class BodyReader {
   /** @throws BodyTooLargeError, or RequestError when the body does not arrive or there is no room for it. */
   async text(request: Request, bytesMax: number): Promise<string> {
     if (announcedBytes(request, bytesMax) <= smallBodyBytes) {
-      return await whole(() => request.text());
+      return await this.#whole(() => request.text());
     }
     return new TextDecoder().decode(await this.#readLarge(request, bytesMax));
   }
@@ -46,7 +48,7 @@ export class BodyReader {
   /** Like `text`. */
   async bytes(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
     if (announcedBytes(request, bytesMax) <= smallBodyBytes) {
-      return await whole(() => request.bytes());
+      return await this.#whole(() => request.bytes());
     }
     return await this.#readLarge(request, bytesMax);
   }
@@ -64,6 +66,32 @@ export class BodyReader {
     } finally {
       cancelReading(reader);
     }
+  }
+
+  /**
+   * A body to be read while it arrives, for who holds a piece at a time. All waiting for the client counts towards the
+   * time in which a body must arrive; what the reader does in between does not. A small body of known length is read
+   * here, so that nobody downstream waits for a slow client.
+   */
+  async open(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer> | BodySource> {
+    if (announcedBytes(request, bytesMax) <= smallBodyBytes) {
+      return await this.#whole(() => request.bytes());
+    }
+    const reader = request.body!.getReader();
+    let length = 0;
+    let timeLeftMs = this.#config.requestBodyTimeoutS * 1000;
+    return {
+      read: async () => {
+        const startMs = this.#environment.monotonicMs();
+        const piece = await this.#inTime(reader, () => read(reader), timeLeftMs) ?? noBytes;
+        timeLeftMs -= this.#environment.monotonicMs() - startMs;
+        length += piece.byteLength;
+        if (length <= bytesMax) return piece;
+        cancelReading(reader);
+        throw new BodyTooLargeError(bytesMax);
+      },
+      cancel: () => cancelReading(reader),
+    };
   }
 
   async #readLarge(request: Request, bytesMax: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -88,10 +116,28 @@ export class BodyReader {
     }
   }
 
+  /** A small body. Waiting for it ends in time; what it would have been read into is gone with its request. */
+  async #whole<T>(work: () => Promise<T>): Promise<T> {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const cancelTimer = this.#environment.setTimer(
+      this.#config.requestBodyTimeoutS * 1000,
+      () => reject(bodyTimeout()),
+    );
+    try {
+      return await Promise.race([whole(work), late]);
+    } finally {
+      cancelTimer();
+    }
+  }
+
   /** @throws RequestError when `work`, which reads, takes too long. */
-  async #inTime<T>(reader: Reader, work: () => Promise<T>): Promise<T> {
+  async #inTime<T>(
+    reader: Reader,
+    work: () => Promise<T>,
+    timeoutMs = this.#config.requestBodyTimeoutS * 1000,
+  ): Promise<T> {
     let isLate = false;
-    const cancelTimer = this.#environment.setTimer(this.#config.requestBodyTimeoutS * 1000, () => {
+    const cancelTimer = this.#environment.setTimer(timeoutMs, () => {
       isLate = true;
       cancelReading(reader);
     });

@@ -6,6 +6,7 @@
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
 import { answerOperation } from "./action_operations.ts";
+import { HttpBodies } from "./http_bodies.ts";
 import type { Death, IsolateListener } from "./isolate.ts";
 import type { ActionHost, CallResult } from "./isolates.ts";
 import {
@@ -49,6 +50,8 @@ interface Running {
   readonly task: Task;
   readonly startedAtMs: number;
   operations: number;
+  /** HTTP actions. */
+  readonly bodies: HttpBodies | null;
 }
 
 interface Slot {
@@ -121,6 +124,7 @@ export class ActionPool {
     const running = [...this.#slots].flatMap(({ running }) =>
       running === null ? [] : [running.task]
     );
+    for (const { running } of this.#slots) running?.bodies?.end("The server is stopping");
     for (const task of [...this.#waiting, ...running]) {
       task.cancelTimer();
       task.reject(shuttingDown());
@@ -165,9 +169,14 @@ export class ActionPool {
     const timeoutMs = this.#config.actionTimeoutS * 1000 + watchSlackMs;
     const cancelTimer = this.#environment.setTimer(timeoutMs, () => slot.isolate.terminate());
     const startedAtMs = this.#environment.monotonicMs();
-    slot.running = { callId, task: { ...task, cancelTimer }, startedAtMs, operations: 0 };
+    const { client } = task.host;
+    const bodies = client === undefined
+      ? null
+      : new HttpBodies(callId, client, (message, piece) => slot.isolate.send(message, piece));
+    slot.running = { callId, task: { ...task, cancelTimer }, startedAtMs, operations: 0, bodies };
     slot.isolate.load(task.manifest);
     slot.isolate.send({ type: "call", callId, call: task.call }, task.body);
+    bodies?.begin();
   }
 
   #receive(slot: Slot, message: FromIsolate, body: Uint8Array): void {
@@ -183,12 +192,19 @@ export class ActionPool {
         const { outcome, logLines, usage } = message;
         if (message.isLast === true) slot.state = "retiring";
         this.#finish(slot, running);
+        running.bodies?.end(outcome.kind === "failure" ? outcome.failure.message : null);
         return running.task.resolve({ outcome, body, logLines, usage });
       }
       case "log":
         return running.task.host.log(message.logLines);
       case "operation":
         this.#operate(slot, running, message, body);
+        return;
+      case "wantRequestPiece":
+      case "response":
+      case "responsePiece":
+        // Otherwise somebody else is speaking.
+        if (!running.bodies?.receive(message, body)) slot.isolate.terminate();
         return;
       case "analyzed":
         // Its program sends none of these here: somebody else is speaking.
@@ -223,6 +239,7 @@ export class ActionPool {
     if (running !== null && !this.#closed) {
       running.task.cancelTimer();
       const message = deathMessage(reason, true, this.#config) ?? lostActionMessage;
+      running.bodies?.end(message);
       const durationMs = this.#environment.monotonicMs() - running.startedAtMs;
       running.task.resolve(failedCall(message, durationMs));
     }

@@ -6,6 +6,7 @@ import type {
   ExecutionUsage,
   FunctionCall,
   HostOperation,
+  HttpActionResponse,
   LogLine,
 } from "./protocol.ts";
 import type { FunctionFailure } from "../errors.ts";
@@ -26,6 +27,26 @@ export interface ActionHost {
     body: Uint8Array,
   ): Promise<{ body: Uint8Array; fields?: Record<string, unknown> } | { failure: FunctionFailure }>;
   log(lines: readonly LogLine[]): void;
+  /** HTTP actions. */
+  readonly client?: HttpClient;
+}
+
+/** The client of an HTTP action while that runs. */
+export interface HttpClient {
+  /** Aborted when it goes away. */
+  readonly gone: AbortSignal;
+  /** The next piece of a body that follows its call; empty at its end. Rejects when it does not come. */
+  readRequest(): Promise<Uint8Array>;
+  /** Called once, unless the response comes whole with the result. */
+  respond(response: HttpActionResponse, body: StreamedBody): void;
+}
+
+/** A body that is sent as it is produced. */
+export interface StreamedBody {
+  /** Cancelled when the client goes away. Errors when the action fails. */
+  readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** Its length if that is known before its end. */
+  readonly bytes: number | null;
 }
 
 export interface CallCounts {

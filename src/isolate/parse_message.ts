@@ -128,6 +128,9 @@ const fromIsolate: Readonly<Record<FromIsolate["type"], Shape>> = {
     fields: mapOf(anything),
   }),
   log: record({ callId: count, logLines }),
+  wantRequestPiece: record({ callId: count }),
+  response: record({ callId: count, response, bodyBytes: nullable(count) }),
+  responsePiece: record({ callId: count }),
   analyzed: record({ callId: count, result: analysis }),
 };
 

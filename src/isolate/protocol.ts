@@ -77,7 +77,7 @@ export interface FunctionCall {
   readonly isScheduledJob?: boolean;
   /** This call is that run of a cron job: its own commit leads to the next one (src/database/cron_jobs.ts). */
   readonly cronRun?: CronRun;
-  /** HTTP actions: method, URL, header pairs, routed path; the frame's body is the request body. */
+  /** HTTP actions: method, URL, header pairs; the frame's body is the request body, unless that follows. */
   readonly request?: HttpActionRequest;
 }
 
@@ -85,6 +85,8 @@ export interface HttpActionRequest {
   readonly method: string;
   readonly url: string;
   readonly headers: readonly (readonly [string, string])[];
+  /** The body is not there yet; the isolate asks for it piece by piece. */
+  readonly bodyFollows?: boolean;
 }
 
 export interface HttpActionResponse {
@@ -185,6 +187,7 @@ export type ToIsolate =
     /** Extra fields of the answer, e.g. a file's content type. */
     readonly fields?: Readonly<Record<string, unknown>>;
   }
+  | ToHttpAction
   /** Evaluate all modules and report what they export. */
   | {
     readonly type: "analyze";
@@ -193,6 +196,35 @@ export type ToIsolate =
     /** Path of the one module to analyse; without it all but chunks are. */
     readonly only?: string;
   };
+
+/**
+ * Bodies of HTTP actions that are not whole travel in pieces. Each piece is asked for, by one message at a time in
+ * each direction: so both sides hold what one has been asked for and no more.
+ */
+export type ToHttpAction =
+  /** Body: the piece that was asked for; empty at the end of the request's body. */
+  | { readonly type: "requestPiece"; readonly callId: number }
+  /** The rest of the request's body does not come. */
+  | { readonly type: "requestFailed"; readonly callId: number; readonly message: string }
+  /** The client takes another piece of the response's body. */
+  | { readonly type: "wantResponsePiece"; readonly callId: number }
+  /** Whatever the action still sends reaches nobody; it runs on all the same. */
+  | { readonly type: "clientGone"; readonly callId: number };
+
+export type FromHttpAction =
+  | { readonly type: "wantRequestPiece"; readonly callId: number }
+  /** The head of a response whose body follows, and ends with `result`. `bodyBytes`: its length if that is known. */
+  | {
+    readonly type: "response";
+    readonly callId: number;
+    readonly response: HttpActionResponse;
+    readonly bodyBytes: number | null;
+  }
+  /** Body: the piece that was asked for. */
+  | { readonly type: "responsePiece"; readonly callId: number };
+
+/** A piece of a body is not larger, in bytes. */
+export const pieceBytesMax = 64 * 1024;
 
 export type FromIsolate =
   | { readonly type: "ready" }
@@ -216,6 +248,7 @@ export type FromIsolate =
   }
   /** Actions: lines as they are printed. */
   | { readonly type: "log"; readonly callId: number; readonly logLines: readonly LogLine[] }
+  | FromHttpAction
   | { readonly type: "analyzed"; readonly callId: number; readonly result: AnalysisResult };
 
 /** Node processes answer a ping as soon as user code lets them. */

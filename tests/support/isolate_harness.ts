@@ -130,6 +130,8 @@ export class IsolateHarness {
   readonly #port: MessagePort;
   readonly #waiting = new Map<number, Waiting>();
   readonly #streamed = new Map<number, LogLine[]>();
+  /** Of the response that is being sent. */
+  readonly #pieces: Uint8Array[] = [];
   readonly #exited: Promise<void>;
   manifest!: DeploymentManifest;
   #ready: () => void = () => {};
@@ -261,7 +263,7 @@ export class IsolateHarness {
     return {
       outcome,
       value: isJson ? JSON.parse(decoder.decode(answer)) : undefined,
-      body: answer,
+      body: kind === "httpAction" ? concatenate([...this.#pieces.splice(0), answer]) : answer,
       lines: logLines.map(({ level, messages }) => `[${level}] ${messages.join(" ")}`),
       logLines,
       usage,
@@ -333,6 +335,10 @@ export class IsolateHarness {
       }
       case "operation":
         return this.#operate(message, body);
+      case "response":
+      case "responsePiece":
+        if (message.type === "responsePiece") this.#pieces.push(body.slice());
+        return this.#send({ type: "wantResponsePiece", callId: message.callId });
       default:
         this.#waiting.get(message.callId)?.resolve({ message, answer: body });
         this.#waiting.delete(message.callId);
@@ -351,4 +357,8 @@ export class IsolateHarness {
       this.#send(result as ToIsolate, bytes ?? encoder.encode("null"));
     }
   }
+}
+
+function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(pieces.flatMap((piece) => [...piece]));
 }

@@ -42,7 +42,7 @@ function receive(frame: Uint8Array): void {
   else if (message.type === "operationResult") operations.get(message.operationId)?.(body);
   else if (message.type === "analyze") {
     analyze(message);
-  } else {
+  } else if (message.type === "call") {
     queue.push({ message, body });
     // As the real one does, so that a revocation can arrive between two calls.
     if (!busy) setImmediate(work);
