@@ -53,9 +53,14 @@ function serverOptions({ data, host, port, sitePort }: ServeOptions) {
     version,
     ...HULL_METRICS_TOKEN && { metricsToken: HULL_METRICS_TOKEN },
     ...HULL_ADMIN_KEY && { adminKey: HULL_ADMIN_KEY },
-    ...CONVEX_CLOUD_ORIGIN && { cloudOrigin: CONVEX_CLOUD_ORIGIN },
-    ...CONVEX_SITE_ORIGIN && { siteOrigin: CONVEX_SITE_ORIGIN },
+    ...CONVEX_CLOUD_ORIGIN && { cloudOrigin: withoutSlash(CONVEX_CLOUD_ORIGIN) },
+    ...CONVEX_SITE_ORIGIN && { siteOrigin: withoutSlash(CONVEX_SITE_ORIGIN) },
   };
+}
+
+/** Paths that begin with a slash are appended to origins. */
+function withoutSlash(origin: string): string {
+  return origin.replace(/\/+$/, "");
 }
 
 /** The first signal asks to stop in good order; a second one ends the process at once. */

@@ -65,7 +65,7 @@ Deno.test("deploy-protocol 3.9: auth.config.ts follows variables and URLs, also 
   await server.stop();
   await using moved = await ServerProcess.start({
     dataFolder,
-    environment: { CONVEX_SITE_ORIGIN: "https://app.example" },
+    environment: { CONVEX_SITE_ORIGIN: "https://app.example/" },
   });
   const issue = { path: "tokens:issue", args: { subject: "eve" } };
   const { body } = await postJson(`${moved.url}/api/action`, issue);
