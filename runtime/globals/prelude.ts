@@ -14,6 +14,7 @@ import { trackHostWork } from "./host_work.ts";
 import { installProcess } from "./process_env.ts";
 import { defineHidden } from "./properties.ts";
 import { installRandomness } from "./randomness.ts";
+import { installResponse } from "./response.ts";
 import { installTimers } from "./timers.ts";
 
 const allowed = new Set([
@@ -48,6 +49,7 @@ export function installGlobals(realm: Realm): void {
   installProcess(realm);
   installTimers(realm);
   installFetch(realm);
+  installResponse();
   trackHostWork(realm);
   hideCollection();
   refuseCodeGeneration();
