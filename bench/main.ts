@@ -5,6 +5,12 @@
 import { fileURLToPath } from "node:url";
 import { measureFullTextSearch } from "./full_text_search.ts";
 import {
+  measureDistinctQueries,
+  measureIdle,
+  measureReturn,
+  measureUntouched,
+} from "./live_queries.ts";
+import {
   measureHotDocument,
   measureMemory,
   measureReads,
@@ -13,7 +19,7 @@ import {
   measureWrites,
 } from "./measures.ts";
 import { renderTable, replaceTable, type Result } from "./report.ts";
-import { startHull, startRawServer } from "./targets.ts";
+import { type RawServer, startHull, startRawServer } from "./targets.ts";
 import { measureVectorSearch } from "./vector_search.ts";
 
 const isQuick = Deno.args.includes("--quick");
@@ -22,7 +28,11 @@ const plan = isQuick
     durationMs: 500,
     connections: [16],
     subscribers: [1, 100],
+    distinct: [100],
     writes: 20,
+    idle: 200,
+    untouched: [10, 1000] as const,
+    returning: 200,
     starts: 1,
     texts: 5000,
     vectors: 2000,
@@ -30,8 +40,12 @@ const plan = isQuick
   : {
     durationMs: 1500,
     connections: [1, 16, 64],
-    subscribers: [1, 100, 1000],
+    subscribers: [1, 100, 1000, 5000],
+    distinct: [100, 1000, 5000],
     writes: 50,
+    idle: 10_000,
+    untouched: [10, 10_000] as const,
+    returning: 2000,
     starts: 3,
     texts: 100_000,
     vectors: 100_000,
@@ -64,6 +78,12 @@ if (!isQuick) {
 
 async function measureRunning(folder: string): Promise<Result[]> {
   await using raw = await startRawServer(folder);
+  const results = await measureServer(folder, raw);
+  results.push(...await measureReturn(`${folder}/data`, { raw, plan }));
+  return results;
+}
+
+async function measureServer(folder: string, raw: RawServer): Promise<Result[]> {
   await using hull = await startHull(`${folder}/data`);
   const targets = { hull, raw, plan };
   return [
@@ -72,6 +92,9 @@ async function measureRunning(folder: string): Promise<Result[]> {
     ...await measureWrites(targets),
     ...await measureHotDocument(targets),
     ...await measureUpdates(targets),
+    ...await measureDistinctQueries(targets),
+    ...await measureUntouched(targets),
     ...measureMemory(targets, "memory after load"),
+    ...await measureIdle(targets),
   ];
 }

@@ -38,10 +38,7 @@ export async function measureSubscribers(options: SubscriberOptions): Promise<Su
     });
   };
   try {
-    while (sockets.length < options.count) {
-      const size = Math.min(openAtOnce, options.count - sockets.length);
-      sockets.push(...await Promise.all(Array.from({ length: size }, open)));
-    }
+    sockets.push(...await openMany(options.count, open));
     for (let n = 0; n < options.writes; n++) {
       const all = new Promise<void>((resolve) => onAll = resolve);
       marker = `~${crypto.randomUUID()}~`;
@@ -57,11 +54,35 @@ export async function measureSubscribers(options: SubscriberOptions): Promise<Su
   return { each, last };
 }
 
+/** Opens sockets, some at a time. */
+export async function openMany(
+  count: number,
+  open: (n: number) => Promise<WebSocket>,
+): Promise<WebSocket[]> {
+  const sockets: WebSocket[] = [];
+  while (sockets.length < count) {
+    const first = sockets.length;
+    const size = Math.min(openAtOnce, count - first);
+    sockets.push(...await Promise.all(Array.from({ length: size }, (_, i) => open(first + i))));
+  }
+  return sockets;
+}
+
 /** A subscription to a Convex query over the sync protocol. */
 export function subscribeToQuery(
   url: string,
   udfPath: string,
   args: Record<string, unknown>,
+  onMessage: (text: string) => void,
+): Promise<WebSocket> {
+  return subscribeToQueries(url, udfPath, [args], onMessage);
+}
+
+/** Subscriptions to one query with several arguments, over one socket. */
+export function subscribeToQueries(
+  url: string,
+  udfPath: string,
+  args: readonly Record<string, unknown>[],
   onMessage: (text: string) => void,
 ): Promise<WebSocket> {
   const socket = new WebSocket(`${url.replace("http", "ws")}/api/1.48.0/sync`);
@@ -78,7 +99,7 @@ export function subscribeToQuery(
         type: "ModifyQuerySet",
         baseVersion: 0,
         newVersion: 1,
-        modifications: [{ type: "Add", queryId: 0, udfPath, args: [args] }],
+        modifications: args.map((one, queryId) => ({ type: "Add", queryId, udfPath, args: [one] })),
       }));
     };
     socket.onmessage = ({ data }) => {

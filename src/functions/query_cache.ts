@@ -187,7 +187,8 @@ export class QueryCache {
     const { observedIdentity } = execution;
     const identity = observedIdentity ? identityKey(request.identity) : null;
     if (observedIdentity) this.#looksAtIdentity.add(request.query);
-    const entry = new QueryEntry(request.query, identity, execution);
+    const keyCharacters = keyOf(request, identity).length;
+    const entry = new QueryEntry(request.query, identity, execution, keyCharacters);
     if (generation === this.#generation) this.#subscriptions.add(entry);
     else entry.invalidatedAt = this.#generationBegan;
     if (entry.invalidatedAt !== null) return entry;

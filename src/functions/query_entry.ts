@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { ReadSet } from "../database/read_set.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { FunctionResult, QueryResult } from "./functions.ts";
@@ -44,6 +45,8 @@ export class QueryEntry implements QueryResult, Subscription {
     /** Whose result it is, as a key; null: everybody's. */
     readonly identity: string | null,
     execution: QueryExecution,
+    /** Length of the key that it is stored under. */
+    keyCharacters = 0,
   ) {
     this.result = execution.result;
     this.timestamp = execution.timestamp;
@@ -51,7 +54,7 @@ export class QueryEntry implements QueryResult, Subscription {
     this.reads = execution.reads ?? [];
     this.readsAreKnown = execution.reads !== null;
     this.observedTimeMs = execution.observedTimeMs;
-    this.bytes = estimateBytes(this);
+    this.bytes = estimateBytes(this, keyCharacters);
   }
 
   /** Whether it is the result at some moment from `timestamp` on, for a caller with this identity. */
@@ -62,13 +65,22 @@ export class QueryEntry implements QueryResult, Subscription {
   }
 }
 
-/** An entry with its keys and subscriptions, in bytes; rough, as it only has to bound memory. */
-function estimateBytes({ result, reads }: QueryEntry): number {
-  const text = result.ok ? result.value : result.failure.message;
-  let bytes = 1000 + text.length;
-  for (const line of result.logLines) bytes += line.length;
+/** An entry with its keys, subscriptions and encoded forms, in bytes; as measured, and rounded up. */
+function estimateBytes({ result, reads, journal }: QueryEntry, keyCharacters: number): number {
+  // There may be a second key, with the journal that it has led to.
+  let bytes = 1000 + 2 * keyCharacters + 2 * (journal?.length ?? 0);
+  const texts = result.ok
+    ? [result.value]
+    : [result.failure.message, result.failure.data ?? "", ...result.failure.frames];
+  // Once itself, and once as it was sent.
+  for (const text of [...texts, ...result.logLines]) bytes += 2 * textBytes(text);
   for (const [, intervals] of reads) {
-    for (const { lower, upper } of intervals) bytes += 300 + lower.length + (upper?.length ?? 0);
+    for (const { lower, upper } of intervals) bytes += 400 + lower.length + (upper?.length ?? 0);
   }
   return bytes;
+}
+
+/** In memory a text has two bytes a character as soon as one of them needs it. */
+function textBytes(text: string): number {
+  return Buffer.byteLength(text) === text.length ? text.length : 2 * text.length;
 }

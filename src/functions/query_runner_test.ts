@@ -249,7 +249,7 @@ Deno.test("a new deployment ends every result, failures and runs on their way in
 Deno.test("unwatched results are dropped when memory is short, the least recently used first", async () => {
   const { runner, backend, environment } = startFunctions(
     { "m:a": query(({ args, read }) => read(args)) },
-    { config: { queryCacheBytesMax: 10_000 } },
+    { config: { queryCacheBytesMax: 12_000 } },
   );
   const ask = (i: number) => runner.query(queryRequest("m:a", { args: `[${i}]` }));
   const watched = await ask(0);
@@ -266,6 +266,28 @@ Deno.test("unwatched results are dropped when memory is short, the least recentl
   await ask(2);
   assert.equal(backend.calls.length, 22, "an old one is not");
   assert.equal(wasInvalidated, false);
+});
+
+Deno.test("arguments, log lines and the texts of failures count towards the memory of results", async () => {
+  const long = "x".repeat(10_000);
+  const functions = {
+    "m:plain": query(() => "1"),
+    "m:logs": query(({ print }) => {
+      print(long);
+      return "1";
+    }),
+    "m:fails": query(() => fail(long, JSON.stringify(long))),
+  };
+  const { runner } = startFunctions(functions);
+  const bytes = async (path: string, args = "[{}]") => {
+    const entry = await runner.query(queryRequest(path, { args }));
+    return (entry as QueryResult & { readonly bytes: number }).bytes;
+  };
+  const least = await bytes("m:plain");
+  assert.ok(await bytes("m:plain", JSON.stringify([long])) >= least + long.length);
+  assert.ok(await bytes("m:plain", JSON.stringify(["\u0416" + long])) >= least + 2 * long.length);
+  assert.ok(await bytes("m:logs") >= least + long.length);
+  assert.ok(await bytes("m:fails") >= least + 2 * long.length);
 });
 
 Deno.test("a result that was dropped says so when it is watched", async () => {

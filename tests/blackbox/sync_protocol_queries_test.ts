@@ -1,6 +1,7 @@
 /** The WebSocket protocol by hand: query sets, results, actions, large messages, clocks. */
 import assert from "node:assert/strict";
 import WebSocket from "ws";
+import { api } from "../support/api.ts";
 import { type AppContext, appServer } from "../support/app_server.ts";
 import type { ServerMessage, SyncSocket } from "../support/sync_socket.ts";
 import { eventually } from "../support/waiting.ts";
@@ -174,8 +175,7 @@ test("sync-protocol 66: an action outlives its socket", async ({ clients }) => {
   await update(socket, 0);
   socket.terminate();
   const http = clients.http();
-  // deno-lint-ignore no-explicit-any -- no generated types
-  const notes = () => http.query("things:notes" as any, {});
+  const notes = () => http.query(api.things.notes, {});
   await eventually(async () => (await notes()).includes("late") || undefined, "the late note");
 });
 
