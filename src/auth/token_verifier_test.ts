@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHmac } from "node:crypto";
+import fc from "fast-check";
 import { exportSPKI, importJWK } from "jose";
 import { FakeEnvironment } from "../../tests/support/fake_environment.ts";
 import { type Algorithm, SigningKey } from "../../tests/support/identity_provider.ts";
@@ -265,6 +266,27 @@ Deno.test("TokenVerifier: hostile tokens are refused, whatever they say about ho
     );
     await identity(await keys.RS256.sign(claims));
   }
+});
+
+Deno.test("TokenVerifier: a token that was changed anywhere is refused, or still says the same", async () => {
+  const { verifier } = setUp([openId, customJwt("ES256")]);
+  const tokens = [await keys.RS256.sign(claims), await keys.EdDSA.sign(claims)];
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...tokens),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      fc.constantFrom("", "A", "_", ".", "=", "\0", "é", "AAAA", "eyJ9"),
+      fc.nat(2),
+      async (token, where, inserted, removedCount) => {
+        const at = Math.floor(where * token.length);
+        const changed = token.slice(0, at) + inserted + token.slice(at + removedCount);
+        const outcome = await verifier.verify(changed).catch((error) => error);
+        if (outcome instanceof RequestError) assert.equal(outcome.kind, "unauthenticated");
+        else assert.equal(outcome.identity.tokenIdentifier, `${issuer}|user1`);
+      },
+    ),
+    { numRuns: 500 },
+  );
 });
 
 Deno.test("TokenVerifier: an ES256 signature of another length, or in another form, is refused", async () => {

@@ -19,16 +19,24 @@ const customConfig = JSON.stringify({
   jwks: custom.jwksUrl,
   algorithm: "ES256",
 });
+/** Starts to work when a test says so. */
+const away = await IdentityProvider.start("ES256");
+const awayConfig = JSON.stringify({
+  type: "customJwt",
+  issuer: away.issuer,
+  jwks: away.jwksUrl,
+  algorithm: "ES256",
+});
 const authConfig = (...providers: string[]) => `export default { providers: [${providers}] };`;
 
 const { test } = appServer({
   app: "tests/fixtures/signin",
   packages: ["jose"],
-  files: { "convex/auth.config.ts": authConfig(openIdConfig, customConfig) },
+  files: { "convex/auth.config.ts": authConfig(openIdConfig, customConfig, awayConfig) },
 });
 
 Deno.test.afterAll(async () => {
-  await Promise.all([openId, custom].map((provider) => provider[Symbol.asyncDispose]()));
+  await Promise.all([openId, custom, away].map((provider) => provider[Symbol.asyncDispose]()));
 });
 
 const inSeconds = (s: number) => Math.floor(Date.now() / 1000) + s;
@@ -218,6 +226,21 @@ test("sync-protocol 71: a client whose fresh tokens are refused goes on as nobod
   await user.until((value) => value === null, "an anonymous result");
   assert.equal(await client.mutation(api.users.see, { place: "nobody" }), null);
   assert.ok(changes.every((value) => !value));
+});
+
+test("sync-protocol rule 87: a client whose provider is away tries again until it is back", async (context) => {
+  const asked = Promise.withResolvers<void>();
+  away.instead = () => {
+    asked.resolve();
+    return new Response("not now", { status: 503 });
+  };
+  const { client, changes, changed } = signIn(context, () => away.token("patient", "x"));
+  const user = watch(client, api.users.whoami, {});
+  await within(asked.promise, 10_000, "the request for keys");
+  away.instead = () => undefined;
+  await changed(true);
+  await user.until((value) => value?.subject === "patient", "the user");
+  assert.ok(changes.every((value) => value), "never signed out");
 });
 
 test("sync-protocol 82: a client that expects to sign in asks nothing before it has", async (context) => {
