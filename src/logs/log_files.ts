@@ -35,7 +35,9 @@ export class LogFiles {
   readonly #segments: Segments;
   readonly #environment: SegmentsOptions["environment"];
   #pending: PendingLine[] = [];
+  /** Of what waits and of what is being written. */
   #pendingCharacters = 0;
+  /** Whatever happens to the segments now, one thing at a time. */
   #writing: Promise<void> | undefined;
   #cancelTimer: (() => void) | undefined;
   #cancelTidying: () => void;
@@ -70,8 +72,7 @@ export class LogFiles {
     const text = `{"cursor":${cursor},${JSON.stringify(entry).slice(1)}\n`;
     this.#pending.push({ cursor, text });
     this.#pendingCharacters += text.length;
-    if (this.#pendingCharacters >= batchCharacters) this.#startWriting();
-    else this.#cancelTimer ??= this.#environment.setTimer(gatherMs, () => this.#startWriting());
+    this.#planWriting();
   }
 
   /** What follows `cursor`, oldest first. */
@@ -114,29 +115,47 @@ export class LogFiles {
     this.#segments.end();
   }
 
+  /** Resolves when all that was appended before the call is written, however much comes meanwhile. */
   async #flush(): Promise<void> {
+    await this.#writing;
     this.#startWriting();
     await this.#writing;
+  }
+
+  /** What waits is written at once if it is much, and in a moment otherwise. */
+  #planWriting(): void {
+    if (this.#pending.length === 0 || this.#writing !== undefined) return;
+    if (this.#pendingCharacters >= batchCharacters) this.#startWriting();
+    else this.#cancelTimer ??= this.#environment.setTimer(gatherMs, () => this.#startWriting());
   }
 
   #startWriting(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    this.#writing ??= this.#write().finally(() => this.#writing = undefined);
+    if (this.#writing === undefined) this.#occupy(this.#write());
   }
 
-  /** Writes until nothing waits. Never rejects: a log that cannot be written is no reason to stop. */
+  #occupy(work: Promise<void>): void {
+    this.#writing = work.finally(() => {
+      this.#writing = undefined;
+      this.#planWriting();
+    });
+  }
+
+  /** Writes what waits now. Never rejects: a log that cannot be written is no reason to stop. */
   async #write(): Promise<void> {
-    while (this.#pending.length > 0) {
-      const lines = this.#takeBatch();
-      const bytes = encoder.encode(lines.map(({ text }) => text).join(""));
+    const lines = this.#pending;
+    this.#pending = [];
+    for (const batch of batchesOf(lines)) {
+      const text = batch.map(({ text }) => text).join("");
       try {
-        await this.#segments.write(bytes, lines[0]!.cursor, lines.at(-1)!.cursor);
+        await this.#segments.write(encoder.encode(text), batch[0]!.cursor, batch.at(-1)!.cursor);
         this.#fails = false;
       } catch (error) {
         if (!this.#fails) log("warn", "Logs of functions are not written to disk", { error });
         this.#fails = true;
       }
+      this.#pendingCharacters -= text.length;
     }
     if (this.#lost > 0) {
       log("warn", "Logs of functions came faster than the disk", { lostEntries: this.#lost });
@@ -144,22 +163,23 @@ export class LogFiles {
     }
   }
 
-  #takeBatch(): PendingLine[] {
-    let length = 0, characters = 0;
-    while (length < this.#pending.length && characters < batchCharacters) {
-      characters += this.#pending[length++]!.text.length;
-    }
-    this.#pendingCharacters -= characters;
-    return this.#pending.splice(0, length);
-  }
-
   #tidyNowAndThen(): void {
     this.#cancelTidying = this.#environment.setTimer(tidyMs, () => this.#tidyNowAndThen());
     // Between writes alone, because these tidy, too.
     if (this.#writing !== undefined) return;
-    this.#writing = this.#segments.tidy()
-      .catch((error) => log("warn", "Old logs of functions are not removed", { error }))
-      .finally(() => this.#writing = undefined);
+    this.#occupy(
+      this.#segments.tidy()
+        .catch((error) => log("warn", "Old logs of functions are not removed", { error })),
+    );
+  }
+}
+
+function* batchesOf(lines: readonly PendingLine[]): Generator<readonly PendingLine[]> {
+  for (let begin = 0, end = 0; begin < lines.length; begin = end) {
+    for (let characters = 0; end < lines.length && characters < batchCharacters; end++) {
+      characters += lines[end]!.text.length;
+    }
+    yield lines.slice(begin, end);
   }
 }
 
