@@ -11,6 +11,7 @@ import {
   measureUntouched,
 } from "./live_queries.ts";
 import {
+  measureActions,
   measureHotDocument,
   measureMemory,
   measureReads,
@@ -91,6 +92,7 @@ async function measureServer(folder: string, raw: RawServer): Promise<Result[]> 
     ...await measureReads(targets),
     ...await measureWrites(targets),
     ...await measureHotDocument(targets),
+    ...await measureActions(targets),
     ...await measureUpdates(targets),
     ...await measureDistinctQueries(targets),
     ...await measureUntouched(targets),

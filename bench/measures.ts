@@ -71,6 +71,20 @@ export async function measureReads(targets: Targets): Promise<Result[]> {
   ]);
 }
 
+/** Actions that do nothing, over HTTP, in either runtime. */
+export async function measureActions(targets: Targets): Promise<Result[]> {
+  const compared = (measure: string, path: string): Comparison => ({
+    measure,
+    limitMeaning: "Deno.serve and a round trip to another process",
+    hull: () => functionCall("action", path, {}),
+    raw: () => ({ method: "GET", path: "/echo" }),
+  });
+  return await compareAll(targets, [
+    compared("action that does nothing", "actions:nothing"),
+    compared("Node action that does nothing", "node_actions:nothing"),
+  ]);
+}
+
 /** Durable mutations over HTTP: without conflicts, and all on one document. */
 export async function measureWrites(targets: Targets): Promise<Result[]> {
   const [counter] = await createCounters(targets.hull, 1);

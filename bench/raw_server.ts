@@ -49,6 +49,23 @@ function commitGroup(): void {
   for (const { resolve } of group) resolve();
 }
 
+/** A process that sends back each line it gets: the least that it costs to run something in another process. */
+const echo = new Deno.Command(Deno.execPath(), {
+  args: ["eval", "for await (const chunk of Deno.stdin.readable) Deno.stdout.writeSync(chunk);"],
+  stdin: "piped",
+  stdout: "piped",
+}).spawn();
+const toEcho = echo.stdin.getWriter();
+const echoed: (() => void)[] = [];
+
+async function readEchoes(): Promise<void> {
+  for await (const chunk of echo.stdout) {
+    for (const byte of chunk) if (byte === newline) echoed.shift()?.();
+  }
+}
+const newline = 10;
+readEchoes();
+
 const server = Deno.serve({
   hostname: "127.0.0.1",
   port: 0,
@@ -77,6 +94,12 @@ const server = Deno.serve({
       });
       return new Response("1");
     }
+    case "/echo":
+      await new Promise<void>((resolve) => {
+        echoed.push(resolve);
+        toEcho.write(Uint8Array.of(newline));
+      });
+      return new Response("1");
     case "/broadcast": {
       const body = await request.text();
       insert.run("new", body);
@@ -93,4 +116,7 @@ const server = Deno.serve({
       return new Response(null, { status: 404 });
   }
 });
-Deno.addSignalListener("SIGTERM", () => server.shutdown().then(() => Deno.exit(0)));
+Deno.addSignalListener("SIGTERM", () => {
+  echo.kill();
+  server.shutdown().then(() => Deno.exit(0));
+});

@@ -21,6 +21,13 @@ import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.t
 
 /** Isolates that start at the same time: the processor is the limit, and meanwhile running ones may come free. */
 const startingMax = 4;
+/**
+ * When more isolates are started, in milliseconds. Starting one takes longer than many actions do, and holds up those
+ * that run. So actions take turns while isolates come free: `standstillMs` without that and several are started; one,
+ * if all the same the first in the queue has waited for `patienceMs`.
+ */
+const standstillMs = 25;
+const patienceMs = 100;
 /** How long an isolate beyond the first may be idle, in milliseconds. */
 const idleMs = 10_000;
 /** What the executor's own watch needs at most to end an action that is over its time, in milliseconds. */
@@ -39,6 +46,8 @@ interface Task {
   readonly call: FunctionCall;
   readonly body: Uint8Array;
   readonly host: ActionHost;
+  /** Monotonic. */
+  readonly waitingSinceMs: number;
   resolve(result: CallResult): void;
   reject(error: Error): void;
   /** Ends the wait for an isolate, later the action's time. */
@@ -70,6 +79,10 @@ export class ActionPool {
   readonly #slots = new Set<Slot>();
   #waiting: Task[] = [];
   #nextCallId = 1;
+  /** When an isolate last came free for the next action, monotonic. */
+  #freedAtMs = 0;
+  /** Whether a timer is set that looks for actions that have waited long enough. */
+  #isDispatchDue = false;
   /** Whether a timer is set that ends idle isolates. */
   #sweeping = false;
   #closed = false;
@@ -88,7 +101,11 @@ export class ActionPool {
   ): Promise<CallResult> {
     if (this.#closed) return Promise.reject(shuttingDown());
     return new Promise((resolve, reject) => {
-      const task: Task = { manifest, call, body, host, resolve, reject, cancelTimer };
+      const waitingSinceMs = this.#environment.monotonicMs();
+      const task: Task = {
+        ...{ manifest, call, body, host, waitingSinceMs },
+        ...{ resolve, reject, cancelTimer },
+      };
       const cancelWait = this.#environment.setTimer(
         this.#config.queueWaitMs,
         () => this.#giveUp(task),
@@ -147,10 +164,32 @@ export class ActionPool {
         this.#hand(slot, this.#waiting.shift()!);
       }
     }
-    const wanted = Math.min(this.#waiting.length, startingMax);
+    const wanted = this.#wantedStarts();
     for (; starting < wanted && this.#slots.size < this.#config.actionIsolatesMax; starting++) {
       this.#spawn();
     }
+  }
+
+  /** How many isolates should be starting now. Looks again when that may have changed. */
+  #wantedStarts(): number {
+    const first = this.#waiting[0];
+    if (first === undefined) return 0;
+    const isAnyReady = [...this.#slots].some(({ state }) => state === "ready");
+    const now = this.#environment.monotonicMs();
+    const waitedMs = now - first.waitingSinceMs;
+    const stillMs = Math.min(waitedMs, now - this.#freedAtMs);
+    if (!isAnyReady || stillMs >= standstillMs) return Math.min(this.#waiting.length, startingMax);
+    this.#dispatchIn(standstillMs - stillMs);
+    return waitedMs >= patienceMs ? 1 : 0;
+  }
+
+  #dispatchIn(ms: number): void {
+    if (this.#isDispatchDue) return;
+    this.#isDispatchDue = true;
+    this.#environment.setTimer(ms, () => {
+      this.#isDispatchDue = false;
+      if (!this.#closed) this.#dispatch();
+    });
   }
 
   #spawn(): void {
@@ -247,7 +286,7 @@ export class ActionPool {
   }
 
   #rest(slot: Slot): void {
-    slot.idleSinceMs = this.#environment.monotonicMs();
+    slot.idleSinceMs = this.#freedAtMs = this.#environment.monotonicMs();
     this.#sweepLater();
   }
 

@@ -94,6 +94,33 @@ Deno.test("action pool starts an isolate for each action that runs, and uses idl
   assert.equal(isolates[1]!.sent.length, 1);
 });
 
+Deno.test("action pool lets short actions take turns, and starts isolates when none comes free", async () => {
+  const { environment, isolates, run } = createPool();
+  run();
+  isolates[0]!.say({ type: "ready" });
+  for (let count = 0; count < 6; count++) run();
+  for (let turn = 0; turn < 3; turn++) {
+    await environment.advance(20);
+    isolates[0]!.finish();
+  }
+  assert.equal(isolates.length, 1);
+  await environment.advance(30);
+  // All that wait but the one that runs.
+  assert.equal(isolates.length, 1 + 3);
+});
+
+Deno.test("action pool starts one isolate when actions take turns too slowly", async () => {
+  const { environment, isolates, run } = createPool();
+  run();
+  isolates[0]!.say({ type: "ready" });
+  for (let count = 0; count < 20; count++) run();
+  for (let turn = 0; turn < 7; turn++) {
+    await environment.advance(20);
+    isolates[0]!.finish();
+  }
+  assert.equal(isolates.length, 2);
+});
+
 Deno.test("action pool keeps one idle isolate and ends the others after a while", async () => {
   const { environment, isolates, run } = createPool();
   for (let count = 0; count < 3; count++) run();
