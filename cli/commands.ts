@@ -126,7 +126,7 @@ const commands = [
         .default(100),
       new Option("--since <duration>", "show all from then on: 90s, 15m, 2h, 7d")
         .argParser(parseDuration),
-      new Option("--success", "show functions that succeeded without logging anything, too"),
+      new Option("--success", "say of functions that succeeded how long they took"),
       new Option("--json", "print each entry as a line of JSON"),
       ...server(),
     ],

@@ -8,7 +8,7 @@ export interface LogsOptions {
   readonly number: number;
   /** In place of the number: how far back, in milliseconds. */
   readonly since?: number;
-  /** Show executions that succeeded and logged nothing, too. */
+  /** A line for each execution that succeeded. */
   readonly success?: boolean;
   /** One line of JSON an entry. */
   readonly json?: boolean;

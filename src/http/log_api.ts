@@ -123,6 +123,7 @@ function usageStats({ usage }: CompletionEntry): Record<string, number> {
     databaseIoWriteBytes: 0,
     databaseReadDocuments: usage?.documentsRead ?? 0,
     databaseWriteDocuments: usage?.documentsWritten ?? 0,
+    databaseWriteIndexRows: 0,
     storageReadBytes: 0,
     storageWriteBytes: 0,
     vectorIndexReadBytes: 0,
