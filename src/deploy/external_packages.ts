@@ -37,6 +37,7 @@ export class ExternalPackageStore {
   readonly #installations = new NodeInstallations();
   /** Names of folders that are being filled. */
   readonly #filling = new Set<string>();
+  readonly #npms = new Set<Deno.ChildProcess>();
   #attempts = 0;
 
   constructor(dataFolder: string, environment: Environment) {
@@ -73,6 +74,11 @@ export class ExternalPackageStore {
   /** Installs the packages of a deployment again, just as they were. @throws RequestError */
   async restore(packages: ExternalPackages, nodeVersion: string | null): Promise<void> {
     await this.#fill(packages.key, await this.#findNode(nodeVersion), packages);
+  }
+
+  /** Gives up what is being installed. */
+  close(): void {
+    for (const npm of this.#npms) killGroup(npm);
   }
 
   /** Deletes all packages but those under the keys that `isNeeded` claims. */
@@ -119,12 +125,31 @@ export class ExternalPackageStore {
   }
 
   async #runNpm(command: "install" | "ci", node: NodeInstallation, folder: string): Promise<void> {
+    const npm = this.#startNpm(command, node, folder);
+    this.#npms.add(npm);
+    let isLate = false;
+    const cancelTimer = this.#environment.setTimer(installTimeoutMs, () => {
+      isLate = true;
+      killGroup(npm);
+    });
+    try {
+      const { success, stderr } = await npm.output();
+      if (success) return;
+      if (isLate) {
+        throw invalidPackages(`npm ${command} took more than ${installTimeoutMs / 1000} s.`);
+      }
+      throw invalidPackages(complaint(new TextDecoder().decode(stderr)));
+    } finally {
+      cancelTimer();
+      this.#npms.delete(npm);
+    }
+  }
+
+  #startNpm(command: string, node: NodeInstallation, folder: string): Deno.ChildProcess {
     const variables = hostVariablesMatching(npmVariables);
-    const signal = new AbortController();
-    const cancelTimer = this.#environment.setTimer(installTimeoutMs, () => signal.abort());
     const options = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
     try {
-      const { success, stderr } = await new Deno.Command(npmProgram, {
+      return new Deno.Command(npmProgram, {
         args: [command, ...options],
         cwd: folder,
         clearEnv: true,
@@ -133,22 +158,26 @@ export class ExternalPackageStore {
         stdin: "null",
         stdout: "null",
         stderr: "piped",
-        signal: signal.signal,
-      }).output();
-      if (success) return;
-      if (signal.signal.aborted) {
-        throw invalidPackages(`npm ${command} took more than ${installTimeoutMs / 1000} s.`);
-      }
-      throw invalidPackages(complaint(new TextDecoder().decode(stderr)));
+        detached: true,
+      }).spawn();
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       throw invalidPackages(
         'Installing external packages needs npm, but there is no "npm" on the PATH of the server. Install it, or ' +
           "remove the packages from node.externalPackages in convex.json so that they are bundled.",
       );
-    } finally {
-      cancelTimer();
     }
+  }
+}
+
+/** Ends npm with the scripts that it runs. */
+function killGroup(npm: Deno.ChildProcess): void {
+  try {
+    if (Deno.build.os === "windows") npm.kill();
+    else Deno.kill(-npm.pid, "SIGKILL");
+  } catch (error) {
+    // It has ended by itself a moment ago.
+    if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

@@ -97,6 +97,7 @@ export class PushService {
     this.#cancelCollection();
     this.#cancelAbandonment();
     this.#schemas.close();
+    this.#packages.close();
   }
 
   getConfigHashes() {

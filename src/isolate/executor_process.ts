@@ -138,7 +138,7 @@ export class ExecutorProcess {
       return errorMessage(error);
     });
     const { code, signal } = await this.#child.status;
-    await Promise.race([lastWords, this.#pause(lastWordsMs)]);
+    await this.#endedOrLate(lastWords);
     if (this.#leadsGroup) this.kill();
     await this.#input.abort().catch(ignoreBrokenPipe);
     const end = signal === null ? `exit code ${code}` : signal;
@@ -162,6 +162,15 @@ export class ExecutorProcess {
       printed += text.length;
       if (printed > printedMaxPerSecond) await this.#pause(1000);
     }
+  }
+
+  async #endedOrLate(lastWords: Promise<void>): Promise<void> {
+    let cancelTimer = () => {};
+    const late = new Promise<void>((resolve) => {
+      cancelTimer = this.#environment.setTimer(lastWordsMs, resolve);
+    });
+    await Promise.race([lastWords, late]);
+    cancelTimer();
   }
 
   #pause(ms: number): Promise<void> {

@@ -212,7 +212,7 @@ Deno.test("function-abi §20: Node actions ask the server for calls, jobs and fi
   });
 });
 
-Deno.test("semantics 8: ids in what a Node action gets and returns must be of the tables that are said", async () => {
+Deno.test("semantics §8: ids in what a Node action gets and returns must be of the tables that are said", async () => {
   await withNode({}, { actions: source }, async ({ run }) => {
     let names: [number, string][] = [[10_001, "tasks"]];
     const host = { operation: () => Promise.resolve(encode(names)) };

@@ -115,7 +115,7 @@ test("function-abi §20: a Node action's ctx does all that an action's ctx does"
   );
 });
 
-test("semantics 8: ids are checked by their tables, errors have frames and data", async ({ clients }) => {
+test("semantics §8: ids are checked by their tables, errors have frames and data", async ({ clients }) => {
   const client = clients.http();
   const id = await client.mutation(api.notes.add, { text: "mine" });
   assert.equal(await client.action(api.node.checks, { id }), id);
