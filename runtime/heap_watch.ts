@@ -13,11 +13,16 @@ export function heapBytes(): number {
   return v8.getHeapStatistics().used_heap_size;
 }
 
-/** Call once, when the isolate starts: from then on the watcher is told when the heap is full. */
-export function watchHeap(heartbeat: Heartbeat): void {
+/**
+ * Call once, when the isolate starts: from then on the watcher is told when the heap is full. The returned function says
+ * whether it ever was.
+ */
+export function watchHeap(heartbeat: Heartbeat): () => boolean {
   const limit = () => v8.getHeapStatistics().heap_size_limit;
   const initialLimit = limit();
+  const wasFull = () => limit() > initialLimit;
   setInterval(() => {
-    if (limit() > initialLimit) heartbeat.exhausted();
+    if (wasFull()) heartbeat.exhausted();
   }, periodMs);
+  return wasFull;
 }

@@ -41,6 +41,8 @@ const decoder = new TextDecoder();
 
 /** A function whose last call took less is expected to be as quick again, in milliseconds. */
 const quickMs = 1;
+/** No call fills the heap in less, in milliseconds. */
+const fillMsMin = 5;
 
 class Isolate {
   readonly #data: IsolateData;
@@ -59,6 +61,9 @@ class Isolate {
   readonly #quick = new Set<string>();
   readonly #outbox: Outbox;
   #reader: HistoryReader | null = null;
+  #wasHeapFull: () => boolean = () => false;
+  /** An earlier call has spoiled this isolate for later ones. */
+  #isSpoiled = false;
 
   constructor(data: IsolateData) {
     this.#data = data;
@@ -86,7 +91,7 @@ class Isolate {
   }
 
   start(): void {
-    watchHeap(this.#services.heartbeat);
+    this.#wasHeapFull = watchHeap(this.#services.heartbeat);
     this.#data.port.onmessage = ({ data }) => {
       this.#unread.add(data);
       // An action gets the answers to its questions this way.
@@ -187,21 +192,23 @@ class Isolate {
       const deliver: Deliver = ({ body: answer, ...result }) => {
         if (result.usage.durationMs < quickMs) this.#quick.add(functionKey(call));
         else this.#quick.delete(functionKey(call));
-        const { isBroken } = this.#services.realm;
-        const last = isBroken ? { isLast: true } : {};
+        // One that filled the heap may end well. The next one must not be taken for it.
+        this.#isSpoiled ||= this.#services.realm.isBroken ||
+          result.usage.durationMs > fillMsMin && this.#wasHeapFull();
+        const last = this.#isSpoiled ? { isLast: true } : {};
         this.#outbox.hold({ type: "result", callId, ...result, ...last }, answer);
       };
       await this.#run(callId, call, loader, body, deliver);
       this.#read();
     }
     if (this.#outbox.isDue || !this.#isQuickNext()) this.#outbox.flush();
-    this.#endIfBroken();
+    this.#endIfSpoiled();
   }
 
   /** Whether results can wait for that of the next call, because it is expected at once. */
   #isQuickNext(): boolean {
     const [next] = this.#queued.values();
-    return next !== undefined && !this.#services.realm.isBroken &&
+    return next !== undefined && !this.#isSpoiled &&
       this.#quick.has(functionKey(next));
   }
 
@@ -223,11 +230,13 @@ class Isolate {
     const result = analyzeModules(this.#services, loader, callId, only);
     loader.close();
     this.#outbox.send({ type: "analyzed", callId, result });
-    this.#endIfBroken();
+    this.#endIfSpoiled();
   }
 
-  #endIfBroken(): void {
-    if (this.#services.realm.isBroken) end(new Error("A function changed the realm for good"));
+  #endIfSpoiled(): void {
+    const { isBroken } = this.#services.realm;
+    if (isBroken) end(new Error("A function changed the realm for good"));
+    else if (this.#isSpoiled) end(new Error("A function filled the heap"));
   }
 
   #openReader(): HistoryReader {

@@ -22,10 +22,12 @@ const reportPeriod = 50;
 /** How much time a call gets back at most: it may be asleep, or wait for work that it gave to other threads. */
 const returnedMsMax = 4000;
 /**
- * Share of its heap that an isolate must have filled for a time-out to be called by its real name: collecting garbage
- * in a heap that is nearly full takes all the time there is.
+ * Share of its heap by which the process must have grown for a time-out to be suspected of having another cause:
+ * collecting garbage in a heap that is nearly full takes all the time there is.
  */
 const fullShare = 0.75;
+/** How long after the time-out V8 may take to find out that the heap is full, in milliseconds. */
+const fullMsMax = 2000;
 /** Share of the process's memory at which the isolate that is busy filling it is ended. */
 const alarmShare = 0.8;
 /** Processor times come in steps of 10 ms; this is long enough to tell a busy thread from an idle one. */
@@ -53,6 +55,8 @@ interface Watched {
   callId: number | null;
   /** What the process took before that call, in bytes. */
   residentBefore: number;
+  /** How many isolates had been added before. */
+  addedBefore: number;
   /** Its processor time at the second look at that call: most calls are over by then. */
   first: Promise<Sample> | null;
 }
@@ -68,6 +72,8 @@ export class Watch {
   readonly #events: WatchEvents;
   /** Resident memory at the last look, in bytes. */
   #resident = 0;
+  /** Isolates so far. */
+  #added = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #until = 0;
   #looks = 0;
@@ -80,10 +86,12 @@ export class Watch {
   }
 
   add(isolate: number, heartbeat: SharedArrayBuffer): void {
+    this.#added++;
     this.#isolates.set(isolate, {
       heartbeat: new Heartbeat(heartbeat),
       callId: null,
       residentBefore: 0,
+      addedBefore: 0,
       first: null,
     });
   }
@@ -116,6 +124,7 @@ export class Watch {
       if (watched.callId !== null) running.push(isolate);
       if (watched.callId !== callId) {
         watched.residentBefore = residentBefore;
+        watched.addedBefore = this.#added;
         watched.first = null;
       } else if (watched.callId !== null && this.#options.countsProcessorTime) {
         watched.first ??= this.#sample(isolate);
@@ -133,7 +142,8 @@ export class Watch {
   }
 
   /** Ends a call that is over its time, unless its thread has not had the processor for that long. */
-  async #checkTime(isolate: number, { heartbeat, callId, first, residentBefore }: Watched) {
+  async #checkTime(isolate: number, watched: Watched): Promise<void> {
+    const { heartbeat, callId, first } = watched;
     if (first !== null) {
       const { atMs, usedMs } = await first;
       const last = await this.#sample(isolate);
@@ -141,8 +151,15 @@ export class Watch {
       const returnedMs = Math.min(last.atMs - atMs - (last.usedMs - usedMs), returnedMsMax);
       if (last.atMs < heartbeat.deadlineMs + returnedMs) return;
     }
-    const isFull = this.#resident - residentBefore > this.#options.heapMiB * fullShare * MiB;
-    this.#events.expired(isolate, isFull ? "heap" : "timeout");
+    const mayBeFull = this.#mayBeFull(watched);
+    if (mayBeFull && Date.now() < heartbeat.deadlineMs + fullMsMax) return;
+    this.#events.expired(isolate, mayBeFull ? "heap" : "timeout");
+  }
+
+  #mayBeFull({ residentBefore, addedBefore }: Watched): boolean {
+    const addedMiB = (this.#added - addedBefore) * idleIsolateMiB;
+    const grownMiB = (this.#resident - residentBefore) / MiB - addedMiB;
+    return grownMiB > this.#options.heapMiB * fullShare;
   }
 
   async #sample(isolate: number): Promise<Sample> {

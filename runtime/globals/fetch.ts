@@ -13,9 +13,25 @@ export function installFetch(realm: Realm): void {
     }
     const request = new Request(input, init);
     checkScheme(request.url);
-    return await ownedBy(execution, (signal) => nativeFetch(request, { signal }), request.signal);
+    try {
+      return await ownedBy(execution, (signal) => nativeFetch(request, { signal }), request.signal);
+    } catch (error) {
+      throw redirectError(error) ?? error;
+    }
   };
   defineHidden(globalThis, { fetch });
+}
+
+/** Deno's errors about redirects in the words of semantics 1.5; null for any other. */
+function redirectError(error: unknown): TypeError | null {
+  const message = error instanceof TypeError ? error.message : "";
+  if (/Maximum number of redirects/.test(message)) {
+    return new TypeError("fetch too many redirects");
+  }
+  if (/redirect mode is set to 'error'/.test(message)) {
+    return new TypeError("fetch attempted redirect");
+  }
+  return null;
 }
 
 function checkScheme(url: string): void {
