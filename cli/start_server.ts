@@ -44,6 +44,7 @@ export async function withServer(
 function serverOptions({ data, host, port, sitePort }: ServeOptions) {
   const variables = Deno.env.toObject();
   const { HULL_ADMIN_KEY, HULL_METRICS_TOKEN, CONVEX_CLOUD_ORIGIN, CONVEX_SITE_ORIGIN } = variables;
+  const { HULL_TRUSTED_PROXIES } = variables;
   return {
     dataFolder: data,
     hostname: host,
@@ -52,6 +53,8 @@ function serverOptions({ data, host, port, sitePort }: ServeOptions) {
     config: readConfig(variables),
     version,
     ...HULL_METRICS_TOKEN && { metricsToken: HULL_METRICS_TOKEN },
+    ...HULL_TRUSTED_PROXIES &&
+      { trustedProxies: HULL_TRUSTED_PROXIES.split(",").map((name) => name.trim()) },
     ...HULL_ADMIN_KEY && { adminKey: HULL_ADMIN_KEY },
     ...CONVEX_CLOUD_ORIGIN && { cloudOrigin: withoutSlash(CONVEX_CLOUD_ORIGIN) },
     ...CONVEX_SITE_ORIGIN && { siteOrigin: withoutSlash(CONVEX_SITE_ORIGIN) },

@@ -234,6 +234,13 @@ export const settings = {
     86_400,
     "Time in which a request body must arrive, in seconds.",
   ),
+  addressRequestsMax: setting(
+    "HULL_ADDRESS_REQUESTS_MAX",
+    48,
+    1,
+    100_000,
+    "Requests of one client address that are worked on at the same time; further ones wait for those.",
+  ),
   responseStallTimeoutS: setting(
     "HULL_RESPONSE_STALL_TIMEOUT_S",
     60,

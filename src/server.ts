@@ -31,6 +31,8 @@ import type { HostServices } from "./functions/host_services.ts";
 import { RequestIds } from "./functions/request_id.ts";
 import { createFunctions } from "./functions/runner.ts";
 import { backupApi } from "./http/backup_api.ts";
+import { ClientAddresses } from "./http/client_address.ts";
+import { ClientLimits } from "./http/client_limits.ts";
 import { functionApi } from "./http/function_api.ts";
 import { type Fallback, HttpActions } from "./http/http_actions.ts";
 import { lazyApi } from "./http/lazy_api.ts";
@@ -80,6 +82,8 @@ export interface ServerOptions {
   readonly version: string;
   /** Opens `/metrics` beside the admin key. */
   readonly metricsToken?: string;
+  /** Proxies that are believed whom they forward for, besides those on this machine: addresses or networks. */
+  readonly trustedProxies?: readonly string[];
   /** In place of the one that was made with the data folder. */
   readonly adminKey?: string;
   /** Origins under which clients reach the API and the app, if those are not ours: behind a proxy. */
@@ -131,6 +135,8 @@ const defaultInstanceName = "hull";
 
 /** @throws Error that names cause and remedy when the data folder or a port cannot be used. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const addresses = new ClientAddresses(options.trustedProxies ?? []);
+  const limits = new ClientLimits({ addresses, environment, config: options.config });
   await using resources = new AsyncDisposableStack();
   const foundation = await openFoundation(options, resources);
   const parts = assemble(foundation);
@@ -142,8 +148,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await parts.settings.refreshAuthConfig()
     .catch((error) => log("error", "auth.config.js could not be evaluated again", { error }));
   const { app } = parts;
-  main.open(apiAndApp(apiRoutes(foundation, parts), app, parts.requestServices));
-  site?.open(appOnly(app));
+  main.open(limits.around(apiAndApp(apiRoutes(foundation, parts), app, parts.requestServices)));
+  site?.open(limits.around(appOnly(app)));
   inBackground("run scheduled functions", parts.scheduler.start());
   inBackground("run cron jobs", parts.cronJobs.start());
   inBackground("tidy up stored files", parts.files.recover());

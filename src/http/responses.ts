@@ -16,6 +16,9 @@ const statusOf: Record<ErrorKind, number> = {
   writeConflict: 503,
 };
 
+/** What was refused for lack of room may well be served then; proxies and HTTP libraries read it. */
+const retryAfterS = "1";
+
 const jsonHeaders = { "content-type": "application/json" };
 const ok: ResponseInit = { headers: jsonHeaders };
 
@@ -54,6 +57,9 @@ export function methodNotAllowed(method: string, allowed: string): Response {
 
 function envelope(status: number, code: string, message: string): Response {
   const body = JSON.stringify({ code, message });
+  if (status === 429 || status === 503) {
+    return new Response(body, { status, headers: { ...jsonHeaders, "retry-after": retryAfterS } });
+  }
   if (code !== "ClientVersionUnsupported") {
     return new Response(body, { status, headers: jsonHeaders });
   }
