@@ -31,7 +31,7 @@ import { log } from "../logger.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import { encodeValue } from "../values/value.ts";
 import { DueJobs } from "./due_jobs.ts";
-import { interrupted, neverStarted, unsupportedKind } from "./job_calls.ts";
+import { interrupted, neverStarted, persistently, unsupportedKind } from "./job_calls.ts";
 
 export interface CronJobsParts {
   readonly transactions: ServerTransactions;
@@ -141,18 +141,22 @@ export class CronJobs {
   async #action(occurrence: Occurrence, args: string, context: CallContext): Promise<void> {
     const { job } = occurrence;
     if (!await this.#setState(job, "pending", "inProgress")) return;
-    let result: FunctionResult;
+    const { functions, environment } = this.#parts;
+    let ending: Ending;
     try {
-      result = await this.#parts.functions.action(job.function, args, context);
+      ending = endingOf(await functions.action(job.function, args, context));
     } catch (error) {
       if (neverStarted(error)) {
-        await this.#setState(job, "inProgress", "pending");
+        await persistently(
+          environment,
+          async () => void await this.#setState(job, "inProgress", "pending"),
+        );
         throw error;
       }
       log("error", "The action of a cron job was interrupted", { name: job.name, error });
-      return await this.#end(occurrence, failed(interrupted));
+      ending = failed(interrupted);
     }
-    await this.#end(occurrence, endingOf(result));
+    await persistently(environment, () => this.#end(occurrence, ending));
   }
 
   /** False when the job is not what it was. */

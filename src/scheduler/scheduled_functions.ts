@@ -34,7 +34,7 @@ import type { RequestIds } from "../functions/request_id.ts";
 import { log } from "../logger.ts";
 import { encodeValue, parseValue } from "../values/value.ts";
 import { DueJobs } from "./due_jobs.ts";
-import { interrupted, neverStarted, unsupportedKind } from "./job_calls.ts";
+import { interrupted, neverStarted, persistently, unsupportedKind } from "./job_calls.ts";
 
 export interface ScheduledFunctionsParts {
   readonly transactions: ServerTransactions;
@@ -182,14 +182,19 @@ export class ScheduledFunctions {
       result = await this.#parts.functions.action(job.name, args, context);
     } catch (error) {
       if (neverStarted(error)) {
-        await this.#unclaim(job);
+        await this.#persistently(() => this.#unclaim(job));
         throw error;
       }
       log("error", "A scheduled action was interrupted", { id: job.id, name: job.name, error });
-      return await this.#end(job, "failed", interrupted);
+      return await this.#persistently(() => this.#end(job, "failed", interrupted));
     }
-    if (result.ok) await this.#end(job, "success");
-    else await this.#endIfFailed(job, result);
+    await this.#persistently(() =>
+      result.ok ? this.#end(job, "success") : this.#endIfFailed(job, result)
+    );
+  }
+
+  async #persistently(work: () => Promise<void>): Promise<void> {
+    await persistently(this.#parts.environment, work);
   }
 
   /** Marks an action's job as begun; false when it is not to be run any more. */

@@ -111,8 +111,8 @@ export class SimulatedServer {
     writer.apply = (batch) => {
       apply(batch);
       for (const transaction of batch) {
-        const { isolate, sequence } = transaction.origin!;
-        this.#committed.add(`${isolate}:${sequence}`);
+        const { origin } = transaction;
+        if (origin !== undefined) this.#committed.add(`${origin.isolate}:${origin.sequence}`);
         this.#options.onApplied(transaction);
       }
     };
