@@ -352,6 +352,7 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
   const loadAdminApi = once(async () =>
     (await import("./http/admin_api.ts")).adminApi(parts.settings)
   );
+  const loadJobApi = once(async () => (await import("./http/job_api.ts")).jobApi(parts.scheduler));
   const loadDeployApi = once(async () =>
     (await import("./http/deploy_api.ts")).deployApi(await parts.push.load())
   );
@@ -374,6 +375,7 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
       "updateEnvironmentVariables",
       "listEnvironmentVariables",
     ], loadAdminApi),
+    ...lazyApi(["cancelJob", "cancelAllJobs"], loadJobApi),
     ...lazyApi([
       "configHashes",
       "startPush",

@@ -18,7 +18,7 @@ import {
 import { checkBundleSize, type InputSizes, inputSizes } from "./bundle_size.ts";
 import type { BundledModule } from "./bundled_module.ts";
 import type { NodeDependency } from "./deployment.ts";
-import { findEntryPoints } from "./entry_points.ts";
+import { findEntryPoints, misplacedCronJobs } from "./entry_points.ts";
 import { ExternalImports } from "./external_imports.ts";
 import { ImportChains } from "./import_chains.ts";
 
@@ -96,7 +96,10 @@ class Bundler {
       definition: { ...definition.modules[0]!, path: "convex.config.js" },
       nodeDependencies: await externals.dependencies(),
       inputs: [...new Set([...builds.flatMap((build) => build.inputs), ...externals.inputs])],
-      warnings: builds.flatMap((build) => build.warnings),
+      warnings: [
+        ...await misplacedCronJobs(this.app.functionsPath, entryPoints),
+        ...builds.flatMap((build) => build.warnings),
+      ],
     };
   }
 

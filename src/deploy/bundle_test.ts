@@ -284,3 +284,20 @@ Deno.test("deploy-protocol 3.4: bundleApp refuses more than 32 MiB and names wha
     const { modules } = await bundleApp(await loadAppFolder(path), { mayBeTooLarge: true });
     assert.ok(modules.length > 0);
   }));
+
+Deno.test("bundleApp warns of a file that looks like crons.ts and is not", async () => {
+  const crons = `import { cronJobs } from "convex/server"; export default cronJobs();`;
+  const warningsOf = async (files: Record<string, string>) => {
+    let warnings: readonly string[] = [];
+    await withApp(files, async (path) => void (warnings = (await bundle(path)).warnings));
+    return warnings;
+  };
+  for (const name of ["cron.ts", "cronjobs.ts", "cronJobs.js", "cron_jobs.ts"]) {
+    assert.deepEqual(await warningsOf({ [`convex/${name}`]: crons }), [
+      `${name} defines cron jobs that do not run: name it crons.ts.`,
+    ]);
+  }
+  const parts = `export { default } from "./cronJobs";`;
+  assert.deepEqual(await warningsOf({ "convex/cronJobs.ts": crons, "convex/crons.ts": parts }), []);
+  assert.deepEqual(await warningsOf({ "convex/cron.ts": "export const a = 1;" }), []);
+});

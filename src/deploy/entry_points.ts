@@ -28,6 +28,29 @@ export async function findEntryPoints(functionsPath: string): Promise<EntryPoint
   return found;
 }
 
+/**
+ * Warns of a file that defines cron jobs where nobody looks for them: only `crons.ts` is asked for them
+ * (function-abi 21.3), and it may take them from elsewhere.
+ */
+export async function misplacedCronJobs(
+  functionsPath: string,
+  entryPoints: readonly EntryPoint[],
+): Promise<string[]> {
+  if (entryPoints.some(({ path }) => moduleName(path) === "crons")) return [];
+  const warnings: string[] = [];
+  for (const { path } of entryPoints) {
+    if (!/^cron[-_]?(jobs?)?$/i.test(moduleName(path))) continue;
+    const source = await Deno.readTextFile(join(functionsPath, path));
+    if (!/\bcronJobs\b/.test(source)) continue;
+    warnings.push(`${path} defines cron jobs that do not run: name it crons.ts.`);
+  }
+  return warnings;
+}
+
+function moduleName(path: string): string {
+  return path.replace(/\.[^/.]+$/, "");
+}
+
 async function listFiles(root: string, prefix: string): Promise<string[]> {
   const entries = await Array.fromAsync(Deno.readDir(join(root, prefix)));
   entries.sort((a, b) => a.name < b.name ? -1 : 1);
@@ -68,7 +91,7 @@ function isModuleName(path: string): boolean {
 
 function environmentOf(path: string, source: string): EntryPoint["environment"] {
   if (hasUseNodeDirective(source)) {
-    if (isolateOnly.has(path.replace(/\.[^/.]+$/, ""))) {
+    if (isolateOnly.has(moduleName(path))) {
       throw new AppError(`"use node" directive is not allowed for ${path}.`);
     }
     return "node";

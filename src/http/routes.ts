@@ -34,6 +34,8 @@ export type ApiHandlers = Readonly<
     | "updateCanonicalUrl"
     | "updateEnvironmentVariables"
     | "listEnvironmentVariables"
+    | "cancelJob"
+    | "cancelAllJobs"
     | "streamFunctionLogs"
     | "streamExecutions"
     | "configHashes"
@@ -107,6 +109,8 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/api/v1/update_environment_variables", { POST: handlers.updateEnvironmentVariables }],
     ["/api/update_environment_variables", { POST: handlers.updateEnvironmentVariables }],
     ["/api/v1/list_environment_variables", { GET: handlers.listEnvironmentVariables }],
+    ["/api/cancel_job", { POST: handlers.cancelJob }],
+    ["/api/cancel_all_jobs", { POST: handlers.cancelAllJobs }],
     ["/api/stream_function_logs", { GET: handlers.streamFunctionLogs }],
     ["/api/stream_udf_execution", { GET: handlers.streamExecutions }],
     ["/api/app_metrics/stream_function_logs", { GET: handlers.streamFunctionLogs }],

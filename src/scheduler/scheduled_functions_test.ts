@@ -11,6 +11,7 @@ import { DeveloperError, RequestError } from "../errors.ts";
 import type { CallContext, FunctionResult } from "../functions/functions.ts";
 import type { DeployedFunction } from "../functions/modules.ts";
 import { RequestIds } from "../functions/request_id.ts";
+import { PersistenceError } from "../persistence/persistence_error.ts";
 import { MemoryPersistence } from "../persistence/memory.ts";
 import { ScheduledFunctions } from "./scheduled_functions.ts";
 
@@ -220,6 +221,63 @@ Deno.test("semantics 90: a canceled job does not run", async () => {
   assert.deepEqual([server.calls.length, server.state(id)], [0, "canceled"]);
 });
 
+Deno.test("dashboard-api 3: all jobs are canceled, or those of one function and time", async () => {
+  const server = await Server.started();
+  const now = server.environment.nowMs();
+  const mutations: string[] = [];
+  for (let i = 1; i <= 450; i++) mutations.push(await server.schedule("mutation", i * 1000));
+  const action = await server.schedule("action", 1000);
+  await server.scheduler.cancelAll({ path: "m:mutation", fromMs: now + 2000, untilMs: now + 4000 });
+  const canceled = () => mutations.filter((id) => server.state(id) === "canceled").length;
+  assert.equal(canceled(), 2);
+  await server.scheduler.cancelAll({ path: "m:mutation" });
+  assert.deepEqual([canceled(), server.state(action)], [450, "pending"]);
+  await server.scheduler.cancelAll();
+  await server.environment.advance(dayMs);
+  assert.deepEqual([server.calls.length, server.state(action)], [0, "canceled"]);
+});
+
+Deno.test("semantics 13.2: a job whose time has come runs when the clock is set forwards, or back again", async () => {
+  const server = await Server.started();
+  const tomorrow = await server.schedule("mutation", dayMs);
+  server.environment.epochMs += dayMs;
+  await server.environment.advance(10_000);
+  assert.equal(server.state(tomorrow), "success");
+  const running: (() => void)[] = [];
+  server.body = () => new Promise((resolve) => running.push(() => resolve(ok)));
+  const ids: string[] = [];
+  for (let i = 0; i < 9; i++) ids.push(await server.schedule("action", 0));
+  await server.until(() => running.length === 8);
+  server.environment.epochMs -= dayMs;
+  running[0]!();
+  await server.until(() => running.length === 9);
+  for (const end of running) end();
+  await server.until(() => ids.every((id) => server.state(id) === "success"));
+  const soon = await server.schedule("mutation", 1000);
+  await server.environment.advance(900);
+  assert.equal(server.state(soon), "pending");
+  server.body = () => ok;
+  await server.environment.advance(200);
+  assert.equal(server.state(soon), "success");
+});
+
+Deno.test("semantics 13.2: how an action ended is noted again and again while the disk is full", async () => {
+  const persistence = new MemoryPersistence();
+  const server = await Server.started(new FakeEnvironment(), persistence);
+  server.body = () => {
+    persistence.faults.transaction = () => {
+      throw new PersistenceError("DiskFull", "The disk is full");
+    };
+    return ok;
+  };
+  const id = await server.schedule("action", 0);
+  await server.environment.advance(60_000);
+  assert.equal(server.state(id), "inProgress");
+  delete persistence.faults.transaction;
+  await server.environment.advance(60_000);
+  assert.deepEqual([server.calls.length, server.state(id)], [1, "success"]);
+});
+
 Deno.test("semantics 13.2: canceling a running mutation undoes it; what a canceled job schedules is canceled", async () => {
   const server = await Server.started();
   let childId = "";
@@ -276,9 +334,12 @@ Deno.test("function-abi 8.1: a job must name a deployed function and a time with
 
 Deno.test("semantics 92: jobs that ended disappear after seven days", async () => {
   const server = await Server.started();
+  const canceled = await server.schedule("mutation", 365 * dayMs);
+  await server.scheduler.cancel(canceled);
   const id = await server.schedule("mutation", 0);
   await server.environment.advance(7 * dayMs - 60_000);
   assert.equal(server.state(id), "success");
   await server.environment.advance(2 * 60 * 60_000);
   assert.equal(server.document(id), null);
+  assert.equal(server.document(canceled), null, "although its time has not come");
 });

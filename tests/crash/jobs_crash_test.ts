@@ -6,8 +6,8 @@ import { seededRandom } from "../support/random.ts";
 import { RestartingServer } from "../support/restarting_server.ts";
 import { eventually } from "../support/waiting.ts";
 
-const thousands = 4;
-const kills = Number(Deno.env.get("HULL_TEST_KILLS") ?? 4);
+const thousands = 2;
+const kills = Number(Deno.env.get("HULL_TEST_KILLS") ?? 3);
 
 Deno.test({
   name:
@@ -29,7 +29,7 @@ Deno.test({
     };
     for (let n = 0; n < kills; n++) {
       // At no particular point, but with work done since the last kill.
-      const enough = (await effects("job")).length + random.integer(500);
+      const enough = (await effects("job")).length + random.integer(300);
       await eventually(
         async () => (await effects("job")).length > enough || undefined,
         "jobs to run",
