@@ -124,7 +124,7 @@ export const settings = {
     512,
     64,
     65_536,
-    'Heap of the Node process for "use node" actions, in MiB.',
+    'Heap of a Node process for "use node" actions, in MiB; what lies outside of the heap may take as much again.',
   ),
   isolateQueueMax: setting(
     "HULL_ISOLATE_QUEUE_MAX",
