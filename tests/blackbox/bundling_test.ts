@@ -161,3 +161,21 @@ test("semantics 84: stacks name the line that was written, also after bundling",
   assert.equal(code, 1);
   assert.match(output, /nothing to show: null\n\s+at .*\.\.\/convex\/page\.tsx:16:9/);
 });
+
+test("function-abi 15: a module that waits while it is imported is refused", async () => {
+  const waiting = await copyApp("tests/fixtures/bundling", {
+    files: {
+      ...legacyPackage,
+      "convex/waiting.ts": "export const value = await Promise.resolve(1);",
+    },
+  });
+  try {
+    const before = await modulesOnServer();
+    const { code, output } = await server.command("deploy", "--app", waiting);
+    assert.equal(code, 1);
+    assert.match(output, /analyze waiting\.js: .*Top-level awaits in source files are unsupported/);
+    assert.deepEqual(await modulesOnServer(), before);
+  } finally {
+    await Deno.remove(waiting, { recursive: true });
+  }
+});

@@ -19,7 +19,10 @@ export async function installedPackages(): Promise<string> {
   }
   const npm = new Deno.Command("npm", { args: ["ci", "--prefer-offline"], cwd: unfinished });
   const { success, stderr } = await npm.output();
-  if (!success) throw new Error(`npm ci failed:\n${new TextDecoder().decode(stderr)}`);
+  if (!success) {
+    await Deno.remove(unfinished, { recursive: true });
+    throw new Error(`npm ci failed:\n${new TextDecoder().decode(stderr)}`);
+  }
   await Deno.rename(unfinished, folder);
   return `${folder}/node_modules`;
 }
