@@ -4,9 +4,14 @@ import { BlockList, isIP } from "node:net";
 /** Loopback: whoever listens there beside us is one of ours. */
 const ownProxies = ["127.0.0.0/8", "::1/128"];
 
+/** Addresses that are remembered. */
+const knownMax = 10_000;
+
 /** Finds the address of the client behind the proxies that are trusted to name it. */
 export class ClientAddresses {
   readonly #proxies = new BlockList();
+  /** Whether an address is trusted, for those that were looked up: that takes longer than many a request. */
+  readonly #known = new Map<string, boolean>();
 
   /**
    * `trustedProxies`: addresses and networks (`10.0.0.0/8`) besides this machine's own.
@@ -14,10 +19,16 @@ export class ClientAddresses {
    */
   constructor(trustedProxies: readonly string[]) {
     for (const network of [...ownProxies, ...trustedProxies]) {
-      const [address, length] = network.split("/") as [string, string | undefined];
+      const [address, length] = network.split("/") as [
+        string,
+        string | undefined,
+      ];
       const family = isIP(address);
       const bits = length === undefined ? (family === 4 ? 32 : 128) : Number(length);
-      if (family === 0 || !Number.isInteger(bits) || bits < 0 || bits > (family === 4 ? 32 : 128)) {
+      if (
+        family === 0 || !Number.isInteger(bits) || bits < 0 ||
+        bits > (family === 4 ? 32 : 128)
+      ) {
         throw new RangeError(
           `${
             JSON.stringify(network)
@@ -45,8 +56,14 @@ export class ClientAddresses {
   }
 
   #isTrusted(address: string): boolean {
+    const known = this.#known.get(address);
+    if (known !== undefined) return known;
     const family = isIP(address);
-    return family !== 0 && this.#proxies.check(address, family === 4 ? "ipv4" : "ipv6");
+    const isTrusted = family !== 0 &&
+      this.#proxies.check(address, family === 4 ? "ipv4" : "ipv6");
+    if (this.#known.size >= knownMax) this.#known.clear();
+    this.#known.set(address, isTrusted);
+    return isTrusted;
   }
 }
 
@@ -59,7 +76,9 @@ function network64(address: string): string {
   const [head, tail] = address.split("::") as [string, string | undefined];
   const groups = head === "" ? [] : head.split(":");
   const rest = tail === undefined || tail === "" ? [] : tail.split(":");
-  while (tail !== undefined && groups.length + rest.length < 8) groups.push("0");
+  while (tail !== undefined && groups.length + rest.length < 8) {
+    groups.push("0");
+  }
   return [...groups, ...rest].slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16))
     .join(":");
 }

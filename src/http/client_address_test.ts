@@ -10,7 +10,10 @@ Deno.test("a client's address is what the last trusted proxy has seen", () => {
     "who is not trusted tells nothing",
   );
   assert.equal(addresses.of("10.0.0.1", "1.2.3.4"), "1.2.3.4");
-  assert.equal(addresses.of("10.0.0.1", "9.9.9.9, 1.2.3.4, 10.0.0.2"), "1.2.3.4");
+  assert.equal(
+    addresses.of("10.0.0.1", "9.9.9.9, 1.2.3.4, 10.0.0.2"),
+    "1.2.3.4",
+  );
   assert.equal(addresses.of("2001:db8::1", "1.2.3.4"), "1.2.3.4");
   assert.equal(addresses.of("::ffff:10.0.0.1", "::ffff:1.2.3.4"), "1.2.3.4");
   assert.equal(addresses.of("10.0.0.1", "nonsense"), "nonsense");
