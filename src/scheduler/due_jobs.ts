@@ -5,8 +5,7 @@
  * It looks whenever somebody says that jobs changed, when a job has ended, and when a timer fires.
  */
 import type { CommitterClient } from "../committer/protocol.ts";
-import type { QueryCursor } from "../database/transaction.ts";
-import type { Transaction } from "../database/transaction.ts";
+import type { QueryCursor, Transaction } from "../database/transaction.ts";
 import type { Environment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
 import { log } from "../logger.ts";
@@ -75,6 +74,15 @@ export class DueJobs<Job extends DueJob> {
   /** Starts what is due; to be called when jobs have changed. */
   look(): void {
     if (!this.#isOpen) return;
+    try {
+      this.#startDue();
+    } catch (error) {
+      log("error", `The server cannot read which ${this.#options.what}s are due`, { error });
+      this.#sleep(sleepMsMax);
+    }
+  }
+
+  #startDue(): void {
     const { committer, runningMax, isReady, clockSetBack } = this.#options;
     if (isReady?.() === false) return this.#sleep(untilReadyMs);
     if (this.#clock.observe(committer.appliedTimestamp / 1000)) clockSetBack?.();

@@ -5,6 +5,7 @@ import { appServer } from "../support/app_server.ts";
 import { type Clients, watch } from "../support/clients.ts";
 
 const jobs = `
+import { createFunctionHandle } from "convex/server";
 import { v } from "convex/values";
 import { internal } from "./_generated/api";
 import { action, internalAction, internalMutation, internalQuery, mutation, query } from "./_generated/server";
@@ -63,6 +64,18 @@ export const job = query({
   args: { id: v.id("_scheduled_functions") },
   handler: async (ctx, { id }) => await ctx.db.system.get(id),
 });
+
+export const cancelsItself = internalMutation(async (ctx) => {
+  const { scheduledFunctionId: id } = await ctx.meta.getRequestMetadata();
+  await ctx.scheduler.cancel(id as any);
+});
+
+export const scheduleByHandle = mutation(async (ctx) => {
+  const handle = await createFunctionHandle(internal.jobs.note);
+  return await ctx.scheduler.runAfter(0, handle as any, { text: "by handle" });
+});
+
+export const lookAtCronJobs = query(async (ctx) => await (ctx.db.system as any).query("_cron_jobs").collect());
 
 export const notes = query(async (ctx) => await ctx.db.query("notes").collect());
 `;
@@ -148,4 +161,49 @@ test("semantics 90: a canceled job does not run, and a live query sees its state
   const later = await http.mutation(api.jobs.schedule, { ...job, text: "later" });
   await jobIn(clients, later, "success");
   assert.ok(!(await noteTexts(clients)).includes("canceled"));
+});
+
+test("semantics A8: a mutation that cancels itself ends as canceled; others saw it pending until then", async ({ clients }) => {
+  const http = clients.http();
+  const id = await http.mutation(api.jobs.schedule, { name: "cancelsItself", afterMs: 100 });
+  const states: string[] = [];
+  const watched = watch(clients.live(), api.jobs.job, { id });
+  await watched.until((job: Job) => {
+    states.push(job.state.kind);
+    return job.state.kind === "canceled";
+  }, "the canceled job");
+  assert.deepEqual([...new Set(states)], ["pending", "canceled"]);
+});
+
+test("semantics A9, function-abi 79: a function handle can be scheduled", async ({ clients }) => {
+  const id = await clients.http().mutation(api.jobs.scheduleByHandle);
+  assert.equal((await jobIn(clients, id, "success")).name, "jobs.js:note");
+  assert.ok((await noteTexts(clients)).includes("by handle"));
+});
+
+test("function-abi 5: cron jobs are the server's own; user code finds no such table", async ({ clients }) => {
+  assert.deepEqual(await clients.http().query(api.jobs.lookAtCronJobs), []);
+});
+
+test("dashboard-api 3: administrators cancel jobs", async ({ clients, server }) => {
+  const http = clients.http();
+  const job = { name: "note", text: "canceled by an administrator", afterMs: 3_600_000 };
+  const one = await http.mutation(api.jobs.schedule, job);
+  const other = await http.mutation(api.jobs.schedule, job);
+  const post = async (path: string, body: unknown) => {
+    const response = await fetch(`${server.url}/api/${path}`, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        authorization: `Convex ${server.adminKey}`,
+      },
+      body: JSON.stringify(body),
+    });
+    assert.equal(response.status, 200, await response.text());
+  };
+  const stateOf = async (id: string) => (await http.query(api.jobs.job, { id })).state.kind;
+  await post("cancel_job", { id: one, componentId: null });
+  assert.deepEqual([await stateOf(one), await stateOf(other)], ["canceled", "pending"]);
+  await post("cancel_all_jobs", { udfPath: "jobs:note" });
+  assert.equal(await stateOf(other), "canceled");
 });
