@@ -13,7 +13,6 @@ import {
 } from "../../src/database/cron_jobs.ts";
 import {
   beginScheduledMutation,
-  cancelJob,
   completeScheduledMutation,
   insertJob,
 } from "../../src/database/scheduled_jobs.ts";
