@@ -19,6 +19,7 @@ import {
   measureUpdates,
   measureWrites,
 } from "./measures.ts";
+import { measureRecovery } from "./recovery.ts";
 import { renderTable, replaceTable, type Result } from "./report.ts";
 import { type RawServer, startHull, startRawServer } from "./targets.ts";
 import { measureVectorSearch } from "./vector_search.ts";
@@ -58,6 +59,7 @@ const results: Result[] = [];
 try {
   results.push(...await measureRunning(folder));
   results.push(...await measureStart(folder, plan.starts));
+  results.push(...await measureRecovery(folder, plan.starts));
   results.push(...await measureFullTextSearch(folder, plan.texts));
   results.push(...await measureVectorSearch(folder, plan.vectors));
 } finally {

@@ -57,20 +57,18 @@ interface Watched {
   residentBefore: number;
   /** How many isolates had been added before. */
   addedBefore: number;
-  /** Its processor time at the second look at that call: most calls are over by then. */
-  first: Promise<Sample> | null;
-}
-
-interface Sample {
-  readonly atMs: number;
-  readonly usedMs: number;
+  /** When that call had not begun yet. */
+  notBegunMs: number;
+  /** Processor time of the thread at the second look at that call, in milliseconds: most calls are over by then. */
+  firstUsedMs: Promise<number> | null;
 }
 
 export class Watch {
   readonly #isolates = new Map<number, Watched>();
   readonly #options: WatchOptions;
   readonly #events: WatchEvents;
-  /** Resident memory at the last look, in bytes. */
+  /** When the last look was, and resident memory then, in bytes. */
+  #lookedMs = 0;
   #resident = 0;
   /** Isolates so far. */
   #added = 0;
@@ -92,7 +90,8 @@ export class Watch {
       callId: null,
       residentBefore: 0,
       addedBefore: 0,
-      first: null,
+      notBegunMs: 0,
+      firstUsedMs: null,
     });
   }
 
@@ -109,13 +108,15 @@ export class Watch {
   wake(): void {
     this.#until = Date.now() + vigilanceMs;
     if (this.#timer !== undefined) return;
+    this.#lookedMs = Date.now();
     this.#resident = Deno.memoryUsage().rss;
     this.#timer = setInterval(() => this.#look(), periodMs);
   }
 
   #look(): void {
     const now = Date.now();
-    const residentBefore = this.#resident;
+    const lookedBeforeMs = this.#lookedMs, residentBefore = this.#resident;
+    this.#lookedMs = now;
     this.#resident = Deno.memoryUsage().rss;
     const running: number[] = [];
     for (const [isolate, watched] of this.#isolates) {
@@ -125,9 +126,10 @@ export class Watch {
       if (watched.callId !== callId) {
         watched.residentBefore = residentBefore;
         watched.addedBefore = this.#added;
-        watched.first = null;
+        watched.notBegunMs = lookedBeforeMs;
+        watched.firstUsedMs = null;
       } else if (watched.callId !== null && this.#options.countsProcessorTime) {
-        watched.first ??= this.#sample(isolate);
+        watched.firstUsedMs ??= this.#usedMs(isolate);
       }
       const reason = heartbeat.expired(now);
       if (reason === "timeout") this.#checkTime(isolate, watched);
@@ -143,13 +145,15 @@ export class Watch {
 
   /** Ends a call that is over its time, unless its thread has not had the processor for that long. */
   async #checkTime(isolate: number, watched: Watched): Promise<void> {
-    const { heartbeat, callId, first } = watched;
-    if (first !== null) {
-      const { atMs, usedMs } = await first;
-      const last = await this.#sample(isolate);
-      if (heartbeat.running !== callId || heartbeat.expired(last.atMs) !== "timeout") return;
-      const returnedMs = Math.min(last.atMs - atMs - (last.usedMs - usedMs), returnedMsMax);
-      if (last.atMs < heartbeat.deadlineMs + returnedMs) return;
+    const { heartbeat, callId, firstUsedMs, notBegunMs } = watched;
+    if (this.#options.countsProcessorTime) {
+      if (firstUsedMs === null) return; // This thread went without the processor, too.
+      const usedBeforeMs = await firstUsedMs;
+      const usedMs = await this.#usedMs(isolate) - usedBeforeMs;
+      const now = Date.now();
+      if (heartbeat.running !== callId || heartbeat.expired(now) !== "timeout") return;
+      const returnedMs = Math.min(now - notBegunMs - usedMs, returnedMsMax);
+      if (now < heartbeat.deadlineMs + returnedMs) return;
     }
     const mayBeFull = this.#mayBeFull(watched);
     if (mayBeFull && Date.now() < heartbeat.deadlineMs + fullMsMax) return;
@@ -162,9 +166,9 @@ export class Watch {
     return grownMiB > this.#options.heapMiB * fullShare;
   }
 
-  async #sample(isolate: number): Promise<Sample> {
+  async #usedMs(isolate: number): Promise<number> {
     const [usedMs] = await this.#events.processorTimes([isolate]);
-    return { atMs: Date.now(), usedMs: usedMs! };
+    return usedMs!;
   }
 
   #checkMemory(running: readonly number[]): void {

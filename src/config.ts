@@ -68,7 +68,7 @@ export const settings = {
     1000,
     50,
     600_000,
-    "User time of one query or mutation, database time excluded, in milliseconds.",
+    "Time that one query or mutation may compute, database time excluded, in milliseconds.",
   ),
   databaseTimeoutS: setting(
     "HULL_DATABASE_TIMEOUT_S",

@@ -130,7 +130,7 @@ const time: readonly Attack[] = [
   {
     name: "floodOfReads",
     as: ["query"],
-    answer: /timed out performing too many system operations/,
+    answer: /too many system operations|Too many documents read/,
     proves: "semantics 64",
   },
   {
