@@ -11,7 +11,8 @@ export async function backup(path: string, options: ServerOrDataOptions): Promis
   await mustBeNew(path);
   const bytes = await write(open(options), path);
   console.log(
-    `Wrote ${path}: ${bytes} bytes, checked. It holds your data and environment variables.`,
+    `Wrote ${path}: ${bytes} bytes, checked. It holds your data; environment variables in it are encrypted with ` +
+      "HULL_ENCRYPTION_KEY or the file encryption_key of the data folder. Keep that key, too, in another place.",
   );
   return 0;
 }

@@ -11,6 +11,7 @@ export interface ServeOptions {
   readonly host: string;
   readonly data: string;
   readonly logFormat: LogFormat;
+  readonly discardEnv?: boolean;
 }
 
 interface ServerOptions {
@@ -47,6 +48,7 @@ const listening = () => [
   new Option("--host <address>", "address to listen on").default("127.0.0.1"),
   new Option("--log-format <format>", "of the server's own log").choices(["text", "json"])
     .default("text").env("HULL_LOG_FORMAT"),
+  new Option("--discard-env", "start without environment variables whose encryption key is lost"),
   data(),
 ];
 const server = () => [

@@ -5,6 +5,8 @@ import { type RunningServer, startServer } from "../src/server.ts";
 import { version } from "./version.ts";
 import type { ServeOptions } from "./commands.ts";
 
+const encryptionKeyLengthMin = 32;
+
 export interface ServerMode {
   /** Hide logs and details of errors from clients. */
   readonly redact: boolean;
@@ -41,10 +43,11 @@ export async function withServer(
   }
 }
 
-function serverOptions({ data, host, port, sitePort }: ServeOptions) {
+function serverOptions({ data, host, port, sitePort, discardEnv }: ServeOptions) {
   const variables = Deno.env.toObject();
-  const { HULL_ADMIN_KEY, HULL_METRICS_TOKEN, CONVEX_CLOUD_ORIGIN, CONVEX_SITE_ORIGIN } = variables;
-  const { HULL_TRUSTED_PROXIES } = variables;
+  const { HULL_ADMIN_KEY, HULL_ENCRYPTION_KEY, HULL_METRICS_TOKEN, HULL_TRUSTED_PROXIES } =
+    variables;
+  const { CONVEX_CLOUD_ORIGIN, CONVEX_SITE_ORIGIN } = variables;
   return {
     dataFolder: data,
     hostname: host,
@@ -56,9 +59,20 @@ function serverOptions({ data, host, port, sitePort }: ServeOptions) {
     ...HULL_TRUSTED_PROXIES &&
       { trustedProxies: HULL_TRUSTED_PROXIES.split(",").map((name) => name.trim()) },
     ...HULL_ADMIN_KEY && { adminKey: HULL_ADMIN_KEY },
+    ...HULL_ENCRYPTION_KEY && { encryptionKey: longEnough(HULL_ENCRYPTION_KEY) },
+    ...discardEnv && { discardLostVariables: true },
     ...CONVEX_CLOUD_ORIGIN && { cloudOrigin: withoutSlash(CONVEX_CLOUD_ORIGIN) },
     ...CONVEX_SITE_ORIGIN && { siteOrigin: withoutSlash(CONVEX_SITE_ORIGIN) },
   };
+}
+
+/** A key that could be guessed protects nothing. */
+function longEnough(encryptionKey: string): string {
+  if (encryptionKey.length >= encryptionKeyLengthMin) return encryptionKey;
+  throw new Error(
+    `HULL_ENCRYPTION_KEY must have at least ${encryptionKeyLengthMin} characters. ` +
+      "`openssl rand -base64 32` makes a good one.",
+  );
 }
 
 /** Paths that begin with a slash are appended to origins. */

@@ -22,6 +22,7 @@ import { type InstanceRecord, recordKeys } from "./deploy/deployment.ts";
 import { DeploymentSettings } from "./deploy/deployment_settings.ts";
 import { LazyPushService } from "./deploy/lazy_push_service.ts";
 import { LiveDeployment } from "./deploy/live_deployment.ts";
+import { StoredVariables } from "./deploy/stored_variables.ts";
 import { systemEnvironment } from "./environment.ts";
 import { errorMessage, RequestError } from "./errors.ts";
 import { FileStorage, hexDigest } from "./file_storage/file_storage.ts";
@@ -57,6 +58,7 @@ import { residentMemory } from "./metrics/process_memory.ts";
 import { ServerMetrics } from "./metrics/server_metrics.ts";
 import { loadAdminKey, saveAdminKey } from "./persistence/admin_key_file.ts";
 import { databaseBytes, databasePath } from "./persistence/data_folder.ts";
+import { getEncryptionKey, makeEncryptionKey } from "./persistence/encryption_key_file.ts";
 import type { SnapshotReader } from "./persistence/persistence.ts";
 import { RemovalHold } from "./persistence/removal_hold.ts";
 import { ServerTransactions } from "./persistence/server_transactions.ts";
@@ -86,6 +88,10 @@ export interface ServerOptions {
   readonly trustedProxies?: readonly string[];
   /** In place of the one that was made with the data folder. */
   readonly adminKey?: string;
+  /** Encrypts environment variables, in place of the key that is made with the data folder. */
+  readonly encryptionKey?: string;
+  /** Start without the environment variables if their key is lost. */
+  readonly discardLostVariables?: boolean;
   /** Origins under which clients reach the API and the app, if those are not ours: behind a proxy. */
   readonly cloudOrigin?: string;
   readonly siteOrigin?: string;
@@ -143,7 +149,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { main, site, adminKey, failed } = foundation;
 
   parts.settings.load(foundation.reader);
-  parts.live.load(foundation.reader);
+  parts.live.load(foundation.reader, await parts.storedVariables.load(foundation.reader));
   // Whoever comes first has to meet the right providers. Should that fail, those of the last time stay.
   await parts.settings.refreshAuthConfig()
     .catch((error) => log("error", "auth.config.js could not be evaluated again", { error }));
@@ -262,9 +268,16 @@ function assemble(foundation: Foundation) {
       functions.setDeployment(record, manifest);
     },
   });
+  const storedVariables = new StoredVariables({
+    committer,
+    environment,
+    secrets: encryptionKeys(dataFolder, options.encryptionKey),
+    discardsLost: options.discardLostVariables ?? false,
+  });
   const settings: DeploymentSettings = new DeploymentSettings({
     live,
     committer,
+    storedVariables,
     defaultUrls: {
       cloud: options.cloudOrigin ?? main.url,
       site: options.siteOrigin ?? site?.url ?? options.cloudOrigin ?? main.url,
@@ -332,6 +345,7 @@ function assemble(foundation: Foundation) {
     app,
     functions,
     live,
+    storedVariables,
     settings,
     files,
     scheduler,
@@ -500,6 +514,13 @@ function chooseAdminKey(dataFolder: string, given: string | undefined): string {
   }
   saveAdminKey(dataFolder, given);
   return given;
+}
+
+/** The one to use first; then one that variables may still be encrypted under. */
+function encryptionKeys(dataFolder: string, given?: string): [string, ...string[]] {
+  const kept = getEncryptionKey(dataFolder);
+  if (given !== undefined) return kept === undefined ? [given] : [given, kept];
+  return [kept ?? makeEncryptionKey(dataFolder, environment.randomBytes(32))];
 }
 
 /** Made once, with the database, so that URLs of files stay what they are. */

@@ -53,6 +53,8 @@ export interface ExternalPackages {
 /** Keys of records in the database. */
 export const recordKeys = {
   deployment: "deployment",
+  encryptedVariables: "encrypted_environment_variables",
+  /** As plain text, in data folders of versions that did not encrypt. */
   environmentVariables: "environment_variables",
   canonicalUrls: "canonical_urls",
   instance: "instance",

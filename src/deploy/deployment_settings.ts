@@ -1,7 +1,7 @@
 /**
  * What an administrator sets for a deployment apart from its code: environment variables and the URLs under
- * which clients reach it. Each is a record in the database, stored as plain text; a change takes effect
- * with the next call of every function. `auth.config.js`, which reads them when it is pushed, is evaluated
+ * which clients reach it. Each is a record in the database; a change takes effect with the next call of
+ * every function. `auth.config.js`, which reads them when it is pushed, is evaluated
  * again before a change: one that it cannot cope with is refused (deploy-protocol 3.9).
  */
 import { isDeepStrictEqual } from "node:util";
@@ -12,6 +12,7 @@ import type { SnapshotReader } from "../persistence/persistence.ts";
 import { type DeploymentRecord, recordKeys } from "./deployment.ts";
 import { changeVariables, type EnvironmentVariableChange } from "./environment_variables.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
+import type { RecordChange, StoredVariables } from "./stored_variables.ts";
 
 /** Origins of the API and of the app's HTTP actions, without a slash at the end. */
 export interface CanonicalUrls {
@@ -22,6 +23,7 @@ export interface CanonicalUrls {
 export interface DeploymentSettingsOptions {
   readonly live: LiveDeployment;
   readonly committer: Pick<CommitterClient, "changeCatalog">;
+  readonly storedVariables: Pick<StoredVariables, "records">;
   readonly defaultUrls: CanonicalUrls;
   /** Evaluates `auth.config.js` with the variables of the manifest. */
   readonly evaluateAuthConfig: (manifest: DeploymentManifest) => Promise<readonly AuthProvider[]>;
@@ -64,21 +66,21 @@ export class DeploymentSettings {
       if (isDeepStrictEqual(live.record?.builtInVariables, this.builtInVariables)) return;
       const record = await this.#recordFor(live.variables, this.builtInVariables);
       if (record === null) return;
-      await this.#store([recordKeys.deployment, record]);
+      await this.#store([recordOf(recordKeys.deployment, record)]);
       live.activate(record);
     });
   }
 
   /** Makes all changes or, when a rule forbids one of them, none. @throws RequestError that names the rule. */
   async changeEnvironmentVariables(changes: readonly EnvironmentVariableChange[]): Promise<void> {
-    const { live } = this.#options;
+    const { live, storedVariables } = this.#options;
     await live.exclusively(async () => {
       const variables = changeVariables(live.variables, changes);
       const record = await this.#recordFor(variables, this.builtInVariables);
-      await this.#store(
-        [recordKeys.environmentVariables, variables],
-        [recordKeys.deployment, record],
-      );
+      await this.#store([
+        ...await storedVariables.records(variables),
+        ...deploymentChange(record),
+      ]);
       live.setVariables(variables, record);
     });
   }
@@ -91,7 +93,7 @@ export class DeploymentSettings {
       const chosen = url === null ? others : { ...others, [which]: url.replace(/\/+$/, "") };
       const builtIn = variablesOf({ ...defaultUrls, ...chosen });
       const record = await this.#recordFor(live.variables, builtIn);
-      await this.#store([recordKeys.canonicalUrls, chosen], [recordKeys.deployment, record]);
+      await this.#store([recordOf(recordKeys.canonicalUrls, chosen), ...deploymentChange(record)]);
       this.#chosenUrls = chosen;
       live.setVariables(live.variables, record);
     });
@@ -109,12 +111,18 @@ export class DeploymentSettings {
     return { ...record, authProviders, builtInVariables } satisfies DeploymentRecord;
   }
 
-  /** Writes those that are not null with one commit. */
-  async #store(...entries: readonly (readonly [key: string, value: unknown])[]): Promise<void> {
-    const records = entries.filter(([, value]) => value !== null)
-      .map(([key, value]) => ({ key, json: JSON.stringify(value) }));
+  /** Writes all of them with one commit. */
+  async #store(records: readonly RecordChange[]): Promise<void> {
     await this.#options.committer.changeCatalog({ records });
   }
+}
+
+function deploymentChange(record: DeploymentRecord | null): RecordChange[] {
+  return record === null ? [] : [recordOf(recordKeys.deployment, record)];
+}
+
+function recordOf(key: string, value: unknown): RecordChange {
+  return { key, json: JSON.stringify(value) };
 }
 
 function variablesOf({ cloud, site }: CanonicalUrls): Variables {

@@ -6,6 +6,7 @@ import type { CatalogChange } from "../persistence/persistence.ts";
 import type { DeploymentRecord } from "./deployment.ts";
 import { DeploymentSettings } from "./deployment_settings.ts";
 import { LiveDeployment } from "./live_deployment.ts";
+import { StoredVariables } from "./stored_variables.ts";
 
 const record: DeploymentRecord = {
   id: "d1",
@@ -28,15 +29,23 @@ function setUp(options: { readonly failCommits?: boolean } = {}) {
     fileStorageSecret: "s",
     use: (_record, manifest) => void manifests.push(manifest),
   });
+  const committer = {
+    async changeCatalog(change: CatalogChange) {
+      if (options.failCommits) throw new Error("disk full");
+      for (const { key, json } of change.records ?? []) records.set(key, json);
+      return { timestamp: zeroTimestamp, catalog: {} as CatalogData };
+    },
+  };
+  const storedVariables = new StoredVariables({
+    committer,
+    environment: { randomBytes: (length) => new Uint8Array(length) },
+    secrets: ["secret"],
+    discardsLost: false,
+  });
   const settings = new DeploymentSettings({
     live,
-    committer: {
-      async changeCatalog(change: CatalogChange) {
-        if (options.failCommits) throw new Error("disk full");
-        for (const { key, json } of change.records ?? []) records.set(key, json);
-        return { timestamp: zeroTimestamp, catalog: {} as CatalogData };
-      },
-    },
+    committer,
+    storedVariables,
     defaultUrls: { cloud: "http://cloud", site: "http://site" },
     async evaluateAuthConfig({ environmentVariables: { ISSUER, CONVEX_SITE_URL } }) {
       if (ISSUER === undefined) throw new Error("ISSUER is not set");
@@ -46,7 +55,8 @@ function setUp(options: { readonly failCommits?: boolean } = {}) {
       ];
     },
   });
-  return { live, settings, records, manifests };
+  const getRecord = (key: string) => records.get(key) ?? undefined;
+  return { live, settings, records, manifests, kept: () => storedVariables.load({ getRecord }) };
 }
 
 Deno.test("DeploymentSettings keeps variables before anything was pushed", async () => {
@@ -93,7 +103,7 @@ Deno.test("DeploymentSettings changes nothing when the commit fails", async () =
 });
 
 Deno.test("deploy-protocol 3.9: auth.config.js is evaluated again with new variables and URLs", async () => {
-  const { live, settings, records } = setUp();
+  const { live, settings, records, kept } = setUp();
   const authConfig = { ...record.modules[0]!, path: "auth.config.js" };
   live.activate({ ...record, modules: [authConfig] });
   const domains = () =>
@@ -108,7 +118,7 @@ Deno.test("deploy-protocol 3.9: auth.config.js is evaluated again with new varia
   const removal = settings.changeEnvironmentVariables([{ name: "ISSUER", value: null }]);
   await assert.rejects(removal, /ISSUER is not set/);
   assert.deepEqual(settings.environmentVariables, { ISSUER: "https://i" });
-  assert.deepEqual(JSON.parse(records.get("environment_variables")!), { ISSUER: "https://i" });
+  assert.deepEqual(await kept(), { ISSUER: "https://i" });
 
   live.activate({ ...live.record!, builtInVariables: { CONVEX_SITE_URL: "http://before" } });
   await settings.refreshAuthConfig();

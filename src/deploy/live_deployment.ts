@@ -49,8 +49,8 @@ export class LiveDeployment {
   }
 
   /** Takes up what an earlier run of the server left in the database. */
-  load(reader: SnapshotReader): void {
-    this.#variables = JSON.parse(reader.getRecord(recordKeys.environmentVariables) ?? "{}");
+  load(reader: SnapshotReader, variables: Readonly<Record<string, string>>): void {
+    this.#variables = variables;
     const record = reader.getRecord(recordKeys.deployment);
     if (record !== undefined) this.activate(JSON.parse(record));
   }

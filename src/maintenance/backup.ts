@@ -6,7 +6,8 @@
  *      changes, because files are named once; so copy and files together are one point in time.
  *   3. The backup leaves piece by piece, when that commit is certain to last.
  *
- * The admin key is not part of it: whoever gets hold of a backup must not get hold of the server too.
+ * The admin key is not part of it: whoever gets hold of a backup must not get hold of the server too. Nor is the
+ * key that environment variables are encrypted under: these open other people's doors.
  */
 import { join } from "node:path";
 import type { Timestamp } from "../database/timestamp.ts";

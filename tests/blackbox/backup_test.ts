@@ -88,6 +88,7 @@ Deno.test(
       const backup = `${folder}/backup.tar`;
       const restored = `${folder}/restored`;
       let kept = "";
+      let encryptionKey = "";
       {
         await using server = await ServerProcess.start();
         await server.deploy(source);
@@ -120,6 +121,12 @@ Deno.test(
         assert.equal(anonymous.status, 403);
         await anonymous.body?.cancel();
         await clients.close();
+        encryptionKey = await Deno.readTextFile(`${server.dataFolder}/encryption_key`);
+        assert.equal((await Deno.stat(`${server.dataFolder}/encryption_key`)).mode! & 0o777, 0o600);
+        const written = new TextDecoder("latin1").decode(await Deno.readFile(backup));
+        for (const secret of ["hello", "GREETING=", encryptionKey.trim(), server.adminKey]) {
+          assert.ok(!written.includes(secret), `the backup holds ${secret}`);
+        }
       }
       await Deno.remove(source, { recursive: true });
       assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["backup.tar"]);
@@ -127,6 +134,11 @@ Deno.test(
       assert.match(await hull(0, "restore", backup, "--data", restored), /Restored .*Hull 0\./);
       assert.match(await hull(0, "check", "--data", restored), /is sound/);
       assert.match(await hull(1, "restore", backup, "--data", restored), /is not empty/);
+      assert.match(
+        await hull(1, "serve", "--port", "0", "--data", restored),
+        /encrypted under another key.*encryption_key.*HULL_ENCRYPTION_KEY.*--discard-env/,
+      );
+      await Deno.writeTextFile(`${restored}/encryption_key`, encryptionKey);
       await using server = await ServerProcess.start({ dataFolder: restored });
       const clients = new Clients(server);
       const http = clients.http();
