@@ -269,6 +269,26 @@ Deno.test("committer changeCatalog(): a reader of a missing table conflicts when
   assert.deepEqual(kinds(fixture.commit(reader)), ["conflict"]);
 });
 
+Deno.test("committer changeCatalog() changes documents in the same commit, unless they have changed", () => {
+  const fixture = new Fixture();
+  const records = [{ key: "code", json: "1" }];
+  const { commit } = fixture.committer.changeCatalog({ records }, fixture.change(undefined, a));
+  assert.deepEqual(fixture.values, { a: 1 });
+  const keys = indexPoints(fixture.writer.catalog, table, a);
+  assert.deepEqual(commit, { timestamp: fixture.committer.lastTimestamp, keys });
+
+  const late = fixture.change(a, a2);
+  fixture.must(fixture.change(a, a3));
+  assert.throws(
+    () => fixture.committer.changeCatalog({ records: [{ key: "code", json: "2" }] }, late),
+    (error) => error instanceof RequestError && error.kind === "writeConflict",
+  );
+  assert.deepEqual([fixture.values, fixture.writer.getRecord("code")], [{ a: 3 }, "1"]);
+  const reader = fixture.request({ reads: readOf("a") });
+  fixture.committer.changeCatalog({}, fixture.change(a3, undefined));
+  assert.deepEqual(kinds(fixture.commit(reader)), ["conflict"]);
+});
+
 Deno.test("committer changeCatalog() refuses to activate a schema that a commit contradicted", () => {
   const fixture = new Fixture();
   const schema = { schemaValidation: true, tables: [] };

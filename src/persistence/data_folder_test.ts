@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { checkDatabase } from "../../tests/support/database_check.ts";
+import { documentWrite } from "../../tests/support/document_writes.ts";
+import { systemIndexes, systemTables } from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { databasePath, lockPath } from "./data_folder.ts";
 import { layoutVersion } from "./migrations.ts";
@@ -76,12 +78,22 @@ withFolder("openWriter() brings the first layout up to date, with what it holds"
     createIndexes: [{ ...index, staged: false }],
   }, before.lastTimestamp + 1 as never);
   const { indexes } = before.catalog;
+  const job = { _id: "j", _creationTime: 1, completedTime: 2, state: { kind: "success" } };
+  const documents = [
+    documentWrite(before.catalog, systemTables._scheduled_functions, { after: job }),
+  ];
+  before.apply([{
+    timestamp: before.lastTimestamp + 1 as never,
+    writes: { documents, tables: [] },
+  }]);
   before.close();
   const database = new DatabaseSync(databasePath(folder));
   const views = ["search_occurrences", "search_terms"];
   const histories = ["history_revisions", "history_entries", "history_rows"];
   const tables = ["search_tokens", "search_entries", "search_statistics", "vectors", ...histories];
   for (const later of [...views, ...tables]) database.exec(`DROP TABLE ${later}`);
+  const byCompletedTime = systemIndexes.find(({ name }) => name === "by_completed_time")!.id;
+  database.exec(`DELETE FROM index_entries WHERE index_id = ${byCompletedTime}`);
   database.exec("UPDATE catalog SET json = json_remove(json, '$.indexes[0].kind')");
   database.exec("ALTER TABLE state DROP COLUMN history_start");
   database.exec("PRAGMA user_version = 1");

@@ -393,6 +393,20 @@ contract("a catalog change is visible to new snapshots and survives reopening", 
   assert.deepEqual(session.read((snapshot) => snapshot.catalog.data), after);
 });
 
+contract("a catalog change and changes of documents are one commit", (session) => {
+  session.createTable();
+  const document = { _id: "a", _creationTime: 1, value: 1 };
+  const documents = [documentWrite(session.writer.catalog, table, { after: document })];
+  const records = [{ key: "x", json: "1" }];
+  session.writer.applyCatalogChange({ records }, session.next, documents);
+  assert.throws(() => session.writer.applyCatalogChange({ records: [] }, session.next, documents));
+  session.reopen();
+  assert.equal(session.writer.getRecord("x"), "1");
+  const snapshot = session.reader.open();
+  assert.equal(snapshot.count(byId, everything), 1);
+  snapshot.close();
+});
+
 contract("records are named texts that can be replaced and removed", (session) => {
   const { version } = session.writer.catalog;
   const change = (json: string | null) =>
