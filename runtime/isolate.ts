@@ -189,6 +189,7 @@ class Isolate {
         await this.#transactions.decided();
       }
       const loader = this.#loaders.get(call.deployment)!;
+      loader.trim();
       const deliver: Deliver = ({ body: answer, ...result }) => {
         if (result.usage.durationMs < quickMs) this.#quick.add(functionKey(call));
         else this.#quick.delete(functionKey(call));

@@ -4,6 +4,7 @@
  * that no user code has changed.
  */
 import { readFileSync } from "node:fs";
+import v8 from "node:v8";
 import { Script } from "node:vm";
 import { DeveloperError } from "../src/errors.ts";
 import {
@@ -55,6 +56,9 @@ interface SharedPart {
   readonly everything: Exports | null;
 }
 
+/** Characters of code; V8 takes some four times as many bytes for code that consists of small functions. */
+const keptCodeMax = v8.getHeapStatistics().heap_size_limit / 5;
+
 export class ModuleLoader {
   readonly manifest: DeploymentManifest;
   readonly #realm: Realm;
@@ -63,6 +67,8 @@ export class ModuleLoader {
   /** By path. */
   readonly #compiled = new Map<string, LoadedModule>();
   readonly #linked = new Set<LoadedModule>();
+  /** Characters of all that is compiled. */
+  #codeLength = 0;
   readonly #validators = new Map<string, Validator>();
   #convexError: ConvexErrorClass | null = null;
 
@@ -107,8 +113,8 @@ export class ModuleLoader {
         `Attempted to schedule function at nonexistent path: ${path}`,
       );
     }
-    // What a Node module exports shows when it runs.
-    if (entry.environment !== "isolate" || doesExport(this.get(path), name)) return;
+    // What a Node module exports, or one that cannot be loaded, shows when it runs.
+    if (entry.environment !== "isolate" || this.#mayExport(path, name)) return;
     throw new DeveloperError(
       "InvalidScheduledFunction",
       `Attempted to schedule function, but no exported function ${name} found in the file: ${path}. ` +
@@ -116,9 +122,27 @@ export class ModuleLoader {
     );
   }
 
+  #mayExport(path: string, name: string): boolean {
+    let module: LoadedModule;
+    try {
+      module = this.get(path);
+    } catch {
+      return true;
+    }
+    return doesExport(module, name);
+  }
+
+  /** Between calls: makes room if the modules of earlier calls take much of the memory. They can be loaded again. */
+  trim(): void {
+    if (this.#codeLength > keptCodeMax) this.close();
+  }
+
   /** Forgets what was loaded. */
   close(): void {
     for (const path of this.#compiled.keys()) this.#stackTraces.remove(this.#fileName(path));
+    this.#compiled.clear();
+    this.#linked.clear();
+    this.#codeLength = 0;
   }
 
   /** Loads a module and all that it imports, or nothing. */
@@ -152,6 +176,7 @@ export class ModuleLoader {
       ...{ path, factory, sourceMap, evaluate, imports: [], shared: null, isInCycle: false },
     };
     this.#compiled.set(path, module);
+    this.#codeLength += script.length;
     return module;
   }
 

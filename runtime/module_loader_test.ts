@@ -110,3 +110,17 @@ Deno.test("semantics 15: constants that a package defines on the global object a
   }
   assert.equal(isolate.death, null);
 });
+
+Deno.test("semantics 3: modules are forgotten when they take too much memory, and loaded again", async () => {
+  const filler = `/*${"x".repeat(10_000_000)}*/`;
+  const source = (name: string) =>
+    `${filler} import { shared } from "./shared.js";
+    ${query(`["${name}", shared()]`)}`;
+  await using isolate = await IsolateHarness.start(modules({
+    ...Object.fromEntries([..."abc"].map((name) => [`${name}.js`, source(name)])),
+    "shared.js": "let n = 0; export const shared = () => ++n;",
+  }));
+  for (const name of "abcab") {
+    assert.deepEqual((await isolate.query(`${name}:query`)).value, [name, 1]);
+  }
+});

@@ -169,6 +169,7 @@ export class IsolateHarness {
     this.#worker = new Worker(new URL("../../runtime/isolate.ts", import.meta.url), {
       workerData: data,
       transferList: [port2 as unknown as NodeMessagePort],
+      resourceLimits: { maxOldGenerationSizeMb: defaultConfig.isolateHeapMiB },
     });
     this.#exited = new Promise((resolve) => this.#worker.on("exit", () => resolve()));
     this.#exited.then(() => {
