@@ -75,7 +75,10 @@ export class Watch {
   #timer: ReturnType<typeof setInterval> | undefined;
   #until = 0;
   #looks = 0;
-  /** While the busiest isolate is being found, no second one is chosen. */
+  /**
+   * Only one isolate is ever blamed: its thread may go on filling the memory, and the process is about to be replaced.
+   * Until then the operating system's limit holds.
+   */
   #alarmed = false;
 
   constructor(options: WatchOptions, events: WatchEvents) {
@@ -177,8 +180,8 @@ export class Watch {
     if (this.#resident < alarmMiB * MiB || running.length === 0 || this.#alarmed) return;
     this.#alarmed = true;
     this.#busiest(running).then((isolate) => {
-      this.#alarmed = false;
-      if (this.running(isolate) !== null) this.#events.expired(isolate, "heap");
+      this.#alarmed = this.running(isolate) !== null;
+      if (this.#alarmed) this.#events.expired(isolate, "heap");
     });
   }
 
