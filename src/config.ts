@@ -234,6 +234,20 @@ export const settings = {
     86_400,
     "Time in which a request body must arrive, in seconds.",
   ),
+  connectionsMax: setting(
+    "HULL_CONNECTIONS_MAX",
+    10_000,
+    100,
+    1_000_000,
+    "Connections and files that the server has open; above it, what is not being answered is closed, and live clients connect again.",
+  ),
+  serverMemoryMiB: setting(
+    "HULL_SERVER_MEMORY_MIB",
+    1024,
+    64,
+    1024 * 1024,
+    "Memory of the server besides vectors and cached results, above which the same is done, in MiB.",
+  ),
   addressRequestsMax: setting(
     "HULL_ADDRESS_REQUESTS_MAX",
     48,

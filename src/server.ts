@@ -34,6 +34,7 @@ import { createFunctions } from "./functions/runner.ts";
 import { backupApi } from "./http/backup_api.ts";
 import { ClientAddresses } from "./http/client_address.ts";
 import { ClientLimits } from "./http/client_limits.ts";
+import { watchConnections } from "./http/connection_watch.ts";
 import { functionApi } from "./http/function_api.ts";
 import { type Fallback, HttpActions } from "./http/http_actions.ts";
 import { lazyApi } from "./http/lazy_api.ts";
@@ -54,6 +55,7 @@ import { LogBudgets } from "./logs/log_budgets.ts";
 import { LogFiles } from "./logs/log_files.ts";
 import { LogStore } from "./logs/log_store.ts";
 import { LiveBackups } from "./maintenance/backup.ts";
+import { openFiles, openFilesMax } from "./metrics/open_files.ts";
 import { residentMemory } from "./metrics/process_memory.ts";
 import { ServerMetrics } from "./metrics/server_metrics.ts";
 import { loadAdminKey, saveAdminKey } from "./persistence/admin_key_file.ts";
@@ -156,6 +158,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { app } = parts;
   main.open(limits.around(apiAndApp(apiRoutes(foundation, parts), app, parts.requestServices)));
   site?.open(limits.around(appOnly(app)));
+  resources.defer(watchConnections({
+    listeners: site === undefined ? [main] : [main, site],
+    use: { openFiles, openFilesMax, residentBytes: () => Deno.memoryUsage().rss },
+    environment,
+    config: options.config,
+  }));
   inBackground("run scheduled functions", parts.scheduler.start());
   inBackground("run cron jobs", parts.cronJobs.start());
   inBackground("tidy up stored files", parts.files.recover());

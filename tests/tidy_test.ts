@@ -163,6 +163,7 @@ const resources: readonly Resource[] = [
       "src/logs/",
       "src/maintenance/",
       "src/metrics/process_memory.ts",
+      "src/metrics/open_files.ts",
       // Node.js reads modules from files under their own names.
       "src/isolate/node_program.ts",
       "src/isolate/node_installations.ts",
