@@ -5,6 +5,8 @@ import { ServerProcess, sideBySide } from "./server_process.ts";
 import { within } from "./waiting.ts";
 
 const testTimeoutMs = 60_000;
+/** An app may bring megabytes of packages. */
+const pushTimeoutMs = 120_000;
 
 export interface AppServerOptions extends AppOptions {
   /** Path of the app inside the repository; without it the app is made of `files` alone. */
@@ -42,7 +44,7 @@ export function appServer(options: AppServerOptions): AppServer {
       app,
       environment: { ...sideBySide, ...options.environment },
     });
-    await server.firstLine(/Functions ready/);
+    await server.firstLine(/Functions ready/, pushTimeoutMs);
     for (const [name, value] of Object.entries(options.variables?.() ?? {})) {
       const result = await server.command("env", "set", name, value);
       if (result.code !== 0) throw new Error(result.output);

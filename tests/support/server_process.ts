@@ -98,8 +98,8 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** Resolves with what matches in the first line that does, among those printed already or later. */
-  async firstLine(pattern: RegExp): Promise<string> {
-    return await within(this.#output.firstMatch(pattern), 30_000, `a line matching ${pattern}`);
+  async firstLine(pattern: RegExp, timeoutMs = 30_000): Promise<string> {
+    return await within(this.#output.firstMatch(pattern), timeoutMs, `a line matching ${pattern}`);
   }
 
   /** Like `firstLine`, for lines printed from now on. */
