@@ -12,7 +12,9 @@ export async function env(client: ApiClient, args: readonly string[]): Promise<n
   } else if (action === "get" && name !== undefined && value === undefined) {
     return await print(client, name);
   } else if (action === "list" && name === undefined) {
-    for (const [name, value] of Object.entries(await list(client))) console.log(`${name}=${value}`);
+    for (const [name, value] of Object.entries(await list(client))) {
+      console.log(`${name}=${quoted(value)}`);
+    }
   } else {
     throw new Error(usage);
   }
@@ -31,6 +33,13 @@ async function print(client: ApiClient, name: string): Promise<number> {
   }
   console.log(value);
   return 0;
+}
+
+/** As programs that read `.env` files take it: raw between quotation marks that do not occur in it. */
+function quoted(value: string): string {
+  if (/^[\w.:/@+-]*$/.test(value)) return value;
+  const mark = ["'", "`", '"'].find((mark) => !value.includes(mark));
+  return mark === undefined ? value : `${mark}${value}${mark}`;
 }
 
 async function list(client: ApiClient): Promise<Readonly<Record<string, string>>> {

@@ -67,6 +67,7 @@ import { ServerTransactions } from "./persistence/server_transactions.ts";
 import { openSnapshotReader } from "./persistence/snapshot_reader.ts";
 import { CronJobs } from "./scheduler/cron_jobs.ts";
 import { ScheduledFunctions } from "./scheduler/scheduled_functions.ts";
+import { createSystemQueries } from "./system_functions/system_queries.ts";
 import type { VerifyCredential } from "./sync/socket_identity.ts";
 import { SyncServer } from "./sync/sync_server.ts";
 import { VectorSearch } from "./vector_search/vector_search.ts";
@@ -264,6 +265,10 @@ function assemble(foundation: Foundation) {
     sessions: reader,
     // Actions, which need these, run when all of them are there.
     services: hostServices(foundation, () => scheduler, () => files),
+    systemQueries: createSystemQueries({
+      transactions,
+      environmentVariables: () => live.variables,
+    }),
     logs,
     metrics,
   });
@@ -275,6 +280,7 @@ function assemble(foundation: Foundation) {
       if (tokens.use(record.authProviders)) sockets.providersChanged();
       functions.setDeployment(record, manifest);
     },
+    onVariablesAlone: () => functions.endResults(),
   });
   const storedVariables = new StoredVariables({
     committer,

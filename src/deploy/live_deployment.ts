@@ -12,6 +12,8 @@ export interface LiveDeploymentOptions {
   readonly fileStorageSecret: string;
   /** Makes calls that begin from now on run under this deployment. */
   readonly use: (record: DeploymentRecord, manifest: DeploymentManifest) => void;
+  /** Variables have changed, and there is no code yet that they could be used with. */
+  readonly onVariablesAlone?: () => void;
 }
 
 /** The part of a record that says what runs, of which Node's part is not always known. */
@@ -97,7 +99,8 @@ export class LiveDeployment {
   ): void {
     this.#variables = variables;
     this.#record = record ?? this.#record;
-    this.#refresh();
+    if (this.#record === null) this.#options.onVariablesAlone?.();
+    else this.#refresh();
   }
 
   /** Makes running code see record and variables as they are now. */

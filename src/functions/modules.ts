@@ -14,11 +14,13 @@ import type { HttpRoute } from "./http_routes.ts";
 
 /** A function of one deployment; compared by reference. */
 export interface DeployedFunction {
-  /** Id of the deployment it belongs to. */
+  /** Id of the deployment it belongs to; empty for system queries, which belong to none. */
   readonly deployment: string;
   readonly kind: "query" | "mutation" | "action";
   readonly isPublic: boolean;
   readonly environment: "isolate" | "node";
+  /** Whether the server answers it itself. */
+  readonly isSystem: boolean;
   /** `dir/mod.js` */
   readonly module: string;
   readonly export: string;
@@ -40,7 +42,13 @@ const kindNames = { query: "Query", mutation: "Mutation", action: "Action" } as 
 const systemPrefix = "_system/";
 
 export class Modules {
+  readonly #system: ReadonlyMap<string, DeployedFunction>;
   #live: Deployment | null = null;
+
+  /** @param systemPaths Those of the queries that the server answers itself. */
+  constructor(systemPaths: readonly string[] = []) {
+    this.#system = tabulateSystem(systemPaths);
+  }
 
   /** Undefined until something was deployed. */
   get manifest(): DeploymentManifest | undefined {
@@ -77,7 +85,7 @@ export class Modules {
   ): DeployedFunction {
     checkSystemModule(path, kind, context.caller);
     checkComponent(context);
-    const found = this.find(path);
+    const found = this.#findFor(path, context.caller);
     if (found === undefined || !(found.isPublic || seesInternal(context.caller))) {
       throw notFound("public function", path, ".");
     }
@@ -92,7 +100,7 @@ export class Modules {
    */
   resolveAny(path: string, context: CallContext): DeployedFunction {
     checkComponent(context);
-    const found = this.find(path);
+    const found = this.#findFor(path, context.caller);
     const actsAsUser = context.caller.kind === "admin" && context.caller.impersonating !== null;
     if (
       found === undefined ||
@@ -101,6 +109,16 @@ export class Modules {
       throw notFound("function", path, ". Did you forget to run `npx convex dev`?");
     }
     return found;
+  }
+
+  /** System queries show what no function of the app may see, so they are there for administrators alone. */
+  #findFor(path: string, caller: Caller): DeployedFunction | undefined {
+    return this.find(path) ?? (caller.kind === "admin" ? this.#system.get(path) : undefined);
+  }
+
+  /** Whether a function of an earlier `resolve` is still the one to run. */
+  isLive({ isSystem, deployment }: DeployedFunction): boolean {
+    return isSystem || deployment === this.manifest?.id;
   }
 }
 
@@ -184,6 +202,27 @@ function tabulate(
   return table;
 }
 
+function tabulateSystem(paths: readonly string[]): Map<string, DeployedFunction> {
+  const table = new Map<string, DeployedFunction>();
+  for (const path of paths) {
+    const { module, name } = parseFunctionPath(path);
+    const deployed: DeployedFunction = {
+      deployment: "",
+      kind: "query",
+      isPublic: false,
+      environment: "isolate",
+      isSystem: true,
+      module,
+      export: name,
+      path,
+      args: null,
+      returns: null,
+    };
+    for (const spelling of spellings(module, name)) table.set(spelling, deployed);
+  }
+  return table;
+}
+
 function deployedFunction(
   entry: AnalyzedFunction,
   module: string,
@@ -195,6 +234,7 @@ function deployedFunction(
     kind: kinds[entry.udfType],
     isPublic: entry.visibility === "public",
     environment,
+    isSystem: false,
     module,
     export: entry.name,
     path: displayPath({ module, name: entry.name }),

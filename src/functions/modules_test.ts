@@ -8,7 +8,7 @@ import { Modules } from "./modules.ts";
 const nothing = () => "null";
 
 function deployed(): Modules {
-  const modules = new Modules();
+  const modules = new Modules(["_system/cli/tables:default"]);
   modules.setDeployment(
     ...new FakeBackend().deployment({
       "messages:list": query(nothing),
@@ -16,7 +16,6 @@ function deployed(): Modules {
       "dir/jobs:run": action(nothing),
       "dir/jobs:default": query(nothing),
       "messages:secret": { ...query(nothing), isInternal: true },
-      "_system/cli/tables:default": query(nothing),
     }),
   );
   return modules;
@@ -93,7 +92,16 @@ Deno.test("http-api rule 39: system modules are for admins", () => {
     () => modules.resolve(path, "action", context()),
     (error) => error instanceof RequestError && error.code === "SystemIdentityRequired",
   );
-  assert.equal(modules.resolve(path, "query", context(admin)).path, "_system/cli/tables");
+  for (const spelling of [path, "_system/cli/tables", "_system/cli/tables.js:default"]) {
+    assert.equal(modules.resolve(spelling, "query", context(admin)).path, path);
+    assert.equal(modules.resolveAny(spelling, context(admin)).path, path);
+  }
+  const system: Caller = { kind: "system", identity: null };
+  assert.equal(
+    failureText(() => modules.resolve(path, "query", context(system))),
+    "Could not find public function for '_system/cli/tables'.",
+  );
+  assert.equal(modules.find(path), undefined);
 });
 
 Deno.test("http-api 25, 47: a call of any kind says how to get a missing function", () => {

@@ -13,6 +13,7 @@ import { type DeployedFunction, identityOf, type Modules } from "./modules.ts";
 import type { CacheRequest, QueryCache } from "./query_cache.ts";
 import { QueryEntry, type QueryExecution } from "./query_entry.ts";
 import type { Subscriptions } from "./subscriptions.ts";
+import type { SystemQueries } from "./system_queries.ts";
 
 export interface QueryRunnerParts {
   readonly modules: Modules;
@@ -22,6 +23,7 @@ export interface QueryRunnerParts {
   readonly committer: CommitterClient;
   readonly calls: FunctionCalls;
   readonly log: ExecutionLog;
+  readonly systemQueries: SystemQueries;
 }
 
 export class QueryRunner {
@@ -43,7 +45,7 @@ export class QueryRunner {
     }
     const entry = cache.find(cacheRequest(query, request));
     if (entry === undefined || entry.timestamp > committer.durableTimestamp) return undefined;
-    log.cached(query, request.context);
+    if (!query.isSystem) log.cached(query, request.context);
     return entry;
   }
 
@@ -66,7 +68,7 @@ export class QueryRunner {
         () => this.#execute(query, request),
       );
       // A result of code that was replaced while it ran is right for nobody any more.
-      if (query.deployment === modules.manifest?.id) return entry;
+      if (modules.isLive(query)) return entry;
     }
   }
 
@@ -82,6 +84,8 @@ export class QueryRunner {
     }
     const entry = cache.find(cacheRequest(query, request));
     if (entry !== undefined && entry.timestamp <= timestamp) return entry.result;
+    // Not all that system queries show is kept for earlier timestamps.
+    if (query.isSystem) return undefined;
     const call = calls.of(query, request.context, { journal: request.journal, at: timestamp });
     const answer = await this.#call(query, request, call);
     const isKept = answer.outcome.kind === "success" || !answer.outcome.isOutOfRetention;
@@ -89,7 +93,8 @@ export class QueryRunner {
   }
 
   async #execute(query: DeployedFunction, request: QueryRequest): Promise<QueryExecution> {
-    const { subscriptions, calls } = this.#parts;
+    const { subscriptions, calls, systemQueries } = this.#parts;
+    if (query.isSystem) return systemQueries.run(query.path, request.args);
     const from = subscriptions.applied;
     const { journal } = request;
     const call = calls.of(query, request.context, { journal });

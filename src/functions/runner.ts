@@ -39,6 +39,7 @@ import { QueryEntry } from "./query_entry.ts";
 import { QueryRunner } from "./query_runner.ts";
 import { RequestIds } from "./request_id.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { noSystemQueries, type SystemQueries } from "./system_queries.ts";
 
 export interface FunctionsOptions {
   readonly environment: Environment;
@@ -49,6 +50,7 @@ export interface FunctionsOptions {
   readonly sessions: Pick<SnapshotReader, "getSessionRecord">;
   /** May rely on parts that are built later: nothing is called before an action runs. */
   readonly services: HostServices;
+  readonly systemQueries?: SystemQueries;
   readonly logs: LogStore;
   readonly metrics: ServerMetrics;
 }
@@ -60,7 +62,7 @@ export function createFunctions(options: FunctionsOptions): FunctionRunner {
 
 export class FunctionRunner implements FollowableFunctions {
   /** What is deployed, for the scheduler and the admin API. */
-  readonly modules = new Modules();
+  readonly modules: Modules;
   readonly #committer: CommitterClient;
   readonly #isolates: DeploymentLeases;
   readonly #subscriptions: Subscriptions<QueryEntry>;
@@ -82,14 +84,15 @@ export class FunctionRunner implements FollowableFunctions {
       subscriptions,
       bytesMax: config.queryCacheBytesMax,
     });
-    const { modules } = this;
+    const systemQueries = options.systemQueries ?? noSystemQueries;
+    const modules = this.modules = new Modules(systemQueries.paths);
     this.#committer = committer;
     this.#isolates = isolates;
     this.#subscriptions = subscriptions;
     this.#cache = cache;
     this.#gate = new CommitGate(environment);
     const shared = { modules, isolates, committer, calls, log };
-    this.#queries = new QueryRunner({ ...shared, cache, subscriptions });
+    this.#queries = new QueryRunner({ ...shared, cache, subscriptions, systemQueries });
     this.#mutations = new MutationRunner({
       ...shared,
       gate: this.#gate,
@@ -115,6 +118,11 @@ export class FunctionRunner implements FollowableFunctions {
   setDeployment(record: DeploymentRecord, manifest: DeploymentManifest): void {
     this.#isolates.deploy(manifest);
     this.modules.setDeployment(record, manifest);
+    this.#cache.invalidateAll();
+  }
+
+  /** Ends all results: something changed that system queries show. A deployment does it, too. */
+  endResults(): void {
     this.#cache.invalidateAll();
   }
 

@@ -34,7 +34,7 @@ Deno.test("run calls functions, and env keeps variables", () =>
 
     assert.equal((await server.command("env", "set", "GREETING", "a\nb")).code, 0);
     assert.equal((await server.command("env", "get", "GREETING")).stdout, "a\nb\n");
-    assert.match((await server.command("env", "list")).stdout, /^GREETING=a/);
+    assert.match((await server.command("env", "list")).stdout, /^GREETING='a\nb'$/m);
     assert.equal((await server.command("env", "remove", "GREETING")).code, 0);
     assert.equal((await server.command("env", "get", "GREETING")).code, 1);
     assert.equal((await server.command("env", "set", "GREETING")).code, 1);

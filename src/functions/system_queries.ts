@@ -1,0 +1,23 @@
+import type { QueryExecution } from "./query_entry.ts";
+
+/**
+ * Queries that the server answers itself, for administrators: `_system/…` (deploy-protocol 7). They are cached,
+ * watched and invalidated like those of the app.
+ */
+export interface SystemQueries {
+  /** Their paths: `_system/dir/mod:fn`. */
+  readonly paths: readonly string[];
+  /**
+   * Runs one of them on the newest snapshot.
+   * @param args JSON text of the arguments array `[{…}]`, convex_encoded_json.
+   */
+  run(path: string, args: string): QueryExecution;
+}
+
+/** For servers that have none. */
+export const noSystemQueries: SystemQueries = {
+  paths: [],
+  run(path) {
+    throw new Error(`There is no system query ${path}`);
+  },
+};

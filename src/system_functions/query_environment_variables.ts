@@ -1,0 +1,24 @@
+/** `_system/cli/queryEnvironmentVariables`: what `npx convex env get|list` shows, and `dev` waits for. */
+import { parseValidator } from "../values/validator.ts";
+import type { SystemModule } from "./system_query.ts";
+
+const string = { fieldType: { type: "string" }, optional: false };
+
+/** Variables are no documents, so they have neither an id nor a creation time; no client looks at these. */
+export const queryEnvironmentVariables: SystemModule = {
+  default: {
+    args: parseValidator({ type: "object", value: {} }),
+    run: ({ environmentVariables }) =>
+      Object.entries(environmentVariables)
+        .sort(([a], [b]) => a < b ? -1 : 1)
+        .map(([name, value]) => ({ name, value })),
+  },
+  get: {
+    args: parseValidator({ type: "object", value: { name: string } }),
+    run({ environmentVariables }, args) {
+      const name = String(args.name);
+      const isSet = Object.hasOwn(environmentVariables, name);
+      return isSet ? { name, value: environmentVariables[name]! } : null;
+    },
+  },
+};

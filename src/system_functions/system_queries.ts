@@ -1,0 +1,57 @@
+/** The system queries of this server, and how they run: on the main thread, in a transaction of their own. */
+import { assert } from "../assert.ts";
+import { hostFailure } from "../functions/host_failures.ts";
+import type { FunctionResult } from "../functions/functions.ts";
+import type { QueryExecution } from "../functions/query_entry.ts";
+import type { SystemQueries } from "../functions/system_queries.ts";
+import type { ServerTransactions } from "../persistence/server_transactions.ts";
+import { checkArguments } from "../values/validator.ts";
+import { encodeValue, parseValue, type Value, type ValueObject } from "../values/value.ts";
+import { queryEnvironmentVariables } from "./query_environment_variables.ts";
+import type { SystemModule, SystemQuery, SystemQueryContext } from "./system_query.ts";
+
+const modules: Readonly<Record<string, SystemModule>> = {
+  "_system/cli/queryEnvironmentVariables": queryEnvironmentVariables,
+};
+
+export interface SystemQueriesParts {
+  readonly transactions: Pick<ServerTransactions, "read">;
+  readonly environmentVariables: () => Readonly<Record<string, string>>;
+}
+
+export function createSystemQueries(parts: SystemQueriesParts): SystemQueries {
+  const queries = new Map<string, SystemQuery>();
+  for (const [module, exports] of Object.entries(modules)) {
+    for (const [name, query] of Object.entries(exports)) queries.set(`${module}:${name}`, query);
+  }
+  return {
+    paths: [...queries.keys()],
+    run(path, args) {
+      const query = queries.get(path);
+      assert(query !== undefined, `${path} is one of the paths`);
+      return execute(query, args, parts);
+    },
+  };
+}
+
+function execute(query: SystemQuery, args: string, parts: SystemQueriesParts): QueryExecution {
+  return parts.transactions.read((transaction) => {
+    const environmentVariables = parts.environmentVariables();
+    return {
+      result: resultOf(query, args, { transaction, environmentVariables }),
+      timestamp: transaction.options.snapshot.timestamp,
+      journal: null,
+      reads: transaction.finish().reads,
+      observedIdentity: false,
+      observedTimeMs: null,
+    };
+  });
+}
+
+function resultOf(query: SystemQuery, json: string, context: SystemQueryContext): FunctionResult {
+  const args = parseValue(json) as Value[];
+  const problem = checkArguments(query.args, args, context.transaction.tableName);
+  if (problem !== null) return { ok: false, failure: hostFailure(problem), logLines: [] };
+  const value = query.run(context, args[0] as ValueObject);
+  return { ok: true, value: encodeValue(value).json, logLines: [] };
+}

@@ -1,0 +1,19 @@
+import type { Transaction } from "../database/transaction.ts";
+import type { Validator } from "../values/validator.ts";
+import type { Value, ValueObject } from "../values/value.ts";
+
+/** A query that the server answers itself, between other work: it must be quick and wait for nothing. */
+export interface SystemQuery {
+  readonly args: Validator;
+  /** What it reads through the transaction decides when the result is computed again. */
+  run(context: SystemQueryContext, args: ValueObject): Value;
+}
+
+export interface SystemQueryContext {
+  readonly transaction: Transaction;
+  /** The user's. When they change, every result ends. */
+  readonly environmentVariables: Readonly<Record<string, string>>;
+}
+
+/** By the name of their export. */
+export type SystemModule = Readonly<Record<string, SystemQuery>>;
