@@ -31,7 +31,6 @@ import { systemTables } from "./database/catalog.ts";
 import type { HostServices } from "./functions/host_services.ts";
 import { RequestIds } from "./functions/request_id.ts";
 import { createFunctions } from "./functions/runner.ts";
-import { backupApi } from "./http/backup_api.ts";
 import { ClientAddresses } from "./http/client_address.ts";
 import { ClientLimits } from "./http/client_limits.ts";
 import { watchConnections } from "./http/connection_watch.ts";
@@ -54,7 +53,6 @@ import { log } from "./logger.ts";
 import { LogBudgets } from "./logs/log_budgets.ts";
 import { LogFiles } from "./logs/log_files.ts";
 import { LogStore } from "./logs/log_store.ts";
-import { LiveBackups } from "./maintenance/backup.ts";
 import { openFiles, openFilesMax } from "./metrics/open_files.ts";
 import { residentMemory } from "./metrics/process_memory.ts";
 import { ServerMetrics } from "./metrics/server_metrics.ts";
@@ -340,12 +338,17 @@ function assemble(foundation: Foundation) {
     removals,
     transactions,
   });
-  const backups = new LiveBackups({
-    dataFolder,
-    version: options.version,
-    removals,
-    durable: (timestamp) => committer.durable(timestamp),
-  });
+  const loadBackupApi = async () => {
+    const { LiveBackups } = await import("./maintenance/backup.ts");
+    const { backupApi } = await import("./http/backup_api.ts");
+    const backups = new LiveBackups({
+      dataFolder,
+      version: options.version,
+      removals,
+      durable: (timestamp) => committer.durable(timestamp),
+    });
+    return backupApi(backups, environment);
+  };
   const instanceName = instanceNameOf(adminKey) ?? defaultInstanceName;
   const requestServices = { authenticator, bodies, config, requestIds, instanceName };
   const { fallback } = options;
@@ -366,7 +369,7 @@ function assemble(foundation: Foundation) {
     cronJobs,
     sockets,
     push,
-    backups,
+    loadBackupApi: once(loadBackupApi),
     logs,
     requestServices,
     /** Aborted when the server begins to stop. */
@@ -389,7 +392,6 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
     ...syncApi(parts.sockets),
     ...storageApi(parts.files, { secret: fileStorageSecret, environment }),
     ...logApi(parts.logs, environment, parts.stopping.signal),
-    ...backupApi(parts.backups, environment),
     ...healthApi({
       notReady: () => notReady(foundation),
       metrics: () => metrics.render(),
@@ -404,6 +406,7 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
       "listEnvironmentVariables",
     ], loadAdminApi),
     ...lazyApi(["cancelJob", "cancelAllJobs"], loadJobApi),
+    ...lazyApi(["downloadBackup"], parts.loadBackupApi),
     ...lazyApi([
       "configHashes",
       "startPush",

@@ -41,10 +41,8 @@ export class LiveBackups {
   readonly #options: LiveBackupsOptions;
   #isRunning = false;
 
-  /** Removes what a server that was killed during a backup has left. */
   constructor(options: LiveBackupsOptions) {
     this.#options = options;
-    removeDatabaseCopy(options.dataFolder);
   }
 
   /**

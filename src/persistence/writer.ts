@@ -28,6 +28,7 @@ import { bytesToKey, type IndexKey, indexKeyOf, keyToBytes } from "../values/ind
 import { parseDocument, type ValueObject } from "../values/value.ts";
 import { type CatalogState, changedCatalog, withTables } from "./catalog_change.ts";
 import { databasePath, lockDataFolder } from "./data_folder.ts";
+import { removeDatabaseCopy } from "./database_copy.ts";
 import { FullTextWriter } from "./full_text.ts";
 import { HistoryWriter } from "./history_writer.ts";
 import { migrate } from "./migrations.ts";
@@ -68,6 +69,8 @@ export function openWriter(
   const lock = lockDataFolder(dataFolder);
   let database: Database | undefined;
   try {
+    // A server that was killed during a backup has left it.
+    removeDatabaseCopy(dataFolder);
     database = new Database(databasePath(dataFolder), { readOnly: false, cacheKiB });
     migrate(database);
     // Isolates number their transactions from one again.
