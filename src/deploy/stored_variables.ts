@@ -6,7 +6,6 @@
  * encrypted anew at the next start.
  */
 import { Buffer } from "node:buffer";
-import { z } from "zod";
 import type { CommitterClient } from "../committer/protocol.ts";
 import type { Environment } from "../environment.ts";
 import { log } from "../logger.ts";
@@ -35,8 +34,10 @@ const ivBytes = 12;
 const purpose = new TextEncoder().encode("Hull environment variables");
 
 /** Both in base64. */
-const encryptedType = z.strictObject({ iv: z.base64(), ciphertext: z.base64() });
-type Encrypted = z.infer<typeof encryptedType>;
+interface Encrypted {
+  readonly iv: string;
+  readonly ciphertext: string;
+}
 
 export class StoredVariables {
   readonly #options: StoredVariablesOptions;
@@ -53,9 +54,7 @@ export class StoredVariables {
    */
   async load(reader: Pick<SnapshotReader, "getRecord">): Promise<EnvironmentVariables> {
     const json = reader.getRecord(recordKeys.encryptedVariables);
-    if (json !== undefined) {
-      return await this.#open(encryptedType.parse(JSON.parse(json)));
-    }
+    if (json !== undefined) return await this.#open(JSON.parse(json) as Encrypted);
     const plain = reader.getRecord(recordKeys.environmentVariables);
     if (plain === undefined) return {};
     const variables = JSON.parse(plain) as EnvironmentVariables;

@@ -7,8 +7,8 @@ export const root = fileURLToPath(new URL("../../", import.meta.url));
 export interface Reference {
   /** Path inside the repository, or the specifier of a package. */
   readonly target: string;
-  /** `url`: a worker or an asset named by `new URL(…, import.meta.url)`. */
-  readonly kind: "value" | "type" | "url";
+  /** `lazy`: by `import(…)`. `url`: a worker or an asset named by `new URL(…, import.meta.url)`. */
+  readonly kind: "value" | "lazy" | "type" | "url";
 }
 
 export interface SourceFile {
@@ -45,7 +45,7 @@ function* findReferences(path: string, code: string): Generator<Reference> {
     yield* refer(path, specifier!, type === undefined ? "value" : "type");
   }
   for (const [, specifier] of code.matchAll(/\bimport\(\s*"([^"\n]+)"/g)) {
-    yield* refer(path, specifier!, "value");
+    yield* refer(path, specifier!, "lazy");
   }
   for (const [, specifier] of code.matchAll(/new URL\(\s*"(\.[^"\n]+)"/g)) {
     yield* refer(path, specifier!, "url");
