@@ -14,6 +14,8 @@ export interface LoadOptions {
   readonly url: string;
   readonly connections: number;
   readonly durationMs: number;
+  /** Whom to call for, as a proxy would: requests of one address share its limits. */
+  readonly address?: string;
   /** The n-th request of the run. */
   request(n: number): HttpRequest;
   /** Throws if an answer is wrong. */
@@ -35,7 +37,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
   let latencies = new Latencies();
   let isRunning = true;
   const client = async () => {
-    const connection = await Connection.open(options.url);
+    const connection = await Connection.open(options.url, options.address);
     try {
       for (let isFirst = true; isRunning; isFirst = false) {
         const request = connection.encode(options.request(n++));
@@ -74,22 +76,24 @@ export async function callOnce(url: string, request: HttpRequest): Promise<strin
 
 class Connection {
   readonly #connection: Deno.Conn;
-  readonly #host: string;
+  readonly #headers: string;
   #buffer = new Uint8Array(64 * 1024);
 
-  private constructor(connection: Deno.TcpConn, host: string) {
+  private constructor(connection: Deno.TcpConn, headers: string) {
     connection.setNoDelay(true);
     this.#connection = connection;
-    this.#host = host;
+    this.#headers = headers;
   }
 
-  static async open(url: string): Promise<Connection> {
+  static async open(url: string, address?: string): Promise<Connection> {
     const { hostname, port, host } = new URL(url);
-    return new Connection(await Deno.connect({ hostname, port: Number(port) }), host);
+    const forwarded = address === undefined ? "" : `X-Forwarded-For: ${address}\r\n`;
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    return new Connection(connection, `Host: ${host}\r\n${forwarded}`);
   }
 
   encode({ method, path, body }: HttpRequest): Uint8Array {
-    const head = `${method} ${path} HTTP/1.1\r\nHost: ${this.#host}\r\n`;
+    const head = `${method} ${path} HTTP/1.1\r\n${this.#headers}`;
     if (body === undefined) return encoder.encode(`${head}\r\n`);
     const bytes = encoder.encode(body);
     const rest = `Content-Type: application/json\r\nContent-Length: ${bytes.length}\r\n\r\n`;

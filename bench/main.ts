@@ -20,6 +20,7 @@ import {
   measureWrites,
 } from "./measures.ts";
 import { measureRecovery } from "./recovery.ts";
+import { measureNeighbours } from "./neighbours.ts";
 import { renderTable, replaceTable, type Result } from "./report.ts";
 import { type RawServer, startHull, startRawServer } from "./targets.ts";
 import { measureVectorSearch } from "./vector_search.ts";
@@ -100,6 +101,7 @@ async function measureServer(folder: string, raw: RawServer): Promise<Result[]> 
     ...await measureUpdates(targets),
     ...await measureDistinctQueries(targets),
     ...await measureUntouched(targets),
+    ...await measureNeighbours(hull, plan.durationMs),
     ...measureMemory(targets, "memory after load"),
   ];
 }
