@@ -118,7 +118,8 @@ export class ExternalPackageStore {
       await Deno.rename(unfinished, join(this.#folder, key));
     } catch (error) {
       await Deno.remove(unfinished, { recursive: true });
-      throw error;
+      // A push and the restoration of a backup may have installed the same packages side by side.
+      if (!await isFolder(join(this.#folder, key))) throw error;
     } finally {
       this.#filling.delete(name);
     }
