@@ -1,7 +1,8 @@
 /**
  * The database as it was at an older timestamp: the newest snapshot with what has happened since then taken back
  * (history_writer.ts says what is kept for that). It costs what the same read of the newest state costs, plus what
- * has changed since in the intervals that are read; a search costs what has changed since in its table.
+ * has changed since in the intervals that are read. A search looks at all that has changed since, and keeps what is
+ * of its table.
  */
 import type { Catalog, IndexId, SearchIndex, TableNumber } from "../database/catalog.ts";
 import { LayeredSnapshot } from "../database/layered_snapshot.ts";
@@ -71,7 +72,10 @@ class PastSnapshot implements Snapshot {
   ) {
     this.catalog = newest.catalog;
     this.decidedSequence = newest.decidedSequence;
-    this.search = new PastSearch(newest, () => undoLayer(statements, timestamp, lastRow));
+    this.search = new PastSearch(
+      newest,
+      (table) => undoLayer(statements, table, timestamp, lastRow),
+    );
     this.#statements = statements;
     this.#newest = newest;
     this.#lastRow = lastRow;
@@ -103,13 +107,12 @@ class PastSnapshot implements Snapshot {
 /** Ranks as if what has changed since were undone by a transaction: see corpus.ts. */
 class PastSearch implements SearchSnapshot {
   readonly #newest: Snapshot;
-  readonly #makeLayer: () => WriteLayer;
-  #view: LayeredSnapshot | undefined;
+  readonly #undo: (table: TableNumber) => WriteLayer;
   readonly #corpora = new Map<IndexId, Corpus>();
 
-  constructor(newest: Snapshot, makeLayer: () => WriteLayer) {
+  constructor(newest: Snapshot, undo: (table: TableNumber) => WriteLayer) {
     this.#newest = newest;
-    this.#makeLayer = makeLayer;
+    this.#undo = undo;
   }
 
   statistics(index: SearchIndex): SearchStatistics {
@@ -129,19 +132,24 @@ class PastSearch implements SearchSnapshot {
   #corpus(index: SearchIndex): Corpus {
     let corpus = this.#corpora.get(index.id);
     if (corpus === undefined) {
-      this.#view ??= new LayeredSnapshot(this.#newest, [this.#makeLayer()]);
-      this.#corpora.set(index.id, corpus = new Corpus(this.#view, index));
+      const view = new LayeredSnapshot(this.#newest, [this.#undo(index.table)]);
+      this.#corpora.set(index.id, corpus = new Corpus(view, index));
     }
     return corpus;
   }
 }
 
-/** What has to be written over the newest state to have every document as it was at `timestamp`. */
-function undoLayer(statements: Statements, timestamp: Timestamp, lastRow: number): WriteLayer {
+/** What has to be written over the newest state to have the documents of a table as they were at `timestamp`. */
+function undoLayer(
+  statements: Statements,
+  table: TableNumber,
+  timestamp: Timestamp,
+  lastRow: number,
+): WriteLayer {
   const layer = new WriteLayer();
   const add = (document: string, json: string | null) => {
     const id = parseDocument(document)._id as string;
-    const table = mustIdTableNumber(id) as TableNumber;
+    if (mustIdTableNumber(id) !== table) return;
     const noKeys = { baseKeys: [], keys: [], baseSearchKeys: [], searchKeys: [] };
     layer.set(id, { table, id, base: null, json, ...noKeys });
   };
