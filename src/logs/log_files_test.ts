@@ -153,6 +153,25 @@ Deno.test("logFiles lose entries, not the process, while they cannot be written"
   await files.close();
 });
 
+Deno.test("logFiles do not leave a file for each attempt to write to a full disk", async () => {
+  await using folder = await Folder.make();
+  const files = await folder.open();
+  const { write } = Deno.FsFile.prototype;
+  Deno.FsFile.prototype.write = () => Promise.reject(new Error("no space left on device"));
+  try {
+    for (const name of ["a", "b", "c"]) {
+      folder.append(files, name);
+      assert.deepEqual(await namesAfter(files), []);
+    }
+    assert.deepEqual(folder.segments(), []);
+  } finally {
+    Deno.FsFile.prototype.write = write;
+  }
+  folder.append(files, "kept");
+  assert.deepEqual(await namesAfter(files), ["kept"]);
+  await files.close();
+});
+
 Deno.test("logFiles bound what waits for a slow disk", async () => {
   await using folder = await Folder.make();
   const files = await folder.open({ bytesMax: 1024 * 1024 * 1024 });

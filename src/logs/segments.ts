@@ -90,6 +90,8 @@ export class Segments {
     } catch (error) {
       // It may end with half a line now.
       this.end();
+      // While the disk is full there would be one more empty file after each attempt.
+      if (segment.bytes === 0) await this.#remove(segment);
       throw error;
     }
     segment.bytes += bytes.length;
@@ -112,12 +114,16 @@ export class Segments {
       const endMs = next?.firstCursor ?? this.#lastCursor;
       // There is room for the active segment to fill.
       if (bytes + bytesOfOne <= bytesMax && endMs >= nowMs - ageMaxMs) return;
-      this.#segments.shift();
       bytes -= oldest.bytes;
-      await Deno.remove(oldest.path).catch((error) => {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      });
+      await this.#remove(oldest);
     }
+  }
+
+  async #remove(segment: Segment): Promise<void> {
+    this.#segments.splice(this.#segments.indexOf(segment), 1);
+    await Deno.remove(segment.path).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
   }
 
   /** What is written next begins a new segment. */
