@@ -107,7 +107,8 @@ export class PushService {
       moduleHashes: (live?.modules ?? [])
         .map(({ path, hash, environment }) => ({ path, hash, environment })),
       udfServerVersion: live?.udfConfig.serverVersion ?? null,
-      nodeVersion: live?.nodeVersion ?? null,
+      // Absent when the app names none: the official CLI takes null for a version that is about to change.
+      nodeVersion: live?.nodeVersion ?? undefined,
       nodeDependencies: live?.externalPackages?.dependencies ?? [],
     };
   }

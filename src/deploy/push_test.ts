@@ -265,6 +265,15 @@ Deno.test("a push makes its modules live and remembers their hashes", () =>
     ]);
   }));
 
+Deno.test("deploy-protocol 3.3: getConfigHashes() names the version of Node.js if the app does", () =>
+  withServer(async (server) => {
+    const answer = () => JSON.parse(JSON.stringify(server.pushes.getConfigHashes()));
+    await server.push();
+    assert.equal("nodeVersion" in answer(), false);
+    await server.push({ nodeVersion: "22" });
+    assert.equal(answer().nodeVersion, "22");
+  }));
+
 Deno.test("deploy-protocol 8, 9: unchanged modules are sent as hashes, modules in neither list go", () =>
   withServer(async (server) => {
     const bModule = { ...aModule, path: "b.js" };

@@ -12,7 +12,7 @@ const vectors: [number, string][] = [
   [4294967295, "zzzzzzrf000g40r40m30e209185gr38e1y1nj"],
 ];
 
-Deno.test("http-api rule 103: document id vectors in both directions", () => {
+Deno.test("http-api 103, rule 103: document id vectors in both directions", () => {
   for (const [tableNumber, text] of vectors) {
     assert.equal(encodeId(tableNumber, internalId), text);
     assert.deepEqual(decodeId(text), { tableNumber, internalId });

@@ -38,7 +38,7 @@ Deno.test("http-api rule 87: equal values have equal canonical texts, whatever t
   }));
 });
 
-Deno.test("http-api rule 83: encoding vectors in both directions", () => {
+Deno.test("http-api 103, rule 83: encoding vectors in both directions", () => {
   const vectors: [Value, string][] = [
     [1n, '{"$integer":"AQAAAAAAAAA="}'],
     [-1n, '{"$integer":"//////////8="}'],
@@ -58,7 +58,7 @@ Deno.test("http-api rule 83: encoding vectors in both directions", () => {
   }
 });
 
-Deno.test("http-api rule 92: size vectors", () => {
+Deno.test("http-api 103, rule 92: size vectors", () => {
   const vectors: [Value, number][] = [
     [null, 1],
     ["", 2],

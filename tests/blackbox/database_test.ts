@@ -161,7 +161,7 @@ test("semantics 19, 22: reserved fields and documents that are too large are ref
   assert.equal(await insert({ n: 1, text: "x".repeat(1024 * 1024 - 200) }), "inserted");
 });
 
-test("semantics 31-33: an index orders values of all types", async ({ clients }) => {
+test("semantics 31-33, http-api 110: an index orders values of all types", async ({ clients }) => {
   const client = clients.http();
   const ordered = [
     undefined,

@@ -165,6 +165,26 @@ const wrongArguments: readonly (readonly [string, unknown, RegExp])[] = [
     { name: { $integer: "AA==" } },
     /Invalid arguments|8 bytes|ntegerr?/i,
   ],
+  [
+    "http-api 105: a float that is an ordinary number",
+    { name: { $float: "AAAAAAAA8D8=" } },
+    /Float64 1 should be encoded as a number/,
+  ],
+  [
+    "http-api 108: an array of 8,193 elements",
+    { name: Array(8193).fill(1) },
+    /Array length is too long \(8193 > maximum length 8192\)/,
+  ],
+  [
+    "http-api 108: an object of 1,025 fields",
+    { name: Object.fromEntries(Array.from({ length: 1025 }, (_, n) => [`f${n}`, n])) },
+    /Object has too many fields \(1025 > maximum number 1024\)/,
+  ],
+  [
+    "http-api 108: 65 levels",
+    { name: JSON.parse("[".repeat(64) + "]".repeat(64)) },
+    /Value is too nested \(nested 65 levels deep > maximum nesting 64\)/,
+  ],
   ["http-api 107: a control character in a name", { name: "x", "a\tb": 1 }, /invalid character/],
 ];
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { api } from "../support/api.ts";
 import { appServer } from "../support/app_server.ts";
+import { watch } from "../support/clients.ts";
 import { postJson } from "../support/http.ts";
 import { read, write } from "../support/steps.ts";
 
@@ -109,6 +110,13 @@ test("semantics 66: a result may have 16 MiB, and so may the arguments", async (
     refused.errorMessage,
     /Arguments for limits\.js:measure are too large \(actual: 16\.00 MiB, limit: 16 MiB\)/,
   );
+});
+
+test("semantics A11: 6 MiB reach a live query's client, and a query that an action calls", async ({ clients }) => {
+  const client = clients.live();
+  const given = watch(client, limits.give, { bytes: 6 * MiB });
+  await given.until((text) => text.length === 6 * MiB, "the large result");
+  assert.equal(await client.action(limits.measureFromAction, { bytes: 6 * MiB }), 6 * MiB);
 });
 
 test("semantics 67: usage above 80 % of a limit is warned of, and no other", async ({ clients, server }) => {

@@ -60,7 +60,9 @@ Deno.test("deploy-protocol 7, 8, 9: the official dev command pushes, pushes agai
 Deno.test("deploy-protocol 18, 26: the official deploy command deploys; a dry run and codegen do not", async () => {
   await using deployment = await Deployment.start();
   await deployment.mustConvex("codegen", "--typecheck", "disable");
-  await deployment.mustConvex(...deploy, "--dry-run");
+  const { output: trial } = await deployment.mustConvex(...deploy, "--dry-run", "--verbose");
+  assert.match(trial, /Remote config would be overwritten/);
+  assert.doesNotMatch(trial, /version for Node\.js actions/);
   assert.notEqual((await deployment.convex(["run", "messages:list"])).code, 0);
   const { output } = await deployment.mustConvex(...deploy);
   assert.match(output, /Deployed Convex functions/);

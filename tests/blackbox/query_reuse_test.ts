@@ -27,7 +27,7 @@ test("semantics 77: what a query drew at random stays until something that it re
   assert.notEqual(second.drawn, first.drawn);
 });
 
-test("semantics 78: a query that read an environment variable runs again when it is set", async ({ server, clients }) => {
+test("semantics 78, function-abi 81: a query that read an environment variable runs again when it is set", async ({ server, clients }) => {
   const http = clients.http();
   const live = watch(clients.live(), api.reuse.variable, {});
   await live.until((value) => value === null, "no colour");

@@ -289,7 +289,7 @@ Deno.test("schemas and indexes change on live data", async (t) => {
   );
 
   await t.step(
-    "semantics 36 to 40: definitions that break a rule fail the push with their texts",
+    "semantics 36-40: definitions that break a rule fail the push with their texts",
     async () => {
       const rules: [string, string, ReturnType<typeof table>][] = [
         [

@@ -16,7 +16,7 @@ function nested(depth: number, value: unknown = 1): unknown {
   return depth === 0 ? value : [nested(depth - 1, value)];
 }
 
-test("semantics 4.1: every kind of value survives in a document", async ({ clients }) => {
+test("semantics 4.1, http-api 106: every kind of value survives in a document", async ({ clients }) => {
   const values = {
     null: null,
     int64: [0n, -1n, 2n ** 63n - 1n, -(2n ** 63n)],
@@ -35,6 +35,34 @@ test("semantics 4.1: every kind of value survives in a document", async ({ clien
     assert.deepStrictEqual(fields, values);
     assert.equal(_id, id!.value);
   }
+});
+
+test("http-api 103, rule 83: what JSON has no form for crosses HTTP encoded, both ways", async ({ clients, server }) => {
+  const vectors: readonly (readonly [unknown, Record<string, string>])[] = [
+    [1n, { $integer: "AQAAAAAAAAA=" }],
+    [-1n, { $integer: "//////////8=" }],
+    [0n, { $integer: "AAAAAAAAAAA=" }],
+    [2n ** 63n - 1n, { $integer: "/////////38=" }],
+    [-(2n ** 63n), { $integer: "AAAAAAAAAIA=" }],
+    [NaN, { $float: "AAAAAAAA+H8=" }],
+    [Infinity, { $float: "AAAAAAAA8H8=" }],
+    [-Infinity, { $float: "AAAAAAAA8P8=" }],
+    [-0, { $float: "AAAAAAAAAIA=" }],
+    [Uint8Array.of(0x00, 0x10, 0x83).buffer, { $bytes: "ABCD" }],
+    [new ArrayBuffer(0), { $bytes: "" }],
+  ];
+  const values = vectors.map(([value]) => value);
+  const encoded = vectors.map(([, form]) => form);
+  const { body } = await postJson(`${server.url}/api/query`, {
+    path: "validators:take",
+    args: { any: encoded },
+    format: "convex_encoded_json",
+  });
+  assert.deepEqual(body.value, { any: encoded });
+  // The client writes and reads the encoded form by itself.
+  assert.deepStrictEqual(await clients.http().query(api.validators.take, { any: values }), {
+    any: values,
+  });
 });
 
 test("semantics 19, 20: names that begin with an underscore are reserved at the top alone", async ({ clients }) => {
@@ -60,7 +88,7 @@ test("semantics 19, 20: names that begin with an underscore are reserved at the 
   assert.ok(patched?.endsWith(underscore) && replaced?.endsWith(underscore));
 });
 
-test("semantics 21, 23-25: names, lengths and depths that no value has", async ({ clients }) => {
+test("semantics 21, 23-25, http-api 108: names, lengths and depths that no value has", async ({ clients }) => {
   const longName = "n".repeat(1025);
   const fields = (count: number) =>
     Object.fromEntries(Array.from({ length: count }, (_, n) => [`f${n}`, n]));
@@ -105,7 +133,7 @@ test("semantics 21, 23-25: names, lengths and depths that no value has", async (
   ]);
 });
 
-test("semantics 22: a document may have 1 MiB to the byte, and not one more", async ({ clients }) => {
+test("semantics 22, http-api 109: a document may have 1 MiB to the byte, and not one more", async ({ clients }) => {
   const MiB = 1024 * 1024;
   const client = clients.http();
   // Beside the text: the object 2, _id 4 + 2 + 32, _creationTime 14 + 9, the field's name and the text's own 2.
@@ -196,7 +224,7 @@ function nextUp(value: number): number {
   return view.getFloat64(0);
 }
 
-test("semantics 30: an id with one character changed is none", async ({ clients }) => {
+test("semantics 30, http-api 114: an id with one character changed is none", async ({ clients }) => {
   const client = clients.http();
   const [{ value: id }] = await write(client, ["insert", "items", {}]) as [{ value: string }];
   assert.match(id, /^[0-9a-z]{31,37}$/);
@@ -534,7 +562,7 @@ test("semantics 48, 49: what is missing is told before what is too much", async 
   );
 });
 
-test("semantics 51: an id of another table is told by that table's name", async ({ clients }) => {
+test("semantics 51, http-api 113: an id of another table is told by that table's name", async ({ clients }) => {
   const client = clients.http();
   const [own, other] = await write(
     client,
@@ -552,6 +580,19 @@ test("semantics 51: an id of another table is told by that table's name", async 
   );
   await write(client, ["delete", own!.value]);
   assert.deepEqual(await take(own!.value), { id: own!.value }, "whether it exists is not asked");
+});
+
+test("http-api 113: v.id() takes an id as it was given out, and no other spelling of it", async ({ clients }) => {
+  const client = clients.http();
+  const [{ value: id }] = await write(client, ["insert", "items", {}]) as [{ value: string }];
+  assert.deepEqual(await client.query(api.validators.take, { id }), { id });
+  for (const other of [id.toUpperCase(), `${id}0`, `0${id}`, `${id}=`, ` ${id}`]) {
+    await fails(
+      client.query(api.validators.take, { id: other }),
+      `ArgumentValidationError: Value does not match validator.\nPath: .id\nValue: "${other}"\n` +
+        'Validator: v.id("items")',
+    );
+  }
 });
 
 test("semantics 8.2: a call has one argument, and that is an object", async ({ server }) => {

@@ -17,6 +17,8 @@ export interface AppServerOptions extends AppOptions {
   readonly variables?: () => Readonly<Record<string, string>>;
   /** Environment of the server process: its settings. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** More arguments of `hull dev`. */
+  readonly arguments?: readonly string[];
 }
 
 export interface AppContext {
@@ -43,6 +45,7 @@ export function appServer(options: AppServerOptions): AppServer {
       command: "dev",
       app,
       environment: { ...sideBySide, ...options.environment },
+      ...options.arguments && { arguments: options.arguments },
     });
     await server.firstLine(/Functions ready/, pushTimeoutMs);
     for (const [name, value] of Object.entries(options.variables?.() ?? {})) {
