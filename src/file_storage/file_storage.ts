@@ -17,8 +17,9 @@ import {
 } from "../database/storage_urls.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
-import { DeveloperError } from "../errors.ts";
+import { DeveloperError, RequestError } from "../errors.ts";
 import { log } from "../logger.ts";
+import type { FileDescription } from "./file_description.ts";
 import type { FileStore } from "./file_store.ts";
 
 export interface FileStorageParts {
@@ -43,13 +44,6 @@ export interface FileDocument {
   readonly contentType: string | null;
 }
 
-/** What comes with the bytes of a new file. */
-export interface FileDescription {
-  readonly contentType: string | null;
-  /** Expected digest in base64; null: not checked. */
-  readonly sha256: string | null;
-}
-
 /** The bytes of a new file, piece by piece. */
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
@@ -65,8 +59,9 @@ export class FileStorage {
 
   /** At start: removes bytes whose document was never committed, or is deleted. */
   async recover(): Promise<void> {
-    const { store, secret } = this.#parts;
-    await store.recover((key) => {
+    const { store, secret, removals } = this.#parts;
+    await store.recover(async (key) => {
+      await removals.released;
       const id = parseFileKey(secret, key);
       return id !== undefined && this.find(id) !== null;
     });
@@ -89,12 +84,18 @@ export class FileStorage {
       );
     }
     let { path } = received;
-    return await transactions.write(
-      (transaction) => transaction.system.insert("_storage", { sha256, size, contentType }),
-      async (id) => {
-        path = await store.keep(path, fileKey(secret, id));
-      },
-    );
+    try {
+      return await transactions.write(
+        (transaction) => transaction.system.insert("_storage", { sha256, size, contentType }),
+        async (id) => {
+          path = await store.keep(path, fileKey(secret, id));
+        },
+      );
+    } catch (error) {
+      // Refused, so there is no document. After any other error there may be one.
+      if (error instanceof RequestError) await store.discard({ path });
+      throw error;
+    }
   }
 
   /** The file with this document id, as of now. */
@@ -121,9 +122,17 @@ export class FileStorage {
     return this.find(this.#documentId(storageId));
   }
 
-  /** Opens the bytes of a file at `start`; the caller closes it. */
-  async open({ key }: FileDocument, start: number): Promise<Deno.FsFile> {
-    return await this.#parts.store.open(key, start);
+  /**
+   * Opens the bytes of a file at `start`; the caller closes it. Null when the file was deleted after its document
+   * had been read.
+   */
+  async open({ key }: FileDocument, start: number): Promise<Deno.FsFile | null> {
+    try {
+      return await this.#parts.store.open(key, start);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound && this.findByKey(key) === null) return null;
+      throw error;
+    }
   }
 
   async read({ key }: FileDocument): Promise<Uint8Array> {

@@ -4,6 +4,7 @@ import { FakeEnvironment, settle } from "../../tests/support/fake_environment.ts
 import { openMemoryDatabase } from "../../tests/support/memory_database.ts";
 import { fileKey } from "../database/storage_urls.ts";
 import { MemoryPersistence } from "../persistence/memory.ts";
+import { PersistenceError } from "../persistence/persistence_error.ts";
 import { RemovalHold } from "../persistence/removal_hold.ts";
 import { FileStorage } from "./file_storage.ts";
 import { FileStore } from "./file_store.ts";
@@ -78,6 +79,23 @@ Deno.test("FileStorage add() leaves nothing when the bytes break off or have ano
     assert.deepEqual(setup.onDisk(), []);
   }));
 
+Deno.test("FileStorage add() leaves nothing when the document is refused, such as by a full disk", () =>
+  withSetup(async (setup, persistence) => {
+    persistence.faults.transaction = () => {
+      throw new PersistenceError("DiskFull", "The disk is full.");
+    };
+    await assert.rejects(setup.files.add(bytes("hello"), plain), { code: "DiskFull" });
+    assert.deepEqual(setup.onDisk(), []);
+  }));
+
+Deno.test("FileStorage open() finds nothing of a file that was deleted meanwhile", () =>
+  withSetup(async (setup) => {
+    const file = setup.files.find(await setup.files.add(bytes("hello"), plain))!;
+    await setup.files.delete(setup.files.findByKey(file.key)!.key);
+    while (setup.onDisk().length > 0) await settle();
+    assert.equal(await setup.files.open(file, 0), null);
+  }));
+
 Deno.test("FileStorage add(): the bytes are in place before the document is committed", () =>
   withSetup(async (setup, persistence) => {
     let onDiskAtCommit: string[] = [];
@@ -117,7 +135,7 @@ Deno.test("recover() removes bytes that no document belongs to, and nothing else
     const { folder } = setup;
     await Deno.writeTextFile(`${folder}/files/${crypto.randomUUID()}`, "never committed");
     await Deno.writeTextFile(`${folder}/files/incoming/1`, "unfinished");
-    const restarted = new Setup(folder, persistence, Date.now() + 1000);
+    const restarted = new Setup(folder, persistence, 1e12);
     await settle();
     const added = await restarted.files.add(bytes("of this run"), plain);
     await restarted.files.recover();

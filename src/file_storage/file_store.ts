@@ -2,7 +2,7 @@
  * The bytes of stored files, in `<data>/files/`: one file each, named by the UUID of its URL. A name is
  * given once and its bytes never change.
  *
- *     incoming/RANDOM   bytes that arrive, or arrived and were given up; removed at the next start
+ *     incoming/RANDOM   bytes that arrive, or did when a server was killed; removed at the next start
  *     UUID              complete and on disk, before its document is committed
  */
 import { Buffer } from "node:buffer";
@@ -25,29 +25,28 @@ export class FileStore {
   readonly #folder: string;
   readonly #incoming: string;
   readonly #environment: Environment;
-  readonly #startedMs: number;
+  /** Names given by this run of the server, until `recover` is done; null from then on. */
+  #ours: Set<string> | null = new Set();
 
   constructor(dataFolder: string, environment: Environment) {
     this.#folder = join(dataFolder, "files");
     this.#incoming = join(this.#folder, "incoming");
     this.#environment = environment;
-    this.#startedMs = environment.nowMs();
   }
 
   /**
    * Removes what an earlier run of the server left unfinished, and every file of it that `isNeeded` does not
    * claim. What this run has written stays: new files may be on their way.
    */
-  async recover(isNeeded: (key: string) => boolean): Promise<void> {
+  async recover(isNeeded: (key: string) => Promise<boolean>): Promise<void> {
     await Deno.mkdir(this.#incoming, { recursive: true });
     for (const folder of [this.#incoming, this.#folder]) {
       for await (const { name, isFile } of Deno.readDir(folder)) {
-        if (!isFile || (folder === this.#folder && isNeeded(name))) continue;
-        const path = join(folder, name);
-        const { mtime } = await Deno.stat(path);
-        if (mtime !== null && mtime.getTime() < this.#startedMs) await Deno.remove(path);
+        if (!isFile || (folder === this.#folder && await isNeeded(name))) continue;
+        if (!this.#ours?.has(name)) await removeIfThere(join(folder, name));
       }
     }
+    this.#ours = null;
   }
 
   /** Writes a stream to disk; on return its bytes survive a crash. */
@@ -55,6 +54,7 @@ export class FileStore {
     await Deno.mkdir(this.#incoming, { recursive: true });
     const name = Buffer.from(this.#environment.randomBytes(16)).toString("hex");
     const path = join(this.#incoming, name);
+    this.#ours?.add(name);
     const file = await Deno.open(path, { write: true, createNew: true });
     const digest = createHash("sha256");
     let size = 0;
@@ -77,13 +77,14 @@ export class FileStore {
   /** Gives the bytes at `path` their name and returns where they lie now; that survives a crash, too. */
   async keep(path: string, key: string): Promise<string> {
     const kept = this.#pathOf(key);
+    this.#ours?.add(key);
     await Deno.rename(path, kept);
     await syncFolder(this.#folder);
     return kept;
   }
 
-  /** Forgets received bytes that are not kept. */
-  async discard({ path }: ReceivedFile): Promise<void> {
+  /** Removes received bytes that are not needed. */
+  async discard({ path }: Pick<ReceivedFile, "path">): Promise<void> {
     await Deno.remove(path);
   }
 
@@ -100,15 +101,19 @@ export class FileStore {
 
   /** Removes a file if it is there. Whoever is reading it reads on. */
   async remove(key: string): Promise<void> {
-    try {
-      await Deno.remove(this.#pathOf(key));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    await removeIfThere(this.#pathOf(key));
   }
 
   #pathOf(key: string): string {
     return join(this.#folder, key);
+  }
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

@@ -16,6 +16,7 @@
  */
 import { DeveloperError, FunctionError } from "../errors.ts";
 import type { Timestamp } from "../database/timestamp.ts";
+import { isMediaType, isSha256 } from "../file_storage/file_description.ts";
 import type { HostOperation } from "../isolate/protocol.ts";
 import type { CallContext, FunctionResult, QueryRequest, QueryResult } from "./functions.ts";
 import { calleeFailure } from "./host_failures.ts";
@@ -124,11 +125,21 @@ export class HostOperations {
   }
 
   #storeFile(fields: Fields, bytes: Uint8Array): Promise<string> {
-    return this.#services.storeFile({
-      bytes,
-      contentType: optionalString(fields, "contentType"),
-      sha256: optionalString(fields, "sha256"),
-    });
+    const contentType = optionalString(fields, "contentType");
+    const sha256 = optionalString(fields, "sha256");
+    if (contentType !== null && !isMediaType(contentType)) {
+      throw new DeveloperError(
+        "InvalidContentTypeHeader",
+        `Invalid type of a Blob: ${JSON.stringify(contentType)} is no media type.`,
+      );
+    }
+    if (sha256 !== null && !isSha256(sha256)) {
+      throw new DeveloperError(
+        "InvalidDigestHeader",
+        `Invalid \`sha256\`: ${JSON.stringify(sha256)} is not the base64 form of 32 bytes.`,
+      );
+    }
+    return this.#services.storeFile({ bytes, contentType, sha256 });
   }
 
   async #getFile(storageId: string): Promise<OperationAnswer> {

@@ -4,6 +4,7 @@ import type { Environment } from "../environment.ts";
 import { DeveloperError, RequestError } from "../errors.ts";
 import type { FileDocument, FileStorage } from "../file_storage/file_storage.ts";
 import type { ApiRequest } from "./api_request.ts";
+import { isMediaType, isSha256 } from "../file_storage/file_description.ts";
 import { parseByteRange } from "./byte_range.ts";
 import { json } from "./responses.ts";
 import type { ApiHandlers } from "./routes.ts";
@@ -41,9 +42,7 @@ export function storageApi(files: FileStorage, { secret, environment }: StorageA
           `Invalid storage path: "${key}". Storage paths are UUIDs.`,
         );
       }
-      if (file === null) {
-        throw new RequestError("notFound", "FileNotFound", `File ${key} not found`);
-      }
+      if (file === null) throw notFound(key);
       return await download(files, file, request);
     },
   } satisfies Partial<ApiHandlers>;
@@ -80,10 +79,12 @@ async function download(
     "accept-ranges": "bytes",
     "cache-control": "private, max-age=2592000",
     etag: tag,
+    // What was uploaded as a picture must not be taken for a page.
+    "x-content-type-options": "nosniff",
   });
   if (contentType !== null) common.set("content-type", contentType);
   // A page in an uploaded file must not act as the origin that serves the API.
-  if (isDocument(contentType)) common.set("content-security-policy", "sandbox allow-scripts");
+  if (canHoldPage(contentType)) common.set("content-security-policy", "sandbox allow-scripts");
   if (listsTag(headers.get("if-none-match"), tag)) {
     return new Response(null, { status: 304, headers: common });
   }
@@ -97,7 +98,9 @@ async function download(
   if (range.kind === "part") common.set("content-range", `bytes ${start}-${end - 1}/${size}`);
   else common.set("digest", `sha-256=${sha256}`);
   const isEmpty = method === "HEAD" || start === end;
-  const body = isEmpty ? null : readRange(await files.open(file, start), end - start);
+  const open = isEmpty ? null : await files.open(file, start);
+  if (!isEmpty && open === null) throw notFound(file.key);
+  const body = open && readRange(open, end - start);
   return new Response(body, { status: range.kind === "part" ? 206 : 200, headers: common });
 }
 
@@ -124,15 +127,15 @@ function readRange(file: Deno.FsFile, length: number): ReadableStream<Uint8Array
 
 /** Kept as it is when it is a media type (http-api 47). */
 function parseContentType(header: string | null): string | null {
-  if (header === null || /^[\w!#$&^.+-]+\/[\w!#$&^.+*-]+\s*(;.*)?$/.test(header)) return header;
+  if (header === null || isMediaType(header)) return header;
   throw badHeader(`Content-Type ${JSON.stringify(header)} is no media type`);
 }
 
 /** The digest of `Digest: sha-256=BASE64`, in base64. */
 function parseDigest(header: string | null): string | null {
   if (header === null) return null;
-  const digest = /^sha-256=([A-Za-z0-9+/]{43}=)$/i.exec(header.trim())?.[1];
-  if (digest === undefined) throw badHeader("Digest must be sha-256=BASE64");
+  const digest = /^sha-256=(.*)$/i.exec(header.trim())?.[1];
+  if (digest === undefined || !isSha256(digest)) throw badHeader("Digest must be sha-256=BASE64");
   return digest;
 }
 
@@ -142,8 +145,13 @@ function listsTag(header: string | null, tag: string): boolean {
     header.split(",").some((item) => item.trim().replace(/^W\//, "") === tag);
 }
 
-function isDocument(contentType: string | null): boolean {
-  return /^[^;]*(html|xml)/i.test(contentType ?? "");
+/** A browser shows HTML, XML (SVG among it), and what is wrapped as parts of one body. */
+function canHoldPage(contentType: string | null): boolean {
+  return /^[^;]*(html|xml|multipart)/i.test(contentType ?? "");
+}
+
+function notFound(key: string): RequestError {
+  return new RequestError("notFound", "FileNotFound", `File ${key} not found`);
 }
 
 function badHeader(message: string): RequestError {

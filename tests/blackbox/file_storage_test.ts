@@ -169,6 +169,10 @@ test("function-abi §9: actions store, read and delete files", async ({ clients 
     http.action(api.files.store, { text: "x", sha256: sha256("y") }),
     /Sha256 mismatch\. Expected: .* Actual: /,
   );
+  const badType = http.action(api.files.store, { text: "x", type: "nonsense" });
+  await assert.rejects(badType, /"nonsense" is no media type/);
+  const badDigest = http.action(api.files.store, { text: "x", sha256: "abc" });
+  await assert.rejects(badDigest, /"abc" is not the base64 form of 32 bytes/);
   assert.deepEqual(await http.action(api.files.removeFromAction, { id }), [url, null]);
   assert.equal((await read(url)).status, 404);
   assert.equal(await http.action(api.files.load, { id }), null);
@@ -196,4 +200,5 @@ test("a page in an uploaded file cannot act for the server's origin", async ({ c
   const page = await upload(target, "<script></script>", { "content-type": "text/html" });
   const { headers } = await read(await http.query(api.files.url, { id: page.storageId }));
   assert.match(headers.get("content-security-policy")!, /^sandbox/);
+  assert.equal(headers.get("x-content-type-options"), "nosniff");
 });
