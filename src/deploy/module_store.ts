@@ -5,7 +5,8 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { syncFolder } from "../persistence/sync_folder.ts";
 import { type BundledModule, hashModule } from "./bundled_module.ts";
 import type { PushedModule } from "./deployment.ts";
 import { modulesFolder } from "./live_deployment.ts";
@@ -35,6 +36,8 @@ export class ModuleStore {
     await Deno.mkdir(this.#folder, { recursive: true });
     await this.#writeOnce(sourceFile, () => JSON.stringify(withoutPath(module)));
     await this.#writeOnce(file, () => isNode ? withInlineMap(module) : buildModuleFactory(module));
+    await syncFolder(this.#folder);
+    await syncFolder(dirname(this.#folder));
     return { path, environment, hash, file, sourceFile };
   }
 

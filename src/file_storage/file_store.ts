@@ -11,6 +11,7 @@ import { join } from "node:path";
 import type { Environment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
 import { persistenceError } from "../persistence/persistence_error.ts";
+import { syncFolder } from "../persistence/sync_folder.ts";
 
 /** Complete bytes that have no name yet. */
 export interface ReceivedFile {
@@ -131,15 +132,5 @@ async function onDisk(path: string, writing: Promise<void>): Promise<void> {
 async function writeAll(file: Deno.FsFile, chunk: Uint8Array): Promise<void> {
   for (let written = 0; written < chunk.byteLength;) {
     written += await file.write(chunk.subarray(written));
-  }
-}
-
-/** A new name is on disk only when its folder is. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await Deno.open(path, { read: true });
-  try {
-    await folder.sync();
-  } finally {
-    folder.close();
   }
 }

@@ -4,6 +4,7 @@
  */
 import { dirname, join } from "node:path";
 import { lockDataFolder, lockPath } from "../persistence/data_folder.ts";
+import { syncFolder } from "../persistence/sync_folder.ts";
 import { BackupError, type BackupHeader, databaseName, readBackup } from "./backup_format.ts";
 import type { TarEntry } from "./tar.ts";
 
@@ -57,15 +58,14 @@ async function unpack({ name, body }: TarEntry, folder: string): Promise<void> {
 async function putInPlace(unpacked: string, dataFolder: string): Promise<void> {
   for (const name of ["modules", "files", databaseName]) {
     try {
+      if (name !== databaseName) await syncFolder(join(unpacked, name));
       await Deno.rename(join(unpacked, name), join(dataFolder, name));
     } catch (error) {
       // Without an app there are no modules, and not every app has files.
       if (!(error instanceof Deno.errors.NotFound) || name === databaseName) throw error;
     }
   }
-  if (Deno.build.os === "windows") return;
-  using folder = await Deno.open(dataFolder);
-  await folder.sync();
+  await syncFolder(dataFolder);
 }
 
 async function removeIfThere(path: string): Promise<void> {

@@ -5,6 +5,7 @@
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { PersistenceError, persistenceError } from "./persistence_error.ts";
+import { syncFolderSync } from "./sync_folder.ts";
 
 export function encryptionKeyPath(dataFolder: string): string {
   return join(dataFolder, "encryption_key");
@@ -44,10 +45,7 @@ export function makeEncryptionKey(dataFolder: string, randomBytes: Uint8Array): 
       file.syncSync();
     }
     Deno.renameSync(unfinished, path);
-    if (Deno.build.os !== "windows") {
-      using folder = Deno.openSync(dataFolder);
-      folder.syncSync();
-    }
+    syncFolderSync(dataFolder);
   } catch (error) {
     throw persistenceError("write", path, error);
   }

@@ -7,6 +7,7 @@ import { log } from "../logger.ts";
 import { databaseCopyPath } from "./data_folder.ts";
 import { PersistenceError, persistenceError } from "./persistence_error.ts";
 import { busyTimeoutMs, type Database } from "./sqlite.ts";
+import { syncFolderSync } from "./sync_folder.ts";
 
 /**
  * Pages in the log at which it is copied, 16 MiB. SQLite finds a page in up to 4062 pages of log with one
@@ -48,7 +49,7 @@ export class WriteAheadLog {
     try {
       this.#file = Deno.openSync(this.#path, { read: true, write: true });
       this.#file.syncDataSync();
-      syncFolder(dirname(this.#path));
+      syncFolderSync(dirname(this.#path));
     } catch (error) {
       throw persistenceError("open", this.#path, error);
     }
@@ -112,11 +113,4 @@ function exists(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Makes the names of new files in a folder durable. Windows has no handles of folders, and no need of this. */
-function syncFolder(path: string): void {
-  if (Deno.build.os === "windows") return;
-  using folder = Deno.openSync(path);
-  folder.syncSync();
 }
