@@ -118,7 +118,7 @@ test("semantics §10: a result that stays equal is not pushed, although it was c
   assert.equal(await executions(), 1);
 });
 
-test("semantics 75: results that depend on the user are kept for each user, others for all", async ({ server, clients }) => {
+test("semantics 75: results that depend on the user are kept for each user, others for all", async ({ server }) => {
   const executions = executionCounter(server);
   const ask = async (path: string, subject: string) => {
     const user = btoa(JSON.stringify({ issuer: "https://issuer.test", subject }));
