@@ -6,8 +6,6 @@ const lineBytesMax = 32_768;
 const now = Date.now; // kept: user code sees another Date
 const encoder = new TextEncoder();
 
-export type LogLevelName = LogLevel;
-
 export class Log {
   readonly #buffer: LineBuffer;
   readonly #udfPath: string | undefined;

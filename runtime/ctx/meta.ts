@@ -23,7 +23,7 @@ export function functionMetadata(host: TransactionHost) {
   return { name: host.name, componentPath: "" };
 }
 
-export function transactionMetrics(host: TransactionHost) {
+function transactionMetrics(host: TransactionHost) {
   return host.metrics();
 }
 

@@ -31,7 +31,7 @@ export function isCustomJwt(provider: AuthProvider): provider is CustomJwtProvid
   return "type" in provider;
 }
 
-export function issuerOf(provider: AuthProvider): string {
+function issuerOf(provider: AuthProvider): string {
   return isCustomJwt(provider) ? provider.issuer : provider.domain;
 }
 

@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { defaultConfig } from "../config.ts";
 import type { IndexKey } from "../values/index_key.ts";
-import { encodeKeyValue, indexKeyOf } from "../values/index_key.ts";
+import { indexKeyOf } from "../values/index_key.ts";
 import { parseDocument } from "../values/value.ts";
 import {
-  byIdIndexId,
   Catalog,
   type CatalogData,
   declaredIndexId,
@@ -166,9 +165,4 @@ export class TestDatabase {
     if (entries === undefined) this.#entries.set(index, entries = new Map());
     return entries;
   }
-}
-
-/** The point of a document in the `by_id` index of a table. */
-export function idPoint(table: TableNumber, id: string): IndexPoint {
-  return [byIdIndexId(table), encodeKeyValue(id)];
 }

@@ -2,7 +2,7 @@
 import type { LogLine } from "../isolate/protocol.ts";
 
 /** `[LEVEL] m1 m2`, and a note when the line was cut. */
-export function renderLogLine(line: LogLine): string {
+function renderLogLine(line: LogLine): string {
   const text = `[${line.level}] ${line.messages.join(" ")}`;
   return line.isTruncated ? `${text} (truncated due to length)` : text;
 }

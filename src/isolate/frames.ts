@@ -8,7 +8,7 @@ const prefixBytes = 12;
  * Bounds the memory that one message can take on either side, in bytes. The largest regular ones are 20 MiB
  * (bodies of HTTP actions); files that actions store arrive whole.
  */
-export const frameBytesMax = 256 * 1024 * 1024;
+const frameBytesMax = 256 * 1024 * 1024;
 
 export type Message = ToNode | FromNode | ToExecutor | FromExecutor;
 

@@ -10,7 +10,7 @@ export interface DecodedId {
   readonly internalId: Uint8Array;
 }
 
-export const internalIdBytes = 16;
+const internalIdBytes = 16;
 /** Random bytes of an internal id; the day of its creation fills the rest. */
 export const randomIdBytes = 14;
 

@@ -2,7 +2,7 @@
 import { DeveloperError } from "../errors.ts";
 
 export const valueBytesMax = 32 * 1024 * 1024;
-export const valueNestingMax = 64;
+const valueNestingMax = 64;
 export const documentBytesMax = 1024 * 1024;
 export const documentNestingMax = 16;
 const arrayLengthMax = 8192;
