@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { backUpStopped } from "../src/maintenance/backup.ts";
 import { readBackup } from "../src/maintenance/backup_format.ts";
 import { PersistenceError } from "../src/persistence/persistence_error.ts";
+import { syncFolder } from "../src/persistence/sync_folder.ts";
 import { ApiClient } from "./api_client.ts";
 import type { ServerOrDataOptions } from "./commands.ts";
 import { version } from "./version.ts";
@@ -60,6 +61,7 @@ async function write(chunks: AsyncIterable<Uint8Array>, path: string): Promise<n
       for await (const _ of body);
     });
     await Deno.rename(unfinished, path);
+    await syncFolder(dirname(path));
     return bytes;
   } catch (error) {
     await Deno.remove(unfinished).catch(() => {/* It may not have come to that. */});
