@@ -1,31 +1,79 @@
-/** The unmodified command line of the npm package `convex`, for a Hull server as a self-hosted deployment. */
+/**
+ * The unmodified command line of the npm package `convex`, for a Hull server as a self-hosted deployment. It reaches
+ * no other host, so whatever works through here needs none (deploy-protocol 1).
+ */
 import { fileURLToPath } from "node:url";
-import type { CommandResult, ServerProcess } from "./server_process.ts";
+import { type CommandResult, OutputLog } from "./server_process.ts";
 import { within } from "./waiting.ts";
 
 const cliModule = fileURLToPath(new URL("../../node_modules/convex/bin/main.js", import.meta.url));
+const noOtherHost = new URL("./no_other_host.mjs", import.meta.url).href;
+
+/** Where to deploy to; a `ServerProcess`, or something in front of one. */
+export interface DeploymentAddress {
+  readonly url: string;
+  readonly adminKey: string;
+}
 
 /** Runs it in the folder of an app to its end. */
 export async function runOfficialCli(
-  server: ServerProcess,
+  deployment: DeploymentAddress,
   app: string,
   args: readonly string[],
-  key: string = server.adminKey,
+  key: string = deployment.adminKey,
 ): Promise<CommandResult> {
   const decoder = new TextDecoder();
-  const command = new Deno.Command("node", {
-    args: [cliModule, ...args],
+  const command = officialCli({ url: deployment.url, adminKey: key }, app, args);
+  const { code, stdout, stderr } = await within(command.output(), 90_000, args.join(" "));
+  const text = decoder.decode(stdout);
+  return { code, stdout: text, output: text + decoder.decode(stderr) };
+}
+
+/** A command that runs until it is stopped. */
+export interface FollowedCommand extends AsyncDisposable {
+  /** Resolves with what matches in the first line that does, among those printed already or later. */
+  firstLine(pattern: RegExp): Promise<string>;
+  /** Like `firstLine`, for lines printed from now on. */
+  nextLine(pattern: RegExp): Promise<string>;
+}
+
+/** Starts one in the folder of an app. */
+export function followOfficialCli(
+  deployment: DeploymentAddress,
+  app: string,
+  args: readonly string[],
+): FollowedCommand {
+  const process = officialCli(deployment, app, args).spawn();
+  const output = new OutputLog(process);
+  const soon = (match: Promise<string>) => within(match, 60_000, `a line of ${args.join(" ")}`);
+  return {
+    firstLine: (pattern) => soon(output.firstMatch(pattern)),
+    nextLine: (pattern) => soon(output.nextMatch(pattern)),
+    async [Symbol.asyncDispose]() {
+      process.kill("SIGKILL");
+      await process.status;
+      await output.ended;
+    },
+  };
+}
+
+function officialCli(
+  { url, adminKey }: DeploymentAddress,
+  app: string,
+  args: readonly string[],
+): Deno.Command {
+  return new Deno.Command("node", {
+    args: ["--import", noOtherHost, cliModule, ...args],
     cwd: app,
     env: {
-      CONVEX_SELF_HOSTED_URL: server.url,
-      CONVEX_SELF_HOSTED_ADMIN_KEY: key,
+      CONVEX_SELF_HOSTED_URL: url,
+      CONVEX_SELF_HOSTED_ADMIN_KEY: adminKey,
       // Reports nothing to its maker, and asks nothing.
       CI: "1",
       NO_COLOR: "1",
     },
     stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
   });
-  const { code, stdout, stderr } = await within(command.output(), 90_000, args.join(" "));
-  const text = decoder.decode(stdout);
-  return { code, stdout: text, output: text + decoder.decode(stderr) };
 }

@@ -52,9 +52,10 @@ export class SchemaPushes {
     this.#client = new ApiClient(server.url, server.adminKey);
   }
 
-  async start(schema: Schema | null): Promise<StartedPush> {
+  /** Body of `start_push`, without a key. */
+  startRequest(schema: Schema | null) {
     const { definition, modules } = this.#bundle;
-    return await this.#client.postCompressed("/api/deploy2/start_push", {
+    return {
       dryRun: false,
       functions: "convex/",
       appDefinition: {
@@ -64,7 +65,14 @@ export class SchemaPushes {
         unchangedModuleHashes: [],
         udfServerVersion: this.#version,
       },
-    }) as StartedPush;
+    };
+  }
+
+  async start(schema: Schema | null): Promise<StartedPush> {
+    return await this.#client.postCompressed(
+      "/api/deploy2/start_push",
+      this.startRequest(schema),
+    ) as StartedPush;
   }
 
   /** Its state when it is no longer in progress, or after `timeoutMs`. */
