@@ -34,9 +34,31 @@ export class NodeProgram {
 
   /** @throws NodeUnavailable when the external packages of the deployment are not there. */
   async layOut(deployment: DeploymentManifest): Promise<LaidOutModules> {
-    this.#executor ??= this.#bundle();
+    this.#executor ??= this.#bundle().catch((error) => {
+      // The next action tries again: a full disk may have space then.
+      this.#executor = null;
+      throw error;
+    });
     const executorPath = await this.#executor;
     const folder = join(dirname(executorPath), `modules-${this.#layouts++}`);
+    const remove = () => Deno.remove(folder, { recursive: true });
+    try {
+      const { modules, packages } = await this.#fill(folder, deployment);
+      return {
+        executorPath,
+        folder,
+        deployment: { ...deployment, modules },
+        readablePaths: [executorPath, `${folder}/`, ...packages],
+        remove,
+      };
+    } catch (error) {
+      await remove().catch(() => {/* It may not have come to that. */});
+      throw error;
+    }
+  }
+
+  /** Resolves with the Node modules where they are now, and the folders of their packages. */
+  async #fill(folder: string, deployment: DeploymentManifest) {
     const sources = deployment.modules.filter(({ environment }) => environment === "node");
     const modules = sources.map((module) => ({ ...module, file: join(folder, module.path) }));
     await Deno.mkdir(folder, { recursive: true });
@@ -46,14 +68,7 @@ export class NodeProgram {
       // A link would not do: Node.js resolves imports from where a link leads.
       await Deno.copyFile(sources[index]!.file, file);
     }));
-    const packages = await this.#linkPackages(deployment, folder);
-    return {
-      executorPath,
-      folder,
-      deployment: { ...deployment, modules },
-      readablePaths: [executorPath, `${folder}/`, ...packages],
-      remove: () => Deno.remove(folder, { recursive: true }),
-    };
+    return { modules, packages: await this.#linkPackages(deployment, folder) };
   }
 
   /** Resolves with the folder that they really lie in, if there are any. */
