@@ -35,7 +35,8 @@ export class NodeInstallations {
    */
   async find(wanted: string | null): Promise<NodeInstallation> {
     const known = this.#found.get(wanted);
-    if (known !== undefined) return known;
+    // A version manager may have put another one in its place.
+    if (known !== undefined && await isThere(known.path)) return known;
     const majors: number[] = [];
     for await (const path of candidates(wanted)) {
       const major = await majorVersion(path);
@@ -125,6 +126,16 @@ async function run(path: string, args: readonly string[]): Promise<string | null
     return success ? new TextDecoder().decode(stdout) : null;
   } catch (error) {
     if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (isAbsent(error)) return false;
     throw error;
   }
 }

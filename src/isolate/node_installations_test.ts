@@ -49,6 +49,17 @@ Deno.test("deploy-protocol §11: Node.js is the first on the PATH, or one of the
   });
 });
 
+Deno.test("NodeInstallations find() does not hand out a Node.js that was removed meanwhile", async () => {
+  const older = "home/.nvm/versions/node/v22.9.0/bin/node";
+  const newer = "home/.nvm/versions/node/v22.10.1/bin/node";
+  await withMachine({ [older]: "v22.9.0", [newer]: "v22.10.1" }, async (folder) => {
+    const installations = new NodeInstallations();
+    assert.equal((await installations.find("22")).path, `${folder}/${newer}`);
+    await Deno.remove(`${folder}/${newer}`);
+    assert.equal((await installations.find("22")).path, `${folder}/${older}`);
+  });
+});
+
 Deno.test("deploy-protocol §11: without a usable Node.js it is said what there is and what to do", async () => {
   const installations = new NodeInstallations();
   const problem = async (wanted: string | null) => {
