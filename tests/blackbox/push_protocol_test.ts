@@ -3,25 +3,20 @@ import assert from "node:assert/strict";
 import { brotliCompressSync, constants } from "node:zlib";
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
-import { ApiClient } from "../../cli/api_client.ts";
-import { DevLoop } from "../../cli/dev_loop.ts";
-import { systemEnvironment } from "../../src/environment.ts";
 import { api } from "../support/api.ts";
-import { makeApp, writeAppFile } from "../support/apps.ts";
+import { makeApp } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
 import { postJson } from "../support/http.ts";
-import { followOfficialCli } from "../support/official_cli.ts";
 import { SchemaPushes, type StartedPush } from "../support/schema_pushes.ts";
 import { ServerProcess } from "../support/server_process.ts";
-import { startPushGate } from "../support/push_gate.ts";
 
-const functions = (text: string) => `
+const functions = `
 import { query } from "./_generated/server";
-export const text = query({ args: {}, handler: () => ${JSON.stringify(text)} });
+export const one = query({ args: {}, handler: () => 1 });
 `;
 
 Deno.test("the requests of a push", async (t) => {
-  const app = await makeApp({ files: { "convex/app.ts": functions("one") } });
+  const app = await makeApp({ files: { "convex/app.ts": functions } });
   await using server = await ServerProcess.start();
   const pushes = await SchemaPushes.open(app, server);
   const schema = defineSchema({ notes: defineTable({ n: v.number() }).index("by_n", ["n"]) });
@@ -76,7 +71,7 @@ Deno.test("the requests of a push", async (t) => {
         "notes.by_n",
       ]);
       const client = new Clients(server).http();
-      assert.equal(await client.query(api.app.text), "one");
+      assert.equal(await client.query(api.app.one), 1);
     },
   );
 
@@ -153,56 +148,3 @@ function reversed(value: unknown): unknown {
     Object.entries(value).reverse().map(([key, inner]) => [key, reversed(inner)]),
   );
 }
-
-/** Saves while a push is held: the loop must push what was saved last, once. */
-async function savesDuringPush(
-  run: (address: { url: string; adminKey: string }, app: string) => AsyncDisposable,
-): Promise<void> {
-  const app = await makeApp({
-    packages: ["convex"],
-    files: {
-      "package.json": JSON.stringify({ dependencies: { convex: "*" } }),
-      "convex/app.ts": functions("one"),
-    },
-  });
-  const save = (text: string) => writeAppFile(app, "convex/app.ts", functions(text));
-  await using server = await ServerProcess.start();
-  await using gate = startPushGate(server.url);
-  {
-    await using _loop = run({ url: gate.url, adminKey: server.adminKey }, app);
-    await gate.finished(1);
-    gate.close();
-    await save("two");
-    await gate.started(2);
-    for (const text of ["three", "four", "five"]) await save(text);
-    gate.open();
-    await gate.finished(3);
-    const client = new Clients(server).http();
-    assert.equal(await client.query(api.app.text), "five");
-    await save("six");
-    await gate.finished(4);
-    assert.equal(await client.query(api.app.text), "six");
-    assert.equal(gate.startCount, 4, "none but the four");
-  }
-  await Deno.remove(app, { recursive: true });
-}
-
-Deno.test("deploy-protocol 24: what is saved during a push of the official dev command is one more push", () =>
-  savesDuringPush((address, app) =>
-    followOfficialCli(address, app, ["dev", "--tail-logs", "disable", "--typecheck", "disable"])
-  ));
-
-Deno.test("deploy-protocol 24: what is saved during a push of hull dev is one more push", () =>
-  savesDuringPush(({ url, adminKey }, appPath) => {
-    const stop = new AbortController();
-    const client = new ApiClient(url, adminKey);
-    const environment = systemEnvironment;
-    const loop = new DevLoop({ appPath, client, environment, print: () => {} });
-    const ended = loop.run(stop.signal);
-    return {
-      async [Symbol.asyncDispose]() {
-        stop.abort();
-        await ended;
-      },
-    };
-  }));

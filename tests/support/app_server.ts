@@ -17,8 +17,6 @@ export interface AppServerOptions extends AppOptions {
   readonly variables?: () => Readonly<Record<string, string>>;
   /** Environment of the server process: its settings. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** More arguments of `hull dev`. */
-  readonly arguments?: readonly string[];
 }
 
 export interface AppContext {
@@ -45,7 +43,6 @@ export function appServer(options: AppServerOptions): AppServer {
       command: "dev",
       app,
       environment: { ...sideBySide, ...options.environment },
-      ...options.arguments && { arguments: options.arguments },
     });
     await server.firstLine(/Functions ready/, pushTimeoutMs);
     for (const [name, value] of Object.entries(options.variables?.() ?? {})) {
