@@ -47,6 +47,9 @@ export interface FileDocument {
 /** The bytes of a new file, piece by piece. */
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
+/** What is read at once lies in the memory of the server and of the action, in bytes. */
+const readBytesMax = 128 * 1024 * 1024;
+
 const storageById = byIdIndexId(systemTables._storage);
 
 export class FileStorage {
@@ -135,7 +138,15 @@ export class FileStorage {
     }
   }
 
-  async read({ key }: FileDocument): Promise<Uint8Array> {
+  /** All bytes of a file. @throws DeveloperError when it is too large to be held in memory. */
+  async read({ key, size }: FileDocument): Promise<Uint8Array> {
+    if (size > readBytesMax) {
+      throw new DeveloperError(
+        "FileTooLarge",
+        `storage.get() reads files of up to ${readBytesMax} bytes, and this one has ${size}. ` +
+          "Fetch the URL that storage.getUrl() returns and read the response's body piece by piece.",
+      );
+    }
     return await this.#parts.store.read(key);
   }
 

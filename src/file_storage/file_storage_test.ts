@@ -96,6 +96,12 @@ Deno.test("FileStorage open() finds nothing of a file that was deleted meanwhile
     assert.equal(await setup.files.open(file, 0), null);
   }));
 
+Deno.test("FileStorage read() refuses a file that would fill the memory", () =>
+  withSetup(async (setup) => {
+    const file = setup.files.find(await setup.files.add(bytes("hello"), plain))!;
+    await assert.rejects(setup.files.read({ ...file, size: 2 ** 30 }), { code: "FileTooLarge" });
+  }));
+
 Deno.test("FileStorage add(): the bytes are in place before the document is committed", () =>
   withSetup(async (setup, persistence) => {
     let onDiskAtCommit: string[] = [];
