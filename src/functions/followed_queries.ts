@@ -89,8 +89,11 @@ export async function agree(
   queries: readonly FollowedQuery[],
   options: AgreeOptions,
 ): Promise<Timestamp> {
-  await refresh(functions, queries.filter(({ result }) => result?.invalidatedAt !== null), options);
-  const timestamp = await converge(functions, queries, options, freeRoundsMax) ??
+  const stale = queries.filter(({ result }) => result?.invalidatedAt !== null);
+  if (stale.length > 0) await refresh(functions, stale, options);
+  // Nearly always they agree at once, and nothing else has to be waited for.
+  const timestamp = agreed(functions, queries, options.notBefore) ??
+    await converge(functions, queries, options, freeRoundsMax) ??
     await functions.whileCommitsWait(() => converge(functions, queries, options, heldRoundsMax));
   if (timestamp !== undefined) return timestamp;
   throw new RequestError(
@@ -107,28 +110,37 @@ async function converge(
   roundsMax: number,
 ): Promise<Timestamp | undefined> {
   for (let round = 0; round < roundsMax; round++) {
-    let from = options.notBefore;
-    for (const { result } of queries) {
-      if (result !== undefined && result.timestamp > from) from = result.timestamp;
-    }
+    const from = newestSnapshot(queries, options.notBefore);
     const overtaken = queries.filter(({ result }) => !isRightAt(result, from));
-    if (overtaken.length === 0) return newestDurable(functions, queries, from);
     await refresh(functions, overtaken, { ...options, notBefore: from });
+    const timestamp = agreed(functions, queries, options.notBefore);
+    if (timestamp !== undefined) return timestamp;
   }
   return undefined;
 }
 
-function newestDurable(
+/** The newest timestamp at which all results are right and durable, or else the oldest possible. */
+function agreed(
   functions: FollowableFunctions,
   queries: readonly FollowedQuery[],
-  from: Timestamp,
-): Timestamp {
+  notBefore: Timestamp,
+): Timestamp | undefined {
+  const from = newestSnapshot(queries, notBefore);
   let newest = Math.max(from, functions.durableTimestamp);
   for (const { result } of queries) {
+    if (!isRightAt(result, from)) return undefined;
     const end = result?.invalidatedAt ?? null;
     if (end !== null && end <= newest) newest = end - 1;
   }
   return newest as Timestamp;
+}
+
+function newestSnapshot(queries: readonly FollowedQuery[], notBefore: Timestamp): Timestamp {
+  let newest = notBefore;
+  for (const { result } of queries) {
+    if (result !== undefined && result.timestamp > newest) newest = result.timestamp;
+  }
+  return newest;
 }
 
 function isRightAt(result: QueryResult | undefined, timestamp: Timestamp): boolean {
@@ -136,14 +148,23 @@ function isRightAt(result: QueryResult | undefined, timestamp: Timestamp): boole
     (result.invalidatedAt === null || result.invalidatedAt > timestamp);
 }
 
-/** Waits for all of them even if one fails, so that no result arrives after its follower has moved on. */
-async function refresh(
+function refresh(
   functions: FollowableFunctions,
   queries: readonly FollowedQuery[],
   options: AgreeOptions,
 ): Promise<void> {
   // The common case by far: one commit has touched one query of each of many followers.
-  if (queries.length === 1) return await refreshOne(functions, queries[0]!, options);
+  return queries.length === 1
+    ? refreshOne(functions, queries[0]!, options)
+    : refreshAll(functions, queries, options);
+}
+
+/** Waits for all of them even if one fails, so that no result arrives after its follower has moved on. */
+async function refreshAll(
+  functions: FollowableFunctions,
+  queries: readonly FollowedQuery[],
+  options: AgreeOptions,
+): Promise<void> {
   let next = 0;
   const refreshSome = async () => {
     while (next < queries.length) await refreshOne(functions, queries[next++]!, options);

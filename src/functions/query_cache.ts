@@ -40,6 +40,15 @@ export interface CacheRequest {
   readonly identity: UserIdentity | null;
 }
 
+/** A query that is being run for everybody who asks meanwhile. */
+interface SharedRun {
+  /** The snapshot will be at or after this. */
+  readonly from: Timestamp;
+  /** Of the caller for whom it was begun, as a key. */
+  readonly identity: string;
+  readonly entry: Promise<QueryEntry>;
+}
+
 export interface QueryCacheOptions {
   readonly environment: Environment;
   readonly subscriptions: Subscriptions<QueryEntry>;
@@ -59,7 +68,7 @@ export class QueryCache {
   readonly #unwatched = new Set<QueryEntry>();
   /** Those that nobody watches and that can answer no new request. */
   readonly #useless = new Set<QueryEntry>();
-  readonly #running = new Map<DeployedFunction, Map<string, Promise<QueryEntry>>>();
+  readonly #running = new Map<DeployedFunction, Map<string, SharedRun>>();
   /** Queries that have looked at the identity: their runs are shared only within one. */
   readonly #looksAtIdentity = new WeakSet<DeployedFunction>();
   /** How often the code was replaced. */
@@ -91,16 +100,29 @@ export class QueryCache {
    * An entry that is right at some moment from `from` on. `run` is called if nobody is running the same
    * query already; its rejection reaches everybody who waits for it.
    */
-  async get(
+  get(
     request: CacheRequest,
     from: Timestamp,
     run: () => Promise<QueryExecution>,
   ): Promise<QueryEntry> {
+    const running = this.#joinable(request);
     const identity = identityKey(request.identity);
+    // Told by one commit, many followers ask at once: all but the first wait for one promise and allocate nothing.
+    return running !== undefined && running.from >= from && running.identity === identity
+      ? running.entry
+      : this.#getInRounds(request, from, identity, run);
+  }
+
+  async #getInRounds(
+    request: CacheRequest,
+    from: Timestamp,
+    identity: string,
+    run: () => Promise<QueryExecution>,
+  ): Promise<QueryEntry> {
     // At most three rounds: a run that began too early, one that turned out to be another user's, our own.
     for (;;) {
       const entry = this.find(request) ??
-        await (this.#joinable(request) ?? this.#start(request, run));
+        await (this.#joinable(request)?.entry ?? this.#start(request, run));
       if (entry.answers(from, identity)) return entry;
     }
   }
@@ -149,7 +171,7 @@ export class QueryCache {
     this.#end(ended);
   }
 
-  #joinable(request: CacheRequest): Promise<QueryEntry> | undefined {
+  #joinable(request: CacheRequest): SharedRun | undefined {
     return this.#running.get(request.query)?.get(this.#runKey(request));
   }
 
@@ -157,11 +179,13 @@ export class QueryCache {
     let running = this.#running.get(request.query);
     if (running === undefined) this.#running.set(request.query, running = new Map());
     const key = this.#runKey(request);
+    const from = this.#subscriptions.applied;
     const entry = this.#run(request, run).finally(() => {
       running.delete(key);
       if (running.size === 0) this.#running.delete(request.query);
     });
-    running.set(key, entry);
+    const identity = identityKey(request.identity);
+    running.set(key, { from, identity, entry });
     return entry;
   }
 

@@ -336,8 +336,10 @@ export class SyncConnection {
       const { caller } = this.#identity;
       const computation = this.#state.begin();
       const timestamp = await this.#agree(caller);
-      await this.#services.functions.durable(timestamp);
-      await this.#mutations.answeredThrough(timestamp);
+      // Each wait costs every follower of a query memory and a turn: nearly always there is none.
+      const { functions } = this.#services;
+      if (timestamp > functions.durableTimestamp) await functions.durable(timestamp);
+      if (this.#mutations.owesAnswer(timestamp)) await this.#mutations.answeredThrough(timestamp);
       if (!this.#isEnded) this.#sendTransition(computation, timestamp, caller);
     } catch (error) {
       this.#fail(error);

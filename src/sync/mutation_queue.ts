@@ -52,12 +52,13 @@ export class MutationQueue {
 
   /** Resolves when every mutation that committed at or before `timestamp` has been answered. */
   async answeredThrough(timestamp: Timestamp): Promise<void> {
-    for (;;) {
-      const running = this.#running;
-      if (running === null || running.committedAt === null) return;
-      if (running.committedAt > timestamp) return;
-      await running.answered;
-    }
+    while (this.owesAnswer(timestamp)) await this.answered;
+  }
+
+  /** Whether a mutation that committed at or before `timestamp` has not been answered. */
+  owesAnswer(timestamp: Timestamp): boolean {
+    const committedAt = this.#running?.committedAt ?? null;
+    return committedAt !== null && committedAt <= timestamp;
   }
 
   /** Resolves when the mutation that runs has been answered. */
