@@ -147,7 +147,9 @@ export class ServerProcess implements AsyncDisposable {
   async kill(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    this.#process.kill("SIGKILL");
+    try {
+      this.#process.kill("SIGKILL");
+    } catch { /* It ended by itself. */ }
     await this.#process.status;
     await this.#output.ended;
   }
