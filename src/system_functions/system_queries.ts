@@ -7,16 +7,19 @@ import type { SystemQueries } from "../functions/system_queries.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import { checkArguments } from "../values/validator.ts";
 import { encodeValue, parseValue, type Value, type ValueObject } from "../values/value.ts";
+import { deployedModules } from "./deployed_modules.ts";
 import { queryEnvironmentVariables } from "./query_environment_variables.ts";
 import type { SystemModule, SystemQuery, SystemQueryContext } from "./system_query.ts";
 
 const modules: Readonly<Record<string, SystemModule>> = {
+  "_system/cli/modules": deployedModules,
   "_system/cli/queryEnvironmentVariables": queryEnvironmentVariables,
 };
 
 export interface SystemQueriesParts {
   readonly transactions: Pick<ServerTransactions, "read">;
   readonly environmentVariables: () => Readonly<Record<string, string>>;
+  readonly deployedModules: () => SystemQueryContext["deployedModules"];
 }
 
 export function createSystemQueries(parts: SystemQueriesParts): SystemQueries {
@@ -36,9 +39,13 @@ export function createSystemQueries(parts: SystemQueriesParts): SystemQueries {
 
 function execute(query: SystemQuery, args: string, parts: SystemQueriesParts): QueryExecution {
   return parts.transactions.read((transaction) => {
-    const environmentVariables = parts.environmentVariables();
+    const context: SystemQueryContext = {
+      transaction,
+      environmentVariables: parts.environmentVariables(),
+      deployedModules: parts.deployedModules(),
+    };
     return {
-      result: resultOf(query, args, { transaction, environmentVariables }),
+      result: resultOf(query, args, context),
       timestamp: transaction.options.snapshot.timestamp,
       journal: null,
       reads: transaction.finish().reads,

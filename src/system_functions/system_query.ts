@@ -1,4 +1,5 @@
 import type { Transaction } from "../database/transaction.ts";
+import type { AnalyzedModule } from "../isolate/protocol.ts";
 import type { Validator } from "../values/validator.ts";
 import type { Value, ValueObject } from "../values/value.ts";
 
@@ -13,6 +14,8 @@ export interface SystemQueryContext {
   readonly transaction: Transaction;
   /** The user's. When they change, every result ends. */
   readonly environmentVariables: Readonly<Record<string, string>>;
+  /** Those of the app, by path with `.js`. When another push is finished, every result ends. */
+  readonly deployedModules: Readonly<Record<string, AnalyzedModule>>;
 }
 
 /** By the name of their export. */

@@ -1,5 +1,6 @@
 /** `run` and its neighbours of the official command line, on one server that is all they may reach. */
 import assert from "node:assert/strict";
+import { makeFunctionReference } from "convex/server";
 import { api } from "../support/api.ts";
 import { makeApp } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
@@ -26,12 +27,28 @@ export const secret = internalQuery({ args: {}, handler: () => "internal" });
 export default query({ args: {}, handler: () => "default" });
 `;
 
+const http = `
+import { httpRouter } from "convex/server";
+import { httpAction } from "./_generated/server";
+
+const http = httpRouter();
+http.route({ path: "/prices", method: "GET", handler: httpAction(async () => new Response()) });
+export default http;
+`;
+
+interface FunctionSpec {
+  readonly identifier?: string;
+  readonly functionType: string;
+  readonly visibility?: { readonly kind: string };
+}
+
 Deno.test("functions run from the official command line", async (t) => {
   const app = await makeApp({
     packages: ["convex"],
     files: {
       "package.json": JSON.stringify({ dependencies: { convex: "*" } }),
       "convex/shop/prices.ts": prices,
+      "convex/http.ts": http,
     },
   });
   await using server = await ServerProcess.start();
@@ -40,6 +57,11 @@ Deno.test("functions run from the official command line", async (t) => {
     assert.equal(code, 0, `convex ${args.join(" ")}:\n${output}`);
     return stdout.trim();
   };
+
+  const admin = new Clients(server).http({ adminKey: server.adminKey });
+  const functionSpecs = (): Promise<FunctionSpec[]> =>
+    admin.query(makeFunctionReference<"query">("_system/cli/modules:apiSpec"));
+  assert.deepEqual(await functionSpecs(), [], "nothing was pushed yet");
 
   await t.step(
     "deploy-protocol 1: URL and key are enough, and no other host is needed",
@@ -67,6 +89,34 @@ Deno.test("functions run from the official command line", async (t) => {
       ]);
     },
   );
+
+  await t.step("deploy-protocol 29: run lists the functions when it finds none", async () => {
+    const { code, output } = await runOfficialCli(server, app, ["run", "nosuch:fn"]);
+    assert.equal(code, 1);
+    assert.match(output, /Could not find function for 'nosuch:fn'/);
+    assert.match(
+      output,
+      /Available functions:\n• shop\/prices:put\n• shop\/prices:names\n• shop\/prices:ask/,
+    );
+  });
+
+  await t.step("deploy-protocol §7: the list has kinds, visibilities and validators", async () => {
+    const byName = new Map((await functionSpecs()).map((spec) => [spec.identifier, spec]));
+    assert.deepEqual(byName.get("shop/prices.js:put"), {
+      identifier: "shop/prices.js:put",
+      functionType: "Mutation",
+      visibility: { kind: "public" },
+      args: { type: "object", value: { name: { fieldType: { type: "string" }, optional: false } } },
+      returns: { type: "any" },
+    });
+    assert.equal(byName.get("shop/prices.js:ask")?.functionType, "Action");
+    assert.deepEqual(byName.get("shop/prices.js:secret")?.visibility, { kind: "internal" });
+    assert.deepEqual((await functionSpecs()).at(-1), {
+      functionType: "HttpAction",
+      method: "GET",
+      path: "/prices",
+    });
+  });
 
   await t.step("deploy-protocol 31: run --watch prints again when data changes", async () => {
     await using watching = followOfficialCli(server, app, ["run", "shop/prices:names", "--watch"]);
