@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { api } from "../support/api.ts";
 import { type AppContext, appServer } from "../support/app_server.ts";
 import { watch } from "../support/clients.ts";
+import { eventually } from "../support/waiting.ts";
 
 const { test } = appServer({
   app: "tests/fixtures/exchange",
@@ -15,8 +16,29 @@ const { test } = appServer({
 });
 const encoder = new TextEncoder();
 
+/** Tries again while the server takes its port back. */
 function connect({ server }: AppContext): Promise<Deno.TcpConn> {
-  return Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) });
+  const port = Number(new URL(server.url).port);
+  return eventually(async () => {
+    try {
+      return await Deno.connect({ hostname: "127.0.0.1", port });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
+    }
+  }, "a server that takes connections");
+}
+
+/** Begins a request; the server may have closed the connection already. */
+async function beginRequest(connection: Deno.TcpConn): Promise<void> {
+  try {
+    await connection.write(encoder.encode("GET /body HTTP/1.1\r\nHost: a\r\nX-Slow: "));
+  } catch (error) {
+    if (!isClosedByPeer(error)) throw error;
+  }
+}
+
+function isClosedByPeer(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe;
 }
 
 /** Resolves when the server has closed the connection. */
@@ -25,20 +47,20 @@ async function closed(connection: Deno.TcpConn): Promise<void> {
     const buffer = new Uint8Array(1000);
     while (await connection.read(buffer) !== null);
   } catch (error) {
-    if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+    if (!isClosedByPeer(error)) throw error;
   }
 }
 
-/** Works for as long as it takes the server to have its port back. */
+/** Adds a note; tries again while the server takes its port back. */
 async function note({ server }: AppContext, text: string): Promise<void> {
-  for (;;) {
+  const response = await eventually(async () => {
     try {
-      const response = await fetch(`${server.url}/next`, { method: "POST", body: text });
-      return assert.equal(response.status, 204);
+      return await fetch(`${server.url}/next`, { method: "POST", body: text });
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
     }
-  }
+  }, "a server that takes requests");
+  assert.equal(response.status, 204);
 }
 
 test("requests whose heads never end are closed when there are too many, and live clients go on", async (context) => {
@@ -52,7 +74,7 @@ test("requests whose heads never end are closed when there are too many, and liv
     for (let i = 0; i < 200; i++) {
       const connection = await connect(context);
       held.push(connection);
-      await connection.write(encoder.encode("GET /body HTTP/1.1\r\nHost: a\r\nX-Slow: "));
+      await beginRequest(connection);
     }
     await renewed;
     await Promise.all(held.map(closed));

@@ -219,7 +219,7 @@ const node: readonly Attack[] = [
   { name: "patchProcess", as: ["node"], answer: ended, endsProcess: true },
   { name: "closeOutput", as: ["node"], answer: /timed out/, endsProcess: true },
   { name: "loop", as: ["node"], answer: /timed out/, endsProcess: true },
-  { name: "exhaustHeap", as: ["node"], answer: /ended|timed out/, endsProcess: true },
+  { name: "exhaustHeap", as: ["node"], answer: /ended|timed out|out of memory/, endsProcess: true },
   { name: "flood", as: ["node"], answer: /"flooded"/ },
   { name: "throwLater", as: ["node"], answer: /too late/ },
 ];
