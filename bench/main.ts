@@ -11,7 +11,7 @@ import {
   measureUntouched,
 } from "./live_queries.ts";
 import {
-  measureActions,
+  measureCalls,
   measureHotDocument,
   measureMemory,
   measureReads,
@@ -97,7 +97,7 @@ async function measureServer(folder: string, raw: RawServer): Promise<Result[]> 
     ...await measureReads(targets),
     ...await measureWrites(targets),
     ...await measureHotDocument(targets),
-    ...await measureActions(targets),
+    ...await measureCalls(targets),
     ...await measureUpdates(targets),
     ...await measureDistinctQueries(targets),
     ...await measureUntouched(targets),

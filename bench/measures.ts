@@ -71,17 +71,25 @@ export async function measureReads(targets: Targets): Promise<Result[]> {
   ]);
 }
 
-/** Actions that do nothing, over HTTP, in either runtime. */
-export async function measureActions(targets: Targets): Promise<Result[]> {
-  const compared = (measure: string, path: string): Comparison => ({
+/** Functions that do nothing, over HTTP: what a call costs. */
+export async function measureCalls(targets: Targets): Promise<Result[]> {
+  const compared = (measure: string, call: (n: number) => HttpRequest): Comparison => ({
     measure,
     limitMeaning: "Deno.serve and a round trip to another process",
-    hull: () => functionCall("action", path, {}),
+    hull: call,
     raw: () => ({ method: "GET", path: "/echo" }),
   });
   return await compareAll(targets, [
-    compared("action that does nothing", "actions:nothing"),
-    compared("Node action that does nothing", "node_actions:nothing"),
+    compared(
+      "query that does nothing, not cached",
+      (nonce) => functionCall("query", "nothing:read", { nonce }),
+    ),
+    compared("mutation that does nothing", () => functionCall("mutation", "nothing:write", {})),
+    compared("action that does nothing", () => functionCall("action", "actions:nothing", {})),
+    compared(
+      "Node action that does nothing",
+      () => functionCall("action", "node_actions:nothing", {}),
+    ),
   ]);
 }
 
