@@ -193,7 +193,7 @@ test("sync-protocol 67: a failed action answers with its text, and with data onl
 test("sync-protocol 62: too many mutations that wait end the socket", async ({ clients }) => {
   const socket = await clients.socket();
   socket.mutation(0, "things:linger");
-  for (let id = 1; id <= 1000; id++) socket.mutation(id, "things:add");
+  for (let id = 1; id <= 1001; id++) socket.mutation(id, "things:add");
   const { code, reason } = await socket.closed;
   assert.deepEqual([code, reason], [1013, "TooManyConcurrentMutations"]);
 });

@@ -53,6 +53,7 @@ browserTest(
     await server.startAgain();
     await shows(page, "connection", "connected");
     await http.mutation(api.counters.increment, { name: "react" });
+    await shows(page, "requests", "answered");
     await shows(page, "value", "5");
     assert.equal(await http.query(api.counters.read, { name: "react" }), 5, "applied once");
     assert.deepEqual(errors, []);
