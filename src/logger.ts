@@ -1,17 +1,10 @@
 /** Structured logging; the only writer to the console under src/. One line an event, on standard error. */
-export type LogLevel = "debug" | "info" | "warn" | "error";
+export type LogLevel = "info" | "warn" | "error";
 
 /** `json`: each line is an object with `time`, `level`, `message` and the event's fields. */
 export type LogFormat = "text" | "json";
 
-const order: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
-let threshold: LogLevel = "info";
 let format: LogFormat = "text";
-
-/** Events below this level are dropped; the process starts at `info`. */
-export function setLogLevel(level: LogLevel): void {
-  threshold = level;
-}
 
 /** Each thread has a format of its own; it starts with `text`. */
 export function setLogFormat(newFormat: LogFormat): void {
@@ -24,7 +17,6 @@ export function logFormat(): LogFormat {
 
 /** Writes one event: a short sentence and the fields that identify it. */
 export function log(level: LogLevel, message: string, fields: Record<string, unknown> = {}): void {
-  if (order[level] < order[threshold]) return;
   const time = new Date().toISOString();
   console.error(
     format === "json" ? json(time, level, message, fields) : text(time, level, message, fields),

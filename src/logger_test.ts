@@ -7,7 +7,6 @@ Deno.test("log() writes one line an event: text for people, JSON for programs", 
   console.error = (line: string) => lines.push(line);
   try {
     log("warn", "Two words", { path: "/a/b", text: "a b", error: new Error("no\nluck") });
-    log("debug", "Not worth a line");
     setLogFormat("json");
     log("error", "Two words", { count: 3, level: "mine", error: new Error("no\nluck") });
   } finally {

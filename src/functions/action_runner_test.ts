@@ -11,7 +11,6 @@ import { admin, context, startFunctions, user } from "../../tests/support/functi
 import { DeveloperError, FunctionError, RequestError } from "../errors.ts";
 import type { HostOperation } from "../isolate/protocol.ts";
 import type { FunctionResult } from "./functions.ts";
-import { setLogLevel } from "../logger.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -202,7 +201,6 @@ Deno.test("function-abi 1.3: an action may catch what a rule of ours forbids, an
       return JSON.stringify(messages);
     }),
   }, { services: { deleteFile: () => Promise.reject(errors.shift()) } });
-  setLogLevel("error");
   const printed: unknown[] = [];
   const { error: original } = console;
   console.error = (text: unknown) => printed.push(text);
@@ -215,7 +213,6 @@ Deno.test("function-abi 1.3: an action may catch what a rule of ours forbids, an
     ]);
   } finally {
     console.error = original;
-    setLogLevel("info");
   }
   assert.equal(printed.length, 2, "our faults are logged");
 });

@@ -47,7 +47,7 @@ export function listen(
   const serve = (port: number): Generation => {
     const abortion = new AbortController();
     const { signal } = abortion;
-    const options = { hostname, port, signal, onListen: logAddress, onError: errorResponse };
+    const options = { hostname, port, signal, onListen: ignore, onError: errorResponse };
     const server = Deno.serve(options, handler);
     const generation = { server, abortion };
     server.finished.catch((error) => {
@@ -58,7 +58,8 @@ export function listen(
   };
   const renew = () => {
     if (isEnding) return;
-    current.server.shutdown().catch((error) => log("debug", "A listener had failed", { error }));
+    // Why it failed, if it did, has been logged.
+    current.server.shutdown().catch(ignore);
     // The runtime lets go of the port in one of its next turns.
     environment.setTimer(relistenMs, relisten);
   };
@@ -95,9 +96,7 @@ export function listen(
   };
 }
 
-function logAddress({ hostname, port }: Deno.NetAddr): void {
-  log("debug", "Listening", { hostname, port });
-}
+function ignore(): void {}
 
 function listenError(hostname: string, port: number, cause: unknown): Error {
   const address = `${hostname}:${port}`;
