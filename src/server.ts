@@ -37,11 +37,11 @@ import { watchConnections } from "./http/connection_watch.ts";
 import { functionApi } from "./http/function_api.ts";
 import { type Fallback, HttpActions } from "./http/http_actions.ts";
 import { lazyApi } from "./http/lazy_api.ts";
+import { type GatedListener, listenGated } from "./http/gated_listener.ts";
 import { healthApi } from "./http/health_api.ts";
-import { listen, type Listener } from "./http/listener.ts";
 import { logApi } from "./http/log_api.ts";
 import { BodyReader } from "./http/request_body.ts";
-import { apiAndApp, appOnly, type RequestHandler } from "./http/request_handler.ts";
+import { apiAndApp, appOnly } from "./http/request_handler.ts";
 import { errorResponse } from "./http/responses.ts";
 import { RouteTable } from "./http/routes.ts";
 import { serviceApi } from "./http/service_api.ts";
@@ -54,7 +54,7 @@ import { LogBudgets } from "./logs/log_budgets.ts";
 import { LogFiles } from "./logs/log_files.ts";
 import { LogStore } from "./logs/log_store.ts";
 import { openFiles, openFilesMax } from "./metrics/open_files.ts";
-import { residentMemory } from "./metrics/process_memory.ts";
+import { addServerGauges } from "./metrics/server_gauges.ts";
 import { ServerMetrics } from "./metrics/server_metrics.ts";
 import { loadAdminKey, saveAdminKey } from "./persistence/admin_key_file.ts";
 import { databaseBytes, databasePath } from "./persistence/data_folder.ts";
@@ -130,11 +130,6 @@ interface Foundation {
   readonly fileStorageSecret: string;
   readonly main: GatedListener;
   readonly site: GatedListener | undefined;
-}
-
-/** A listener whose requests wait until it is given their handler. */
-interface GatedListener extends Listener {
-  open(handler: RequestHandler): void;
 }
 
 const environment = systemEnvironment;
@@ -215,8 +210,13 @@ async function openFoundation(
   resources.defer(() => starting.then((isolates) => isolates.close(), () => {}));
   const adminKey = chooseAdminKey(dataFolder, options.adminKey);
   const fileStorageSecret = await loadFileStorageSecret(reader, committer);
-  const main = gatedListener(hostname, port, resources);
-  const site = sitePort === undefined ? undefined : gatedListener(hostname, sitePort, resources);
+  const openListener = (port: number) => {
+    const listener = listenGated(hostname, port);
+    resources.defer(() => listener.abort());
+    return listener;
+  };
+  const main = openListener(port);
+  const site = sitePort === undefined ? undefined : openListener(sitePort);
   return {
     options,
     dataFolder,
@@ -327,7 +327,12 @@ function assemble(foundation: Foundation) {
     config,
     redact,
   });
-  addGauges(metrics, foundation, sockets);
+  addServerGauges(metrics, {
+    connectionCount: () => sockets.connectionCount,
+    callCounts: () => isolates.callCounts(),
+    databaseBytes: () => databaseBytes(dataFolder),
+    processes: () => isolates.processes(),
+  });
   const push = new LazyPushService({
     isolates,
     committer,
@@ -430,51 +435,6 @@ function notReady({ reader }: Foundation): string | null {
   }
 }
 
-/** What is looked up when somebody asks. */
-function addGauges(metrics: ServerMetrics, foundation: Foundation, sockets: SyncServer): void {
-  const { dataFolder, isolates } = foundation;
-  const calls = (what: "running" | "waiting") => () =>
-    isolates.callCounts().map((counts) => ({ labels: { pool: counts.pool }, value: counts[what] }));
-  metrics.add(
-    {
-      name: "hull_websocket_connections",
-      type: "gauge",
-      help: "Open WebSockets of clients.",
-      samples: () => [{ value: sockets.connectionCount }],
-    },
-    {
-      name: "hull_calls_running",
-      type: "gauge",
-      help: "Calls that run in isolates now.",
-      samples: calls("running"),
-    },
-    {
-      name: "hull_calls_waiting",
-      type: "gauge",
-      help: "Calls that wait for an isolate.",
-      samples: calls("waiting"),
-    },
-    {
-      name: "hull_database_bytes",
-      type: "gauge",
-      help: "Size of the database file.",
-      samples: () => [{ value: databaseBytes(dataFolder).database }],
-    },
-    {
-      name: "hull_write_ahead_log_bytes",
-      type: "gauge",
-      help: "Size of the write-ahead log's file.",
-      samples: () => [{ value: databaseBytes(dataFolder).log }],
-    },
-    {
-      name: "hull_process_resident_bytes",
-      type: "gauge",
-      help: "Memory of the server's process and of those that run functions (these on Linux only).",
-      samples: () => residentMemory(isolates.processes()),
-    },
-  );
-}
-
 /** Ends what runs, within the time that the operator gives it. */
 async function stop(
   { main, site, options }: Foundation,
@@ -505,24 +465,6 @@ function refuse(): Response {
   return errorResponse(
     new RequestError("overloaded", "ShuttingDown", "The server is stopping. Try again."),
   );
-}
-
-function gatedListener(
-  hostname: string,
-  port: number,
-  resources: AsyncDisposableStack,
-): GatedListener {
-  const opened = Promise.withResolvers<RequestHandler>();
-  let handler: RequestHandler = async (request, info) => (await opened.promise)(request, info);
-  const listener = listen(hostname, port, (request, info) => handler(request, info));
-  resources.defer(() => listener.abort());
-  return {
-    ...listener,
-    open(newHandler) {
-      handler = newHandler;
-      opened.resolve(newHandler);
-    },
-  };
 }
 
 function chooseAdminKey(dataFolder: string, given: string | undefined): string {

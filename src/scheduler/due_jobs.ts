@@ -127,9 +127,11 @@ export class DueJobs<Job extends DueJob> {
       this.#retries.forget(job.id);
     } catch (error) {
       this.#retries.failed(job.id, error);
-      const level = error instanceof RequestError ? "debug" : "warn";
-      const { id, name } = job;
-      log(level, `A ${what} could not be run and is tried again`, { id, name, error });
+      // A busy server is no event.
+      if (!(error instanceof RequestError)) {
+        const { id, name } = job;
+        log("warn", `A ${what} could not be run and is tried again`, { id, name, error });
+      }
     }
     this.#running.delete(job.id);
     this.look();
