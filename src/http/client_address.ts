@@ -19,20 +19,14 @@ export class ClientAddresses {
    */
   constructor(trustedProxies: readonly string[]) {
     for (const network of [...ownProxies, ...trustedProxies]) {
-      const [address, length] = network.split("/") as [
-        string,
-        string | undefined,
-      ];
+      const [address, length] = network.split("/") as [string, string | undefined];
       const family = isIP(address);
-      const bits = length === undefined ? (family === 4 ? 32 : 128) : Number(length);
-      if (
-        family === 0 || !Number.isInteger(bits) || bits < 0 ||
-        bits > (family === 4 ? 32 : 128)
-      ) {
+      const bitsMax = family === 4 ? 32 : 128;
+      const bits = length === undefined ? bitsMax : Number(length);
+      if (family === 0 || !Number.isInteger(bits) || bits < 0 || bits > bitsMax) {
+        const name = JSON.stringify(network);
         throw new RangeError(
-          `${
-            JSON.stringify(network)
-          } is no trusted proxy: name addresses (10.1.2.3) or networks (10.0.0.0/8)`,
+          `${name} is no trusted proxy: name addresses (10.1.2.3) or networks (10.0.0.0/8)`,
         );
       }
       this.#proxies.addSubnet(address, bits, family === 4 ? "ipv4" : "ipv6");
@@ -76,9 +70,7 @@ function network64(address: string): string {
   const [head, tail] = address.split("::") as [string, string | undefined];
   const groups = head === "" ? [] : head.split(":");
   const rest = tail === undefined || tail === "" ? [] : tail.split(":");
-  while (tail !== undefined && groups.length + rest.length < 8) {
-    groups.push("0");
-  }
+  while (tail !== undefined && groups.length + rest.length < 8) groups.push("0");
   return [...groups, ...rest].slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16))
     .join(":");
 }

@@ -11,12 +11,13 @@ import {
   replaceCronJobs,
   runsOf,
 } from "../database/cron_jobs.ts";
-import { DeveloperError, RequestError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import type { CallContext, FunctionResult } from "../functions/functions.ts";
 import type { DeployedFunction } from "../functions/modules.ts";
 import { RequestIds } from "../functions/request_id.ts";
 import { MemoryPersistence } from "../persistence/memory.ts";
 import { CronJobs } from "./cron_jobs.ts";
+import { completing } from "./scheduler_testing.ts";
 
 const minute = 60_000;
 const ok: FunctionResult = { ok: true, value: "7", logLines: ["[LOG] 'hello'"] };
@@ -108,20 +109,12 @@ class Server {
     return await this.body(context);
   }
 
-  /** As an isolate and the mutation runner do it together. */
   async #mutation(context: CallContext): Promise<FunctionResult> {
     const result = await this.#call(context);
-    if (!result.ok) return result;
-    try {
-      await this.#database.transactions.write((transaction) => {
-        beginCronRun(transaction, context.cronRun!);
-        completeCronRun(transaction, context.cronRun!);
-      });
-      return result;
-    } catch (error) {
-      if (error instanceof DeveloperError) return failure(error.message);
-      throw error;
-    }
+    return await completing(this.#database.transactions, result, (transaction) => {
+      beginCronRun(transaction, context.cronRun!);
+      completeCronRun(transaction, context.cronRun!);
+    });
   }
 }
 

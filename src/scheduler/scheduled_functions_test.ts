@@ -14,6 +14,7 @@ import { RequestIds } from "../functions/request_id.ts";
 import { PersistenceError } from "../persistence/persistence_error.ts";
 import { MemoryPersistence } from "../persistence/memory.ts";
 import { ScheduledFunctions } from "./scheduled_functions.ts";
+import { completing } from "./scheduler_testing.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 const noCaller = { requestId: "r", scheduledFunctionId: null };
@@ -102,20 +103,12 @@ class Server {
     return await this.body(context);
   }
 
-  /** As an isolate and the mutation runner do it together. */
   async #mutation(name: string, args: string, context: CallContext): Promise<FunctionResult> {
     const result = await this.#call(name, args, context);
-    if (!result.ok) return result;
-    try {
-      await this.#database.transactions.write((transaction) => {
-        beginScheduledMutation(transaction, context.scheduledFunctionId!);
-        completeScheduledMutation(transaction, context.scheduledFunctionId!);
-      });
-      return result;
-    } catch (error) {
-      if (error instanceof DeveloperError) return failure(error.message);
-      throw error;
-    }
+    return await completing(this.#database.transactions, result, (transaction) => {
+      beginScheduledMutation(transaction, context.scheduledFunctionId!);
+      completeScheduledMutation(transaction, context.scheduledFunctionId!);
+    });
   }
 }
 
