@@ -4,6 +4,7 @@
  */
 import { encodeKeyValue, type IndexKey } from "../values/index_key.ts";
 import { parseValidator, type Validator } from "../values/validator.ts";
+import type { Component } from "./component.ts";
 
 export type TableNumber = number & { readonly brand: "TableNumber" };
 export type IndexId = number & { readonly brand: "IndexId" };
@@ -98,6 +99,8 @@ export interface CatalogData {
   readonly version: number;
   /** Grows when indexes or schemas change: a mutation that began before such a change must start again. */
   readonly structureVersion: number;
+  /** Without the app; parents before their children. Absent in catalogs of versions that knew none. */
+  readonly components?: readonly Component[];
   /** User tables; system tables are fixed. */
   readonly tables: readonly TableDefinition[];
   /** Declared indexes of user tables; those that every table has are derived (`builtInIndexes`). */

@@ -1,5 +1,6 @@
 /** What a finished push leaves behind: the record `deployment`, written by one commit (deploy-protocol 3.8). */
 import type { AuthProvider } from "../auth/auth_provider.ts";
+import type { ComponentId } from "../database/component.ts";
 import type { AnalyzedModule } from "../isolate/protocol.ts";
 
 export interface PushedModule {
@@ -26,6 +27,13 @@ export interface DeploymentRecord {
   };
   /** JSON text as exported by schema.js; null without one. */
   readonly schema: string | null;
+  /** See `DeployedComponent`; absent in records of versions that knew no components. */
+  readonly definitions?: readonly DeployedDefinition[];
+  readonly components?: readonly DeployedComponent[];
+  /** Where the app's own HTTP routes begin, `/p/`; absent or null: at the root. */
+  readonly httpPrefix?: string | null;
+  /** Names of the app's children by the path, `/p/`, under which their routes are. */
+  readonly httpMounts?: Readonly<Record<string, string>>;
   readonly authProviders: readonly AuthProvider[];
   /** The built-in variables that `auth.config.js` was evaluated with; records of older versions lack them. */
   readonly builtInVariables?: Readonly<Record<string, string>>;
@@ -33,6 +41,38 @@ export interface DeploymentRecord {
   /** Absent in records of versions that knew none. */
   readonly externalPackages?: ExternalPackages | null;
 }
+
+/** A folder with `convex.config.ts` and the code of components (components 1). The app's own is the record itself. */
+export interface DeployedDefinition {
+  /** As pushed, relative to the app's functions folder. */
+  readonly path: string;
+  readonly modules: readonly PushedModule[];
+  /** By module path with `.js`. */
+  readonly analysis: Readonly<Record<string, AnalyzedModule>>;
+  /** JSON text as exported by schema.js; null without one. */
+  readonly schema: string | null;
+  /** Names of children by the path, `/p/`, under which their routes are. */
+  readonly httpMounts: Readonly<Record<string, string>>;
+}
+
+/** One use of a definition (components 1). Parents come before their children. */
+export interface DeployedComponent {
+  readonly id: ComponentId;
+  readonly parent: ComponentId;
+  readonly name: string;
+  /** Names from the app downwards: `child/grandchild`. */
+  readonly path: string;
+  /** Path of its definition. */
+  readonly definition: string;
+  /** What its variables are bound to: a value, or a variable of the deployment. Unbound ones are not listed. */
+  readonly env: readonly (readonly [name: string, EnvBinding])[];
+  /** Where its HTTP routes begin, as seen from the app; null: nowhere. */
+  readonly httpPrefix: string | null;
+}
+
+export type EnvBinding =
+  | { readonly type: "value"; readonly value: string }
+  | { readonly type: "envVar"; readonly name: string };
 
 /** A package that Node modules import without having it in them. */
 export interface NodeDependency {

@@ -11,6 +11,7 @@
  */
 import type { CronRun } from "../database/cron_jobs.ts";
 import type { CommitRequest } from "../committer/protocol.ts";
+import type { ComponentId } from "../database/component.ts";
 import type { ReadSet } from "../database/read_set.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { FunctionFailure } from "../errors.ts";
@@ -25,7 +26,10 @@ export type UserIdentity = Readonly<Record<string, unknown>> & {
 /** Code and settings that calls run under. Never changes; a push or a changed variable makes a new one. */
 export interface DeploymentManifest {
   readonly id: string;
+  /** The app's own. */
   readonly modules: readonly ModuleEntry[];
+  /** Those that the app uses and those that these use; parents before their children. Absent: none. */
+  readonly components?: readonly ComponentManifest[];
   /** User variables and the built-ins CONVEX_CLOUD_URL and CONVEX_SITE_URL. */
   readonly environmentVariables: Readonly<Record<string, string>>;
   /** Randomness and time seen while modules are evaluated (semantics 1.1). */
@@ -37,6 +41,21 @@ export interface DeploymentManifest {
   readonly nodeVersion?: string | null;
   /** Absolute path of the `node_modules` folder with the app's external packages, if it has any. */
   readonly nodePackages?: string | null;
+}
+
+/** Code and settings of one component. */
+export interface ComponentManifest {
+  readonly id: ComponentId;
+  readonly parent: ComponentId;
+  /** Name within its parent. */
+  readonly name: string;
+  /** Names from the app downwards: `child/grandchild`. */
+  readonly path: string;
+  /** Path of its definition: components with the same one share their code, `modules`. */
+  readonly definition: string;
+  readonly modules: readonly ModuleEntry[];
+  /** What it declares and was given, and the built-ins (components 9.5). */
+  readonly environmentVariables: Readonly<Record<string, string>>;
 }
 
 export interface ModuleEntry {
@@ -51,6 +70,8 @@ export interface ModuleEntry {
 export interface FunctionCall {
   readonly kind: FunctionKind;
   readonly deployment: string;
+  /** Whose function it is; absent: the app's. */
+  readonly component?: ComponentId;
   /** Module path with `.js`. */
   readonly module: string;
   readonly export: string;
