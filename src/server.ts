@@ -266,6 +266,7 @@ function assemble(foundation: Foundation) {
     systemQueries: createSystemQueries({
       transactions,
       environmentVariables: () => live.variables,
+      urls: () => settings.urls,
       deployedModules: () => live.record?.analysis ?? {},
     }),
     logs,

@@ -39,6 +39,11 @@ export class LayeredSnapshot {
     return undefined;
   }
 
+  *userTables(): Iterable<TableDefinition> {
+    yield* this.snapshot.catalog.data.tables;
+    yield* this.#createdTables();
+  }
+
   *#createdTables(): Iterable<TableDefinition> {
     for (const layer of this.#layers) yield* layer.tables.values();
   }

@@ -132,6 +132,11 @@ export class Transaction {
     return definition !== undefined && idTableNumber(id) === definition.number ? id : null;
   }
 
+  /** The user's tables, in the order of their creation. */
+  userTables(): TableDefinition[] {
+    return this.#state.userTables();
+  }
+
   /** Number of documents in a table. */
   count(table: string): number {
     const definition = visible(this.#state.tableNamed(table));

@@ -133,6 +133,12 @@ export class TransactionState {
     return this.view.tableNumbered(number);
   }
 
+  /** The user's tables. That there are no others is a read. */
+  userTables(): TableDefinition[] {
+    this.#record("server", tableNamesIndex, prefixInterval(lowestKey));
+    return [...this.view.userTables()];
+  }
+
   /** The current document with this id; reading it counts. */
   read(table: TableDefinition, id: string, reader: Reader): ValueObject | null {
     this.#record(reader, byIdIndexId(table.number), pointInterval(encodeKeyValue(id)));

@@ -1,24 +1,36 @@
 /** The system queries of this server, and how they run: on the main thread, in a transaction of their own. */
 import { assert } from "../assert.ts";
-import { hostFailure } from "../functions/host_failures.ts";
+import { developerFailure, hostFailure } from "../functions/host_failures.ts";
 import type { FunctionResult } from "../functions/functions.ts";
 import type { QueryExecution } from "../functions/query_entry.ts";
 import type { SystemQueries } from "../functions/system_queries.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import { checkArguments } from "../values/validator.ts";
 import { encodeValue, parseValue, type Value, type ValueObject } from "../values/value.ts";
+import { components } from "./components.ts";
+import { convexUrl } from "./convex_url.ts";
 import { deployedModules } from "./deployed_modules.ts";
 import { queryEnvironmentVariables } from "./query_environment_variables.ts";
+import { getSchemas } from "./schemas.ts";
+import { queryTable, tableData, tables, tableSize } from "./tables.ts";
 import type { SystemModule, SystemQuery, SystemQueryContext } from "./system_query.ts";
 
 const modules: Readonly<Record<string, SystemModule>> = {
+  "_system/cli/convexUrl": convexUrl,
   "_system/cli/modules": deployedModules,
   "_system/cli/queryEnvironmentVariables": queryEnvironmentVariables,
+  "_system/cli/queryTable": queryTable,
+  "_system/cli/tableData": tableData,
+  "_system/cli/tables": tables,
+  "_system/cli/tableSize": tableSize,
+  "_system/frontend/components": components,
+  "_system/frontend/getSchemas": getSchemas,
 };
 
 export interface SystemQueriesParts {
   readonly transactions: Pick<ServerTransactions, "read">;
   readonly environmentVariables: () => Readonly<Record<string, string>>;
+  readonly urls: () => SystemQueryContext["urls"];
   readonly deployedModules: () => SystemQueryContext["deployedModules"];
 }
 
@@ -42,6 +54,7 @@ function execute(query: SystemQuery, args: string, parts: SystemQueriesParts): Q
     const context: SystemQueryContext = {
       transaction,
       environmentVariables: parts.environmentVariables(),
+      urls: parts.urls(),
       deployedModules: parts.deployedModules(),
     };
     return {
@@ -59,6 +72,12 @@ function resultOf(query: SystemQuery, json: string, context: SystemQueryContext)
   const args = parseValue(json) as Value[];
   const problem = checkArguments(query.args, args, context.transaction.tableName);
   if (problem !== null) return { ok: false, failure: hostFailure(problem), logLines: [] };
-  const value = query.run(context, args[0] as ValueObject);
-  return { ok: true, value: encodeValue(value).json, logLines: [] };
+  try {
+    const value = query.run(context, args[0] as ValueObject);
+    return { ok: true, value: encodeValue(value).json, logLines: [] };
+  } catch (error) {
+    const failure = developerFailure(error);
+    if (failure === undefined) throw error;
+    return { ok: false, failure, logLines: [] };
+  }
 }

@@ -14,6 +14,8 @@ export interface SystemQueryContext {
   readonly transaction: Transaction;
   /** The user's. When they change, every result ends. */
   readonly environmentVariables: Readonly<Record<string, string>>;
+  /** Origins of the API and of the app's HTTP actions. When they change, every result ends. */
+  readonly urls: { readonly cloud: string; readonly site: string };
   /** Those of the app, by path with `.js`. When another push is finished, every result ends. */
   readonly deployedModules: Readonly<Record<string, AnalyzedModule>>;
 }

@@ -1,0 +1,22 @@
+/** `_system/frontend/getSchemas`: the schema that writes are checked against. */
+import { parseValidator } from "../values/validator.ts";
+import type { SystemModule } from "./system_query.ts";
+
+export const getSchemas: SystemModule = {
+  default: {
+    args: parseValidator({
+      type: "object",
+      value: {
+        componentId: {
+          fieldType: { type: "union", value: [{ type: "string" }, { type: "null" }] },
+          optional: true,
+        },
+      },
+    }),
+    /** As JSON text. A push, which is what changes it, ends every result. */
+    run({ transaction }) {
+      const { activeSchema } = transaction.options.snapshot.catalog.data;
+      return activeSchema === null ? {} : { active: JSON.stringify(activeSchema) };
+    },
+  },
+};
