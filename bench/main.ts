@@ -1,8 +1,11 @@
 /**
+ * `deno task bench deploys [COUNT]`: many deploys in a row, and some under load; about five minutes.
+ *
  * `deno task bench [--quick]`: what Hull does on this machine, each measure beside the limit that a raw server showed
  * a moment earlier. The full run rewrites the table in BENCHMARKS.md and takes some minutes.
  */
 import { fileURLToPath } from "node:url";
+import { measureDeploysUnderLoad } from "./deploys_under_load.ts";
 import { measureFullTextSearch } from "./full_text_search.ts";
 import {
   measureDistinctQueries,
@@ -19,11 +22,18 @@ import {
   measureUpdates,
   measureWrites,
 } from "./measures.ts";
+import { measureManyDeploys } from "./many_deploys.ts";
 import { measureRecovery } from "./recovery.ts";
 import { measureNeighbours } from "./neighbours.ts";
 import { renderTable, replaceTable, type Result } from "./report.ts";
 import { type RawServer, startHull, startRawServer } from "./targets.ts";
 import { measureVectorSearch } from "./vector_search.ts";
+
+if (Deno.args[0] === "deploys") {
+  await measureManyDeploys(Number(Deno.args[1] ?? 200));
+  await measureDeploysUnderLoad({ deploys: 10, callsPerSecond: 200, subscriptions: 1000 });
+  Deno.exit();
+}
 
 const isQuick = Deno.args.includes("--quick");
 const plan = isQuick

@@ -118,6 +118,8 @@ class Isolate {
     switch (message.type) {
       case "load":
         return this.#enqueue(() => this.#load(message.deployment));
+      case "warmUp":
+        return this.#warmUp(message.deployment);
       case "unload":
         return this.#enqueue(() => this.#unload(message.deployment));
       case "call":
@@ -170,6 +172,16 @@ class Isolate {
   #unload(deployment: string): void {
     this.#loaders.get(deployment)?.close();
     this.#loaders.delete(deployment);
+  }
+
+  /** Loads what other deployments have loaded, one module at a time: calls come in between. */
+  #warmUp(deployment: string): void {
+    this.#enqueue(() => {
+      const loader = this.#loaders.get(deployment);
+      const paths = [...this.#loaders.values()].flatMap((other) => other.loadedPaths);
+      for (const path of new Set(paths)) this.#enqueue(() => loader?.warmUp(path));
+      this.#enqueue(() => this.#outbox.send({ type: "warm", deployment }));
+    });
   }
 
   async #call(message: CallMessage, body: Uint8Array, done: () => void): Promise<void> {

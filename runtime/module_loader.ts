@@ -91,6 +91,21 @@ export class ModuleLoader {
     return this.#realm.apart(() => this.#link(path));
   }
 
+  /** Of all modules that are loaded. */
+  get loadedPaths(): readonly string[] {
+    return [...this.#compiled.keys()];
+  }
+
+  /** Loads a module ahead of its first call, if it is one of this deployment and can be loaded. */
+  warmUp(path: string): void {
+    if (this.#entries.get(path)?.environment !== "isolate") return;
+    try {
+      this.get(path);
+    } catch {
+      // Its first call says why.
+    }
+  }
+
   /** The validator of a JSON text that a function exports; null if that is null, or JSON of null. */
   validator(json: string | null): Validator | null {
     if (json === null || json === "null") return null;

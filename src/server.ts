@@ -341,6 +341,7 @@ function assemble(foundation: Foundation) {
     live,
     environment,
     config,
+    deployments: functions.deployments,
     dataFolder,
     removals,
     transactions,

@@ -70,16 +70,18 @@ export class LiveDeployment {
     return this.#isSwitching;
   }
 
-  /** Switches to a push as soon as `commit` says that it is visible. */
+  /** Switches to a push, which isolates know as `manifest`, as soon as `commit` says that it is visible. */
   async switchTo(
     record: DeploymentRecord,
+    manifest: DeploymentManifest,
     commit: (onVisible: () => void) => Promise<unknown>,
   ): Promise<void> {
     this.#isSwitching = true;
     try {
       await commit(() => {
         this.#isSwitching = false;
-        this.activate(record);
+        this.#record = record;
+        this.#options.use(record, manifest);
       });
     } finally {
       this.#isSwitching = false;

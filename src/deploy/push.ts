@@ -9,10 +9,12 @@
  * What a push that fails or is given up leaves behind (files that nobody refers to, indexes that nobody
  * reads) is removed by the next push, by `recover`, or when nothing has been heard of the push for a while.
  */
+import { basename, dirname } from "node:path";
 import type { Config } from "../config.ts";
 import { replaceCronJobs } from "../database/cron_jobs.ts";
 import { RequestError } from "../errors.ts";
 import type { Isolates } from "../isolate/isolates.ts";
+import type { DeploymentManifest } from "../isolate/protocol.ts";
 import { log } from "../logger.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
 import type { RemovalHold } from "../persistence/removal_hold.ts";
@@ -36,10 +38,23 @@ import {
 import { schemaEvaluationResponse } from "./schema_evaluation.ts";
 import { raceDetected, SchemaRollout, type SchemaRolloutOptions } from "./schema_rollout.ts";
 
+/** `DeploymentLeases` of src/functions/ is the implementation. */
+export interface DeploymentsInUse {
+  /** The live one, and those whose calls have not ended. */
+  readonly inUse: readonly DeploymentManifest[];
+  /** Called when one has ceased to be in use. */
+  onRetired: () => void;
+  /** Loads what is going to be the live one, so that the first calls of it are not slow. */
+  prepare(manifest: DeploymentManifest): Promise<void>;
+  /** Gives up what was prepared. */
+  discard(manifest: DeploymentManifest): void;
+}
+
 export interface PushServiceOptions extends SchemaRolloutOptions {
   readonly isolates: Isolates;
   readonly live: LiveDeployment;
   readonly config: Config;
+  readonly deployments: DeploymentsInUse;
   readonly dataFolder: string;
   readonly removals: RemovalHold;
   readonly transactions: Pick<ServerTransactions, "prepare">;
@@ -65,6 +80,9 @@ const switchAttemptsMax = 20;
  */
 const silenceMaxMs = 10 * 60_000;
 
+/** How long files stay that nobody needs any more, in milliseconds: several deployments may end together. */
+const collectionDelayMs = 1000;
+
 export class PushService {
   readonly #options: PushServiceOptions;
   readonly #store: ModuleStore;
@@ -72,7 +90,8 @@ export class PushService {
   readonly #analyzer: PushAnalyzer;
   readonly #schemas: SchemaRollout;
   readonly #open = new Map<string, OpenPush>();
-  #cancelCollection: () => void = () => {};
+  /** Null when nothing is to be collected. */
+  #cancelCollection: (() => void) | null = null;
   #cancelAbandonment: () => void = () => {};
 
   constructor(options: PushServiceOptions) {
@@ -82,6 +101,7 @@ export class PushService {
     const [store, packages] = [this.#store, this.#packages];
     this.#analyzer = new PushAnalyzer({ ...options, store, packages });
     this.#schemas = new SchemaRollout(options);
+    options.deployments.onRetired = () => this.#collectFilesLater();
   }
 
   /** Tidies up after an earlier run of the server. */
@@ -94,7 +114,7 @@ export class PushService {
   }
 
   close(): void {
-    this.#cancelCollection();
+    this.#cancelCollection?.();
     this.#cancelAbandonment();
     this.#schemas.close();
     this.#packages.close();
@@ -202,6 +222,22 @@ export class PushService {
 
   /** One commit with the deployment and its cron jobs, repeated when a job that ran meanwhile is in the way. */
   async #switch(change: CatalogChange, record: DeploymentRecord): Promise<void> {
+    const { live, deployments } = this.#options;
+    const manifest = live.nextManifest(record);
+    await deployments.prepare(manifest);
+    try {
+      await this.#commit(change, record, manifest);
+    } catch (error) {
+      deployments.discard(manifest);
+      throw error;
+    }
+  }
+
+  async #commit(
+    change: CatalogChange,
+    record: DeploymentRecord,
+    manifest: DeploymentManifest,
+  ): Promise<void> {
     const { live, committer, transactions } = this.#options;
     const cronJobs = parseCronDefinitions(record.analysis);
     for (let attempt = 1;; attempt++) {
@@ -212,6 +248,7 @@ export class PushService {
         // At once: the code before may need an index that is gone. What new code answers waits until all this is durable.
         await live.switchTo(
           record,
+          manifest,
           (onVisible) => committer.changeCatalog(change, onVisible, request),
         );
         return;
@@ -257,12 +294,12 @@ export class PushService {
     this.#cancelAbandonment = cancel;
   }
 
-  /** Deletes the files of deployments that no call can run on any more. */
+  /** Deletes the files of deployments that no call runs on any more. */
   #collectFilesLater(): void {
-    const { environment, config, live } = this.#options;
-    this.#cancelCollection();
-    const longestCallMs = Math.max(config.actionTimeoutS, config.nodeActionTimeoutS) * 1000;
-    this.#cancelCollection = environment.setTimer(longestCallMs, () => {
+    if (this.#cancelCollection !== null) return;
+    const { environment, live } = this.#options;
+    this.#cancelCollection = environment.setTimer(collectionDelayMs, () => {
+      this.#cancelCollection = null;
       live.exclusively(() => this.#collectFiles()).catch((error) =>
         log("warn", "Files of old deployments could not be deleted", { error })
       );
@@ -270,15 +307,30 @@ export class PushService {
   }
 
   async #collectFiles(): Promise<void> {
-    const { live, removals } = this.#options;
+    const { deployments, live, removals } = this.#options;
     if (removals.isHeld) return this.#collectFilesLater();
     const records = [live.record, ...[...this.#open.values()].map((push) => push.record)];
     const modules = records.flatMap((record) => record?.modules ?? []);
-    const needed = new Set(modules.flatMap(({ file, sourceFile }) => [file, sourceFile]));
+    const needed = new Set([
+      ...modules.flatMap(({ file, sourceFile }) => [file, sourceFile]),
+      ...deployments.inUse.flatMap(moduleFilesOf),
+    ]);
     await this.#store.collect((file) => needed.has(file));
-    const packages = new Set(records.map((record) => record?.externalPackages?.key));
+    const packages = new Set([
+      ...records.map((record) => record?.externalPackages?.key),
+      ...deployments.inUse.map(packagesKeyOf),
+    ]);
     await this.#packages.collect((key) => packages.has(key));
   }
+}
+
+function moduleFilesOf({ modules, components = [] }: DeploymentManifest): string[] {
+  const all = [...modules, ...components.flatMap((component) => component.modules)];
+  return all.map(({ file }) => basename(file));
+}
+
+function packagesKeyOf({ nodePackages }: DeploymentManifest): string | undefined {
+  return nodePackages == null ? undefined : basename(dirname(nodePackages));
 }
 
 function isSameObject(

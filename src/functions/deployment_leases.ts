@@ -8,16 +8,37 @@ import type { DeploymentManifest, FunctionCall } from "../isolate/protocol.ts";
 export class DeploymentLeases {
   readonly #isolates: Isolates;
   readonly #calls = new Map<string, number>();
+  /** The live one, and those whose calls have not ended. */
+  readonly #inUse = new Map<string, DeploymentManifest>();
   #live: string | undefined;
+  /** Called when a deployment has been retired: nothing reads its files any more. */
+  onRetired: () => void = () => {};
 
   constructor(isolates: Isolates) {
     this.#isolates = isolates;
+  }
+
+  /** The live one, and those whose calls have not ended. */
+  get inUse(): readonly DeploymentManifest[] {
+    return [...this.#inUse.values()];
+  }
+
+  /** Loads a deployment that is about to become the live one. */
+  async prepare(manifest: DeploymentManifest): Promise<void> {
+    this.#inUse.set(manifest.id, manifest);
+    await this.#isolates.prepare(manifest);
+  }
+
+  /** Gives up what was prepared. */
+  discard(manifest: DeploymentManifest): void {
+    this.#retireIfUnused(manifest.id);
   }
 
   /** Makes a deployment the live one. */
   deploy(manifest: DeploymentManifest): void {
     const previous = this.#live;
     this.#isolates.deploy(manifest);
+    this.#inUse.set(manifest.id, manifest);
     this.#live = manifest.id;
     if (previous !== undefined) this.#retireIfUnused(previous);
   }
@@ -58,8 +79,9 @@ export class DeploymentLeases {
   }
 
   #retireIfUnused(deployment: string): void {
-    if (deployment !== this.#live && !this.#calls.has(deployment)) {
-      this.#isolates.retire(deployment);
-    }
+    if (deployment === this.#live || this.#calls.has(deployment)) return;
+    this.#isolates.retire(deployment);
+    this.#inUse.delete(deployment);
+    this.onRetired();
   }
 }

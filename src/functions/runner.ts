@@ -63,8 +63,8 @@ export function createFunctions(options: FunctionsOptions): FunctionRunner {
 export class FunctionRunner implements FollowableFunctions {
   /** What is deployed, for the scheduler and the admin API. */
   readonly modules: Modules;
+  readonly deployments: DeploymentLeases;
   readonly #committer: CommitterClient;
-  readonly #isolates: DeploymentLeases;
   readonly #subscriptions: Subscriptions<QueryEntry>;
   readonly #cache: QueryCache;
   readonly #gate: CommitGate;
@@ -87,7 +87,7 @@ export class FunctionRunner implements FollowableFunctions {
     const systemQueries = options.systemQueries ?? noSystemQueries;
     const modules = this.modules = new Modules(systemQueries.paths);
     this.#committer = committer;
-    this.#isolates = isolates;
+    this.deployments = isolates;
     this.#subscriptions = subscriptions;
     this.#cache = cache;
     this.#gate = new CommitGate(environment);
@@ -116,7 +116,7 @@ export class FunctionRunner implements FollowableFunctions {
 
   /** Makes a deployment live in one step: results of the code before end here. */
   setDeployment(record: DeploymentRecord, manifest: DeploymentManifest): void {
-    this.#isolates.deploy(manifest);
+    this.deployments.deploy(manifest);
     this.modules.setDeployment(record, manifest);
     this.#cache.invalidateAll();
   }

@@ -18,6 +18,7 @@ import {
 } from "./outcomes.ts";
 import type { PooledIsolate } from "./pool.ts";
 import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.ts";
+import { WarmUps } from "./warm_ups.ts";
 
 /** Isolates that start at the same time: the processor is the limit, and meanwhile running ones may come free. */
 const startingMax = 4;
@@ -76,6 +77,7 @@ export class ActionPool {
   readonly #options: ActionPoolOptions;
   readonly #config: Config;
   readonly #environment: Environment;
+  readonly #warmUps: WarmUps;
   readonly #slots = new Set<Slot>();
   #waiting: Task[] = [];
   #nextCallId = 1;
@@ -91,6 +93,7 @@ export class ActionPool {
     this.#options = options;
     this.#config = options.config;
     this.#environment = options.environment;
+    this.#warmUps = new WarmUps(options.environment);
   }
 
   run(
@@ -121,6 +124,11 @@ export class ActionPool {
   get callCounts(): { readonly running: number; readonly waiting: number } {
     const running = [...this.#slots].filter((slot) => slot.running !== null).length;
     return { running, waiting: this.#waiting.length };
+  }
+
+  /** See `Isolates.prepare`. An isolate that runs an action has no time for it. */
+  async prepare(manifest: DeploymentManifest): Promise<void> {
+    await this.#warmUps.run(this.#idleSlots().map(({ isolate }) => isolate), manifest);
   }
 
   retire(deployment: string): void {
@@ -224,6 +232,7 @@ export class ActionPool {
       this.#rest(slot);
       return this.#dispatch();
     }
+    if (message.type === "warm") return this.#warmUps.ended(slot.isolate.number);
     const { running } = slot;
     if (running === null || running.callId !== message.callId) return;
     switch (message.type) {
@@ -274,6 +283,7 @@ export class ActionPool {
 
   #died(slot: Slot, { reason }: Death): void {
     this.#slots.delete(slot);
+    this.#warmUps.ended(slot.isolate.number);
     const { running } = slot;
     if (running !== null && !this.#closed) {
       running.task.cancelTimer();

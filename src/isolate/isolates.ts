@@ -60,6 +60,11 @@ export interface Isolates {
    * Makes a deployment known; isolates load it before their next call. The previous ones stay usable until `retire`.
    */
   deploy(deployment: DeploymentManifest): void;
+  /**
+   * Loads what is in use of the modules of other deployments, so that the first calls of this one are not slow. Resolves
+   * when that is done, or has taken too long. `deploy` or `retire` must follow.
+   */
+  prepare(deployment: DeploymentManifest): Promise<void>;
   retire(deployment: string): void;
   /**
    * Runs one query or mutation. `lane`: calls with the same lane run on the same isolate, one after the other, each

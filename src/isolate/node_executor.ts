@@ -13,6 +13,7 @@ import { type LaidOutModules, NodeProgram } from "./node_program.ts";
 import { NodeWorker } from "./node_worker.ts";
 import { failedCall, shuttingDown, tooManyConcurrent } from "./outcomes.ts";
 import type { AnalysisResult, DeploymentManifest, FunctionCall } from "./protocol.ts";
+import { withinWarmUp } from "./warm_ups.ts";
 
 /** Arguments of one action, in bytes (function-abi 20). */
 const argumentBytesMax = 5 * 1024 * 1024;
@@ -89,6 +90,16 @@ export class NodeExecutor {
       if (!(error instanceof NodeUnavailable)) throw error;
       return { kind: "failure", module: first.path, message: unusable(first.path, error) };
     }
+  }
+
+  /** Starts the process of a deployment ahead of its first action, if there have been actions a moment ago. */
+  async prepare(deployment: DeploymentManifest): Promise<void> {
+    const hasNodeModules = deployment.modules.some(({ environment }) => environment === "node");
+    if (this.#workers.size === 0 || !hasNodeModules) return;
+    // Why it cannot start is for its first action to say.
+    const started = this.#workerOf(deployment).then((worker) => worker.started)
+      .catch(ignoreFailedStart);
+    await withinWarmUp(started, this.#environment);
   }
 
   retire(deployment: string): void {
@@ -171,5 +182,5 @@ function unusable(module: string, { message }: NodeUnavailable): string {
   return `${module} begins with "use node", so it ${message}`;
 }
 
-/** Whoever waits for the process is told; who only wants to be rid of it need not be. */
+/** Whoever waits for the process is told; others need not be. */
 function ignoreFailedStart(): void {}

@@ -50,6 +50,7 @@ export class NodeWorker {
   readonly #process: NodeProcess;
   readonly #running = new Map<number, Running>();
   #nextCallId = 1;
+  readonly #started = Promise.withResolvers<void>();
   #isStarted = false;
   #isRetired = false;
   /** How the process ended; null while it lives. */
@@ -68,10 +69,16 @@ export class NodeWorker {
       message: (message, body) => this.#receive(message, body),
       exited: (detail) => this.#exited(detail),
     });
+    this.#rest();
   }
 
   get pid(): number {
     return this.#process.pid;
+  }
+
+  /** Resolves when the process takes actions at once, or has ended. */
+  get started(): Promise<void> {
+    return this.#started.promise;
   }
 
   /** Whether it may be given an action now. Asks the process, unless it has answered a moment ago. */
@@ -131,11 +138,13 @@ export class NodeWorker {
     switch (message.type) {
       case "ready":
         this.#isStarted = true;
+        this.#started.resolve();
         return;
       case "pong":
         this.#checkedAtMs = this.#options.environment.monotonicMs();
         return this.#answerCheck(!this.#isTooLarge(message.residentBytes));
       case "analyzed":
+      case "warm":
         return this.#process.kill();
     }
     const running = this.#running.get(message.callId);
@@ -184,6 +193,10 @@ export class NodeWorker {
     running.resolve(result);
     if (this.#running.size > 0) return;
     if (this.#isRetired) return this.#process.kill();
+    this.#rest();
+  }
+
+  #rest(): void {
     this.#cancelIdleTimer = this.#options.environment.setTimer(idleMs, () => this.retire());
   }
 
@@ -195,6 +208,7 @@ export class NodeWorker {
   }
 
   #exited(detail: string): void {
+    this.#started.resolve();
     if (!this.#isRetired || this.#running.size > 0) {
       log("warn", "A Node process ended and is replaced", { detail });
     }

@@ -131,6 +131,7 @@ const fromIsolate: Readonly<Record<FromIsolate["type"], Shape>> = {
   wantRequestPiece: record({ callId: count }),
   response: record({ callId: count, response, bodyBytes: nullable(count) }),
   responsePiece: record({ callId: count }),
+  warm: record({ deployment: text }),
   analyzed: record({ callId: count, result: analysis }),
 };
 

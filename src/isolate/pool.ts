@@ -30,6 +30,7 @@ import {
   tooManyConcurrent,
 } from "./outcomes.ts";
 import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.ts";
+import { WarmUps } from "./warm_ups.ts";
 
 /**
  * A running call older than this no longer keeps others waiting behind it, in milliseconds. Longer than collecting
@@ -97,6 +98,7 @@ export class TransactionPool {
   readonly #config: Config;
   readonly #environment: Environment;
   readonly #options: TransactionPoolOptions;
+  readonly #warmUps: WarmUps;
   /** Isolates that run calls. Those that are retiring do not count towards the limit. */
   readonly #slots = new Set<Slot>();
   #spare: Slot | null = null;
@@ -117,6 +119,7 @@ export class TransactionPool {
     this.#options = options;
     this.#config = options.config;
     this.#environment = options.environment;
+    this.#warmUps = new WarmUps(options.environment);
     const { transactionIsolates, transactionIsolatesAtFirst } = this.#config;
     const first = Math.min(transactionIsolatesAtFirst, transactionIsolates);
     while (this.#slots.size < first) this.#slots.add(this.#spawn());
@@ -131,6 +134,12 @@ export class TransactionPool {
   deploy(manifest: DeploymentManifest): void {
     this.#newest = manifest;
     for (const slot of this.#all()) if (slot.state === "ready") slot.isolate.load(manifest);
+  }
+
+  /** See `Isolates.prepare`. */
+  async prepare(manifest: DeploymentManifest): Promise<void> {
+    const ready = [...this.#all()].filter(({ state }) => state === "ready");
+    await this.#warmUps.run(ready.map(({ isolate }) => isolate), manifest);
   }
 
   retire(deployment: string): void {
@@ -291,6 +300,8 @@ export class TransactionPool {
         return this.#started(slot);
       case "result":
         return this.#result(slot, message, body);
+      case "warm":
+        return this.#warmUps.ended(slot.isolate.number);
       case "operation":
       case "log":
       case "analyzed":
@@ -374,6 +385,7 @@ export class TransactionPool {
   // Deaths
 
   #died(slot: Slot, death: Death): void {
+    this.#warmUps.ended(slot.isolate.number);
     if (this.#closed || (slot !== this.#spare && !this.#slots.has(slot))) return;
     const running = runningCall(slot.queue, death);
     const again: Task[] = [];

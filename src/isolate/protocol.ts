@@ -193,6 +193,8 @@ export type HostOperation =
 export type ToIsolate =
   | { readonly type: "load"; readonly deployment: DeploymentManifest }
   | { readonly type: "unload"; readonly deployment: string }
+  /** Load of this deployment what has been loaded of others, between calls; answered by `warm`. */
+  | { readonly type: "warmUp"; readonly deployment: string }
   /** Body: JSON text of the arguments array, `[{…}]`; for HTTP actions the request body. */
   | { readonly type: "call"; readonly callId: number; readonly call: FunctionCall }
   /** Skip these calls if they have not begun; their answers are ignored anyway. */
@@ -270,6 +272,7 @@ export type FromIsolate =
   /** Actions: lines as they are printed. */
   | { readonly type: "log"; readonly callId: number; readonly logLines: readonly LogLine[] }
   | FromHttpAction
+  | { readonly type: "warm"; readonly deployment: string }
   | { readonly type: "analyzed"; readonly callId: number; readonly result: AnalysisResult };
 
 /** Node processes answer a ping as soon as user code lets them. */

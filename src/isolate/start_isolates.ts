@@ -90,6 +90,15 @@ class StartedIsolates implements Isolates {
     this.#transactions.deploy(deployment);
   }
 
+  async prepare(deployment: DeploymentManifest): Promise<void> {
+    this.#deployments.set(deployment.id, deployment);
+    await Promise.all([
+      this.#transactions.prepare(deployment),
+      this.#actions.prepare(deployment),
+      this.#node.prepare(deployment),
+    ]);
+  }
+
   retire(deployment: string): void {
     this.#deployments.delete(deployment);
     this.#transactions.retire(deployment);
