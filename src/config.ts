@@ -255,6 +255,13 @@ export const settings = {
     100_000,
     "Requests of one client address that are worked on at the same time; further ones wait for those.",
   ),
+  addressSocketsMax: setting(
+    "HULL_ADDRESS_SOCKETS_MAX",
+    1_000,
+    1,
+    1_000_000,
+    "WebSockets that one client address may have open.",
+  ),
   responseStallTimeoutS: setting(
     "HULL_RESPONSE_STALL_TIMEOUT_S",
     60,

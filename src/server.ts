@@ -502,7 +502,7 @@ async function loadFileStorageSecret(
 function askApp(app: HttpActions, origin: string, url: string, headers: Headers) {
   if (!url.startsWith(`${origin}/`)) return undefined;
   headers.set("x-forwarded-proto", new URL(origin).protocol.slice(0, -1));
-  return app.handle(new Request(url, { headers }), url.slice(origin.length));
+  return app.handle(new Request(url, { headers }), url.slice(origin.length), "");
 }
 
 function verifyCredential(authenticator: Authenticator): VerifyCredential {

@@ -105,7 +105,12 @@ export class ActionRunner {
     };
     try {
       const host = this.#host({ ...context, parentExecutionId: execution.id }, print);
-      const answer = await isolates.runAction(call, body, { ...host, ...client && { client } });
+      const answer = await isolates.runAction(
+        call,
+        body,
+        { ...host, ...client && { client } },
+        context.client,
+      );
       print(answer.logLines);
       const status = answer.outcome.kind === "success"
         ? answer.outcome.response?.status

@@ -2,7 +2,7 @@
  * Isolates as the runners use them: each call holds its deployment, and a deployment that was replaced is
  * retired when its last call has ended. An action may run for half an hour on code that is long gone.
  */
-import type { ActionHost, CallResult, Isolates } from "../isolate/isolates.ts";
+import type { ActionHost, CallResult, Isolates, TransactionOptions } from "../isolate/isolates.ts";
 import type { DeploymentManifest, FunctionCall } from "../isolate/protocol.ts";
 
 export class DeploymentLeases {
@@ -43,19 +43,28 @@ export class DeploymentLeases {
     if (previous !== undefined) this.#retireIfUnused(previous);
   }
 
-  async runTransaction(call: FunctionCall, args: string, lane?: string): Promise<CallResult> {
+  async runTransaction(
+    call: FunctionCall,
+    args: string,
+    options?: TransactionOptions,
+  ): Promise<CallResult> {
     this.#acquire(call.deployment);
     try {
-      return await this.#isolates.runTransaction(call, args, lane);
+      return await this.#isolates.runTransaction(call, args, options);
     } finally {
       this.#release(call.deployment);
     }
   }
 
-  async runAction(call: FunctionCall, body: Uint8Array, host: ActionHost): Promise<CallResult> {
+  async runAction(
+    call: FunctionCall,
+    body: Uint8Array,
+    host: ActionHost,
+    client?: string,
+  ): Promise<CallResult> {
     this.#acquire(call.deployment);
     try {
-      return await this.#isolates.runAction(call, body, host);
+      return await this.#isolates.runAction(call, body, host, client);
     } finally {
       this.#release(call.deployment);
     }

@@ -32,6 +32,11 @@ export interface CallContext {
   /** 16 hex digits, or what the client sent as Convex-Request-Id. */
   readonly requestId: string;
   readonly origin: CallOrigin;
+  /**
+   * Whose turn it takes when calls wait: a client's address, or a connection of a client on this machine. Absent: the
+   * server's own.
+   */
+  readonly client?: string;
   /** Component to call into; absent or empty: the app itself. */
   readonly componentPath?: string;
   /** The scheduled job on whose behalf the call is made. */

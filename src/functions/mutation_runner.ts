@@ -142,11 +142,10 @@ export class MutationRunner {
     const execution = log.begin(target, mutation.context);
     try {
       const call = calls.of(target, mutation.context);
-      const answer = await isolates.runTransaction(
-        call,
-        mutation.args,
-        this.#lanes.laneOf(target),
-      );
+      const answer = await isolates.runTransaction(call, mutation.args, {
+        lane: this.#lanes.laneOf(target),
+        client: mutation.context.client,
+      });
       return answer.outcome.kind === "failure"
         ? await this.#confirmFailure(target, answer.outcome, answer, execution)
         : await this.#commit(target, mutation, answer, execution);

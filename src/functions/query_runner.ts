@@ -125,7 +125,7 @@ export class QueryRunner {
     const execution = log.begin(query, context);
     let answer: CallResult;
     try {
-      answer = await isolates.runTransaction(call, args);
+      answer = await isolates.runTransaction(call, args, { client: context.client });
     } catch (error) {
       execution.fail(errorMessage(error));
       throw error;

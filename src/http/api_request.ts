@@ -23,6 +23,8 @@ export class ApiRequest {
   /** @throws RequestError when the client's version is malformed or no longer supported. */
   constructor(
     readonly raw: Request,
+    /** See `CallContext.client`; `client` is the program it uses. */
+    readonly sender: string,
     /** Percent-encoded, without the query string. */
     readonly path: string,
     /** What follows the question mark; empty without one. */

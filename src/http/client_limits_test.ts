@@ -12,7 +12,7 @@ function clients(addressRequestsMax: number, queueWaitMs = 1000) {
   const limits = new ClientLimits({
     addresses: new ClientAddresses([]),
     environment,
-    config: { addressRequestsMax, queueWaitMs, transactionIsolates: 1 },
+    config: { addressRequestsMax, queueWaitMs },
   });
   const handler = limits.around((request) => {
     begun.push(new URL(request.url).pathname);
@@ -74,27 +74,4 @@ Deno.test("who waits finds a bound, and this machine has none", async () => {
   assert.equal((await send("1.1.1.1", "/").response).status, 429);
   for (let i = 0; i < 10; i++) send("127.0.0.1", "/own");
   assert.equal(begun.length, 11);
-});
-
-Deno.test("while several clients ask, none has more queries under way than there are isolates", async () => {
-  const { begun, send } = clients(3, 10_000);
-  const query = "/api/query";
-  const greedy = [1, 2, 3, 4, 5, 6].map((n) => send("1.1.1.1", `${query}?${n}`));
-  assert.equal(begun.length, 3);
-  const other = send("2.2.2.2", query);
-  send("2.2.2.2", "/api/mutation");
-  send("2.2.2.2", "/api/mutation");
-  assert.equal(begun.length, 6, "other requests go on as ever");
-  greedy[0]!.complete();
-  greedy[1]!.complete();
-  await settle();
-  assert.equal(begun.length, 6);
-  greedy[2]!.complete();
-  await settle();
-  assert.equal(begun.length, 7);
-  other.complete();
-  await environment.advance(2_000);
-  greedy[3]!.complete();
-  await settle();
-  assert.equal(begun.length, 9, "and all of them once the other has gone");
 });

@@ -199,6 +199,7 @@ async function contextOf(request: ApiRequest): Promise<CallContext> {
   return {
     caller,
     origin: "HttpApi",
+    client: request.sender,
     // Made on demand: an answer from the cache never shows it.
     get requestId() {
       return request.requestId;

@@ -45,19 +45,19 @@ export class HttpActions implements AppHandler {
     this.#options = options;
   }
 
-  async handle(request: Request, target: string): Promise<Response> {
+  async handle(request: Request, target: string, client: string): Promise<Response> {
     if (!methods.includes(request.method)) {
       return methodNotAllowed(request.method, methods.join(", "));
     }
     try {
-      return await this.#run(request, target);
+      return await this.#run(request, target, client);
     } catch (error) {
       if (error instanceof BodyTooLargeError) return plainText(error.message, 413);
       return errorResponse(error);
     }
   }
 
-  async #run(request: Request, target: string): Promise<Response> {
+  async #run(request: Request, target: string, client: string): Promise<Response> {
     const { method } = request;
     const { config, bodies } = this.#options;
     const opened = methodsWithoutBody.has(method)
@@ -73,7 +73,7 @@ export class HttpActions implements AppHandler {
       body: exchange.body,
       gone: exchange.gone,
       ...(identityError === undefined ? {} : { identityError }),
-    }, { caller: principal, requestId, origin: "HttpEndpoint" }));
+    }, { caller: principal, requestId, origin: "HttpEndpoint", client }));
     if (result.ok) return this.#answer(request, result);
     if ("failure" in result) return failureResponse(result, requestId, this.#options.redact);
     return await this.#options.fallback?.(request, target) ??

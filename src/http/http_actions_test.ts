@@ -41,7 +41,8 @@ async function serving(
     redact: options.redact ?? false,
     ...options.fallback && { fallback: options.fallback },
   });
-  const listener = listen("127.0.0.1", 0, appOnly(app));
+  const handler = appOnly(app);
+  const listener = listen("127.0.0.1", 0, (request) => handler(request, "client"));
   try {
     await test({ url: listener.url, port: listener.port, seen });
   } finally {

@@ -12,9 +12,12 @@ export type RequestHandler = (
   info: Deno.ServeHandlerInfo<Deno.NetAddr>,
 ) => Response | Promise<Response>;
 
+/** A handler that knows who asks: `CallContext.client`. */
+export type ClientHandler = (request: Request, client: string) => Response | Promise<Response>;
+
 /** Runs the app's HTTP actions; `target` is the path with its query string, as the app sees it. */
 export interface AppHandler {
-  handle(request: Request, target: string): Promise<Response>;
+  handle(request: Request, target: string, client: string): Promise<Response>;
 }
 
 /** HTTP actions are reachable under this prefix, too, whatever the API has at their path (http-api 56). */
@@ -25,8 +28,8 @@ export function apiAndApp(
   routes: RouteTable,
   app: AppHandler,
   services: RequestServices,
-): RequestHandler {
-  return (request) => {
+): ClientHandler {
+  return (request, client) => {
     const target = targetOf(request.url);
     const queryStart = target.indexOf("?");
     const path = queryStart < 0 ? target : target.slice(0, queryStart);
@@ -34,16 +37,16 @@ export function apiAndApp(
       (request.headers.has("upgrade") ? routes.findSocket(path) : undefined);
     if (route !== undefined) {
       const search = queryStart < 0 ? "" : target.slice(queryStart + 1);
-      return answer(route, request, (raw) => new ApiRequest(raw, path, search, services));
+      return answer(route, request, (raw) => new ApiRequest(raw, client, path, search, services));
     }
     const isPrefixed = path.startsWith(appPrefix);
-    return app.handle(request, isPrefixed ? target.slice(appPrefix.length - 1) : target);
+    return app.handle(request, isPrefixed ? target.slice(appPrefix.length - 1) : target, client);
   };
 }
 
 /** Serves the app alone: the second listener. */
-export function appOnly(app: AppHandler): RequestHandler {
-  return (request) => app.handle(request, targetOf(request.url));
+export function appOnly(app: AppHandler): ClientHandler {
+  return (request, client) => app.handle(request, targetOf(request.url), client);
 }
 
 async function answer(

@@ -5,8 +5,11 @@ import type { ApiHandlers } from "./routes.ts";
 
 /** What takes over the socket; `SyncServer` of src/sync/ is the implementation. */
 export interface SocketAcceptor {
-  /** `chunks`: the client understands results that come in pieces. */
-  accept(request: Request, options: { readonly chunks: boolean }): Response;
+  /** `chunks`: the client understands results that come in pieces. `client`: see `CallContext.client`. */
+  accept(
+    request: Request,
+    options: { readonly chunks: boolean; readonly client: string },
+  ): Response;
 }
 
 export function syncApi(sockets: SocketAcceptor) {
@@ -14,7 +17,7 @@ export function syncApi(sockets: SocketAcceptor) {
     sync(request) {
       const client = clientOf(request);
       const chunks = client.name === "npm" && isAtLeast(client, 1, 28, 0);
-      return sockets.accept(request.raw, { chunks });
+      return sockets.accept(request.raw, { chunks, client: request.sender });
     },
   } satisfies Partial<ApiHandlers>;
 }

@@ -2,10 +2,15 @@
  * Actions and HTTP actions of the default runtime: one isolate for each that runs. Isolates are started when there
  * are more actions than idle isolates, up to a bound, above which actions wait. One idle isolate is kept, the others
  * end after a while. An action is never run twice: what dies with its isolate fails.
+ *
+ * Among clients that wait, the next is the one with the fewest running actions, and none has more than its share
+ * (`actionsOfClientMax`): so there is room for the others.
  */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
 import { answerOperation } from "./action_operations.ts";
+import { actionsOfClientMax } from "./action_share.ts";
+import { FairQueue } from "./fair_queue.ts";
 import { HttpBodies } from "./http_bodies.ts";
 import type { Death, IsolateListener } from "./isolate.ts";
 import type { ActionHost, CallResult } from "./isolates.ts";
@@ -47,6 +52,7 @@ interface Task {
   readonly call: FunctionCall;
   readonly body: Uint8Array;
   readonly host: ActionHost;
+  readonly client: string;
   /** Monotonic. */
   readonly waitingSinceMs: number;
   resolve(result: CallResult): void;
@@ -79,7 +85,7 @@ export class ActionPool {
   readonly #environment: Environment;
   readonly #warmUps: WarmUps;
   readonly #slots = new Set<Slot>();
-  #waiting: Task[] = [];
+  readonly #waiting = new FairQueue<Task>();
   #nextCallId = 1;
   /** When an isolate last came free for the next action, monotonic. */
   #freedAtMs = 0;
@@ -101,12 +107,13 @@ export class ActionPool {
     call: FunctionCall,
     body: Uint8Array,
     host: ActionHost,
+    client = "",
   ): Promise<CallResult> {
     if (this.#closed) return Promise.reject(shuttingDown());
     return new Promise((resolve, reject) => {
       const waitingSinceMs = this.#environment.monotonicMs();
       const task: Task = {
-        ...{ manifest, call, body, host, waitingSinceMs },
+        ...{ manifest, call, body, host, client, waitingSinceMs },
         ...{ resolve, reject, cancelTimer },
       };
       const cancelWait = this.#environment.setTimer(
@@ -123,7 +130,7 @@ export class ActionPool {
 
   get callCounts(): { readonly running: number; readonly waiting: number } {
     const running = [...this.#slots].filter((slot) => slot.running !== null).length;
-    return { running, waiting: this.#waiting.length };
+    return { running, waiting: this.#waiting.size };
   }
 
   /** See `Isolates.prepare`. An isolate that runs an action has no time for it. */
@@ -154,12 +161,11 @@ export class ActionPool {
       task.cancelTimer();
       task.reject(shuttingDown());
     }
-    this.#waiting = [];
     this.#slots.clear();
   }
 
   #giveUp(task: Task): void {
-    this.#waiting = this.#waiting.filter((other) => other !== task);
+    this.#waiting.remove(task);
     const limit = this.#config.actionIsolatesMax;
     task.reject(tooManyConcurrent("action", limit, "HULL_ACTION_ISOLATES_MAX"));
   }
@@ -168,8 +174,10 @@ export class ActionPool {
     let starting = 0;
     for (const slot of this.#slots) {
       if (slot.state === "starting") starting++;
-      if (slot.state === "ready" && slot.running === null && this.#waiting.length > 0) {
-        this.#hand(slot, this.#waiting.shift()!);
+      const task = slot.state === "ready" && slot.running === null ? this.#next() : undefined;
+      if (task !== undefined) {
+        this.#waiting.remove(task);
+        this.#hand(slot, task);
       }
     }
     const wanted = this.#wantedStarts();
@@ -178,15 +186,31 @@ export class ActionPool {
     }
   }
 
+  /** The action whose turn it is. */
+  #next(): Task | undefined {
+    if (this.#waiting.size === 0) return undefined;
+    const running = new Map<string, number>();
+    for (const slot of this.#slots) {
+      if (slot.running === null) continue;
+      const { client } = slot.running.task;
+      running.set(client, (running.get(client) ?? 0) + 1);
+    }
+    const max = actionsOfClientMax(this.#config.actionIsolatesMax);
+    return this.#waiting.first((client) => {
+      const count = running.get(client) ?? 0;
+      return count < max ? count : Infinity;
+    }, 0);
+  }
+
   /** How many isolates should be starting now. Looks again when that may have changed. */
   #wantedStarts(): number {
-    const first = this.#waiting[0];
+    const first = this.#next();
     if (first === undefined) return 0;
     const isAnyReady = [...this.#slots].some(({ state }) => state === "ready");
     const now = this.#environment.monotonicMs();
     const waitedMs = now - first.waitingSinceMs;
     const stillMs = Math.min(waitedMs, now - this.#freedAtMs);
-    if (!isAnyReady || stillMs >= standstillMs) return Math.min(this.#waiting.length, startingMax);
+    if (!isAnyReady || stillMs >= standstillMs) return Math.min(this.#waiting.size, startingMax);
     this.#dispatchIn(standstillMs - stillMs);
     return waitedMs >= patienceMs ? 1 : 0;
   }

@@ -49,6 +49,13 @@ export interface StreamedBody {
   readonly bytes: number | null;
 }
 
+export interface TransactionOptions {
+  /** Calls with the same lane run on the same isolate, one after the other. */
+  readonly lane?: string | undefined;
+  /** Who gets his turn among others; see `CallContext.client`. */
+  readonly client?: string | undefined;
+}
+
 export interface CallCounts {
   readonly pool: "transaction" | "action" | "node";
   readonly running: number;
@@ -67,15 +74,23 @@ export interface Isolates {
   prepare(deployment: DeploymentManifest): Promise<void>;
   retire(deployment: string): void;
   /**
-   * Runs one query or mutation. `lane`: calls with the same lane run on the same isolate, one after the other, each
-   * seeing the uncommitted writes of those before it. Rejects with RequestError when no isolate came free or the
+   * Runs one query or mutation. In a lane each sees the uncommitted writes of those before it. Rejects with RequestError when no isolate came free or the
    * isolate was lost `executor` times; a time-out or exhausted heap is an outcome of kind failure.
    */
-  runTransaction(call: FunctionCall, args: string, lane?: string): Promise<CallResult>;
+  runTransaction(
+    call: FunctionCall,
+    args: string,
+    options?: TransactionOptions,
+  ): Promise<CallResult>;
   /** Tells the isolate that a mutation's transaction did not commit. */
   aborted(origin: { isolate: number; sequence: number }): void;
   /** Runs one action or HTTP action in the default runtime, or in Node if the module says so. Never re-run. */
-  runAction(call: FunctionCall, body: Uint8Array, host: ActionHost): Promise<CallResult>;
+  runAction(
+    call: FunctionCall,
+    body: Uint8Array,
+    host: ActionHost,
+    client?: string,
+  ): Promise<CallResult>;
   /** Evaluates modules of a deployment that is not live yet; isolate and node modules alike. */
   analyze(deployment: DeploymentManifest): Promise<AnalysisResult>;
   /** How many calls run and how many wait for their turn, for metrics. */

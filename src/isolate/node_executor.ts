@@ -6,6 +6,8 @@
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
 import { log } from "../logger.ts";
+import { actionsOfClientMax } from "./action_share.ts";
+import { FairQueue } from "./fair_queue.ts";
 import type { ActionHost, CallResult } from "./isolates.ts";
 import { analyzeNodeModules } from "./node_analysis.ts";
 import { NodeInstallations, NodeUnavailable } from "./node_installations.ts";
@@ -24,6 +26,13 @@ export interface NodeExecutorOptions {
   readonly dataFolder: string;
 }
 
+/** An action that waits until it may run. */
+interface Turn {
+  readonly client: string;
+  begin(): void;
+  refuse(): void;
+}
+
 export class NodeExecutor {
   readonly #config: Config;
   readonly #environment: Environment;
@@ -33,10 +42,10 @@ export class NodeExecutor {
   readonly #workers = new Map<string, Promise<NodeWorker>>();
   /** All whose process lives. */
   readonly #alive = new Set<NodeWorker>();
-  /** Actions that run or are about to. */
+  /** Actions that run or are about to, in all and of each client that has any. */
   #active = 0;
-  /** Lets the actions that wait go ahead. */
-  #waiting: (() => void)[] = [];
+  readonly #running = new Map<string, number>();
+  readonly #waiting = new FairQueue<Turn>();
   /** Ends when the files of all processes that have ended are gone. */
   #cleanUp: Promise<void> = Promise.resolve();
   #closed = false;
@@ -52,7 +61,7 @@ export class NodeExecutor {
   }
 
   get callCounts(): { readonly running: number; readonly waiting: number } {
-    return { running: this.#active, waiting: this.#waiting.length };
+    return { running: this.#active, waiting: this.#waiting.size };
   }
 
   async run(
@@ -60,9 +69,11 @@ export class NodeExecutor {
     call: FunctionCall,
     body: Uint8Array,
     host: ActionHost,
+    client = "",
   ): Promise<CallResult> {
     if (body.byteLength > argumentBytesMax) return failedCall(argumentsTooLarge, 0);
-    await this.#takeTurn();
+    if (this.#closed) throw shuttingDown();
+    await this.#takeTurn(client);
     try {
       const worker = await this.#fitWorkerOf(deployment);
       if (this.#closed) throw shuttingDown();
@@ -71,8 +82,7 @@ export class NodeExecutor {
       if (!(error instanceof NodeUnavailable)) throw error;
       return failedCall(unusable(call.module, error), 0);
     } finally {
-      this.#active--;
-      this.#waiting.shift()?.();
+      this.#endTurn(client);
     }
   }
 
@@ -108,29 +118,57 @@ export class NodeExecutor {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const proceed of this.#waiting.splice(0)) proceed();
+    for (const turn of this.#waiting.removeWhere(() => true)) turn.refuse();
     await Promise.all([...this.#alive].map((worker) => worker.close()));
     await this.#cleanUp;
   }
 
-  /** Waits until fewer actions run than may. */
-  async #takeTurn(): Promise<void> {
+  /** Waits until it is this client's turn; it counts as running from then on. */
+  #takeTurn(client: string): Promise<void> {
     const { nodeActionsMax, queueWaitMs } = this.#config;
-    if (this.#active >= nodeActionsMax) {
-      await new Promise<void>((resolve, reject) => {
-        const cancelTimer = this.#environment.setTimer(queueWaitMs, () => {
-          this.#waiting = this.#waiting.filter((other) => other !== proceed);
-          reject(tooManyConcurrent("action", nodeActionsMax, "HULL_NODE_ACTIONS_MAX"));
-        });
-        const proceed = () => {
-          cancelTimer();
-          resolve();
-        };
-        this.#waiting.push(proceed);
-      });
-    }
-    if (this.#closed) throw shuttingDown();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancelTimer = this.#environment.setTimer(queueWaitMs, () => {
+      this.#waiting.remove(turn);
+      reject(tooManyConcurrent("action", nodeActionsMax, "HULL_NODE_ACTIONS_MAX"));
+    });
+    const turn: Turn = {
+      client,
+      begin() {
+        cancelTimer();
+        resolve();
+      },
+      refuse() {
+        cancelTimer();
+        reject(shuttingDown());
+      },
+    };
+    this.#waiting.push(turn);
+    this.#beginNext();
+    return promise;
+  }
+
+  #endTurn(client: string): void {
+    const running = this.#running.get(client)! - 1;
+    if (running > 0) this.#running.set(client, running);
+    else this.#running.delete(client);
+    this.#active--;
+    this.#beginNext();
+  }
+
+  /** Of those that wait, the client goes first that has the fewest running. */
+  #beginNext(): void {
+    const { nodeActionsMax } = this.#config;
+    if (this.#active >= nodeActionsMax || this.#closed) return;
+    const max = actionsOfClientMax(nodeActionsMax);
+    const turn = this.#waiting.first((client) => {
+      const running = this.#running.get(client) ?? 0;
+      return running < max ? running : Infinity;
+    }, 0);
+    if (turn === undefined) return;
+    this.#waiting.remove(turn);
     this.#active++;
+    this.#running.set(turn.client, (this.#running.get(turn.client) ?? 0) + 1);
+    turn.begin();
   }
 
   /** A second process is used as it is: one that cannot even start tells the action so. */

@@ -1,7 +1,7 @@
 /**
  * Which isolate runs the next query or mutation.
  *
- * Calls wait in one queue. A few are handed to each isolate ahead of time, so that it never idles between two calls;
+ * Calls wait in one queue, in which clients take turns (client_shares.ts). A few are handed to each isolate ahead of time, so that it never idles between two calls;
  * it runs them one after the other. When the first of them turns out to be slow, those behind it are revoked and
  * go back to the front of the queue. A revoked call may nevertheless have run: its answer is ignored, and the
  * isolate is told to forget its writes.
@@ -10,7 +10,11 @@
  *        ▲                                  │
  *        └──────── revoke, death ───────────┘
  *
- * Calls of one lane stay on one isolate, in order: those that do not fit into its queue wait in its backlog.
+ * Calls of one lane stay on one isolate, each client's in order: those that do not fit into its queue wait in its
+ * backlog.
+ *
+ * Where there are several clients, an isolate has at most `aheadMax` calls of each, and while several call, each is on
+ * all isolates but one: so who comes meets an isolate that is free, or waits for what runs there and little more.
  *
  * One isolate starts with the pool, unless it is told otherwise. Another one, up to the limit, starts when calls have been waiting in
  * the shared queue for a while: most servers never need it, and start faster and smaller without.
@@ -20,8 +24,10 @@
  */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
+import { ClientShares } from "./client_shares.ts";
+import { FairQueue } from "./fair_queue.ts";
 import type { Death, Isolate, IsolateListener } from "./isolate.ts";
-import type { CallResult } from "./isolates.ts";
+import type { CallResult, TransactionOptions } from "./isolates.ts";
 import {
   deathMessage,
   failedCall,
@@ -37,6 +43,8 @@ import { WarmUps } from "./warm_ups.ts";
  * garbage and a busy machine stall a quick one: calls that were taken back needlessly are work for nothing.
  */
 const slowMs = 25;
+/** Calls of one client on one isolate while others call, too: what runs, and what keeps it from idling after that. */
+const aheadMax = 2;
 /** How often running and waiting calls are looked at, in milliseconds. */
 const tickMs = 5;
 /** How long the shared queue may go without being empty before another isolate starts, in milliseconds. */
@@ -61,6 +69,7 @@ interface Task {
   readonly call: FunctionCall;
   readonly args: string;
   readonly lane: string | undefined;
+  readonly client: string;
   readonly queuedAtMs: number;
   /** How often it was running when its isolate was lost, and how often it was on one that was lost. */
   losses: number;
@@ -80,6 +89,13 @@ interface Lane {
   calls: number;
 }
 
+/** The next call of an isolate, and where it waits. */
+interface Turn {
+  readonly slot: Slot;
+  readonly queue: FairQueue<Task>;
+  readonly task: Task;
+}
+
 interface Slot {
   readonly isolate: PooledIsolate;
   /** `starting` until it says `ready`; `retiring`: to be ended as soon as others can take its place. */
@@ -87,7 +103,7 @@ interface Slot {
   /** Handed to the isolate; the first one is running. */
   queue: Handed[];
   /** Calls of its lanes that found the queue full. */
-  backlog: Task[];
+  readonly backlog: FairQueue<Task>;
   /** Since when the first call of the queue has been running, monotonic. */
   headSinceMs: number;
   /** How many calls may be in the queue: one after a slow call, then more and more. */
@@ -103,7 +119,8 @@ export class TransactionPool {
   readonly #slots = new Set<Slot>();
   #spare: Slot | null = null;
   #wantsSpare = false;
-  #waiting: Task[] = [];
+  readonly #waiting = new FairQueue<Task>();
+  readonly #shares = new ClientShares();
   /** Since when there have been waiting calls at every look; null: there were none at the last one. */
   #crowdedSinceMs: number | null = null;
   readonly #lanes = new Map<string, Lane>();
@@ -151,24 +168,28 @@ export class TransactionPool {
     manifest: DeploymentManifest,
     call: FunctionCall,
     args: string,
-    lane?: string,
+    { lane, client = "" }: TransactionOptions = {},
   ): Promise<CallResult> {
     if (this.#closed) return Promise.reject(shuttingDown());
-    return new Promise((resolve, reject) => {
-      const queuedAtMs = this.#environment.monotonicMs();
-      this.#wait({ manifest, call, args, lane, queuedAtMs, losses: 0, moves: 0, resolve, reject });
-      this.#dispatch();
+    const { promise, resolve, reject } = Promise.withResolvers<CallResult>();
+    const queuedAtMs = this.#environment.monotonicMs();
+    this.#shares.arrived(client, queuedAtMs);
+    this.#wait({
+      ...{ manifest, call, args, lane, client, queuedAtMs },
+      ...{ losses: 0, moves: 0, resolve, reject },
     });
+    this.#dispatch();
+    return promise;
   }
 
   get callCounts(): { readonly running: number; readonly waiting: number } {
     const slots = [...this.#slots];
     const running = slots.filter(({ queue }) => queue.length > 0).length;
     const handed = slots.reduce(
-      (sum, { queue, backlog }) => sum + queue.length + backlog.length,
+      (sum, { queue, backlog }) => sum + queue.length + backlog.size,
       0,
     );
-    return { running, waiting: this.#waiting.length + handed - running };
+    return { running, waiting: this.#waiting.size + handed - running };
   }
 
   aborted(isolate: number, sequence: number): void {
@@ -193,7 +214,6 @@ export class TransactionPool {
       for (const task of slot.backlog) task.reject(shuttingDown());
     }
     for (const task of this.#waiting) task.reject(shuttingDown());
-    this.#waiting = [];
     this.#slots.clear();
   }
 
@@ -211,7 +231,7 @@ export class TransactionPool {
       isolate,
       state: "starting",
       queue: [],
-      backlog: [],
+      backlog: new FairQueue(),
       headSinceMs: 0,
       depth: this.#config.isolateQueueMax,
     };
@@ -242,40 +262,78 @@ export class TransactionPool {
   }
 
   #dispatch(): void {
-    for (;;) {
-      const slot = this.#nextSlot();
-      if (slot === null) break;
-      this.#hand(slot, this.#take(slot));
+    for (let next = this.#next(); next !== null; next = this.#next()) {
+      const { slot, queue, task } = next;
+      this.#shares.chosen(task.client);
+      queue.shift(task.client);
+      if (queue === this.#waiting && task.lane !== undefined) this.#enterLane(task.lane, slot);
+      this.#hand(slot, task);
     }
     this.#tick();
   }
 
-  /** The isolate with the least to do that can take a call and has one to take. */
-  #nextSlot(): Slot | null {
+  /** What the isolate with the least to do takes; null when none has a call to take. */
+  #next(): Turn | null {
     const now = this.#environment.monotonicMs();
     const hasFresh = this.#hasFresh();
-    let best: Slot | null = null;
+    let best: Turn | null = null;
     for (const slot of this.#slots) {
-      if (this.#waiting.length + slot.backlog.length === 0) continue;
       if (slot.state === "starting" || (slot.state === "retiring" && hasFresh)) continue;
       if (slot.queue.length >= slot.depth || isSlow(slot, now)) continue;
-      if (best === null || slot.queue.length < best.queue.length) best = slot;
+      if (best !== null && slot.queue.length >= best.slot.queue.length) continue;
+      best = this.#turnOf(slot) ?? best;
     }
     return best;
   }
 
-  /** The oldest call that `slot` may run. */
-  #take(slot: Slot): Task {
-    const own = slot.backlog[0], shared = this.#waiting[0];
-    if (own !== undefined && (shared === undefined || own.queuedAtMs <= shared.queuedAtMs)) {
-      return slot.backlog.shift()!;
-    }
-    const task = this.#waiting.shift()!;
-    if (task.lane === undefined) return task;
-    const lane = this.#lanes.get(task.lane) ?? { slot, calls: 0 };
-    this.#lanes.set(task.lane, lane);
+  /** Whose turn it is on an isolate: the client's that has had least. */
+  #turnOf(slot: Slot): Turn | null {
+    const own = this.#firstOf(slot.backlog, slot, () => true);
+    const shared = this.#firstOf(this.#waiting, slot, (client) => this.#mayBeOn(slot, client));
+    const ownTurn = own === undefined ? null : { slot, queue: slot.backlog, task: own };
+    if (shared === undefined) return ownTurn;
+    const sharedTurn = { slot, queue: this.#waiting, task: shared };
+    if (own === undefined) return sharedTurn;
+    const difference = this.#shares.usedMs(own.client) - this.#shares.usedMs(shared.client) ||
+      own.queuedAtMs - shared.queuedAtMs;
+    return difference <= 0 ? ownTurn : sharedTurn;
+  }
+
+  #firstOf(
+    queue: FairQueue<Task>,
+    slot: Slot,
+    isAllowed: (client: string) => boolean,
+  ): Task | undefined {
+    if (queue.size === 0) return undefined;
+    const shares = this.#shares;
+    const rank = (client: string) => isAllowed(client) ? shares.usedMs(client) : Infinity;
+    const first = queue.first(rank, shares.lowest);
+    if (first === undefined || this.#mayHaveMore(slot, first.client)) return first;
+    // Nobody who has had more overtakes it: it will have its turn when one of its calls there has ended.
+    const usedMs = shares.usedMs(first.client);
+    return queue.first(
+      (client) => rank(client) <= usedMs && this.#mayHaveMore(slot, client) ? usedMs : Infinity,
+      usedMs,
+    );
+  }
+
+  /** Whether one more call of this client would be no more of them ahead than others put up with. */
+  #mayHaveMore(slot: Slot, client: string): boolean {
+    return !this.#shares.areSeveral || callsOf(slot, client) < aheadMax;
+  }
+
+  /** Whether there would be an isolate that this client is not on. Calls of a lane have no choice. */
+  #mayBeOn(slot: Slot, client: string): boolean {
+    if (!this.#shares.areSeveralActive || callsOf(slot, client) > 0) return true;
+    let occupied = 0;
+    for (const other of this.#slots) if (callsOf(other, client) > 0) occupied++;
+    return occupied < Math.max(1, this.#config.transactionIsolates - 1);
+  }
+
+  #enterLane(name: string, slot: Slot): void {
+    const lane = this.#lanes.get(name) ?? { slot, calls: 0 };
+    this.#lanes.set(name, lane);
     lane.calls++;
-    return task;
   }
 
   #hand(slot: Slot, task: Task): void {
@@ -338,11 +396,18 @@ export class TransactionPool {
     const now = this.#environment.monotonicMs();
     if (!isSlow(slot, now)) slot.depth = Math.min(slot.depth * 2, this.#config.isolateQueueMax);
     const [{ task }] = slot.queue.splice(position, 1) as [Handed];
+    this.#shares.used(task.client, now - slot.headSinceMs);
     slot.headSinceMs = now;
-    this.#leaveLane(task);
+    this.#leave(task);
     task.resolve({ outcome, body, logLines, usage });
     if (slot.state === "retiring" && this.#hasFresh()) this.#drain(slot);
     this.#dispatch();
+  }
+
+  /** A call is over. */
+  #leave(task: Task): void {
+    this.#shares.left(task.client);
+    this.#leaveLane(task);
   }
 
   #leaveLane(task: Task): void {
@@ -369,10 +434,9 @@ export class TransactionPool {
   /** Puts calls back in front of all others, and with them what waits for the slot in their lanes. */
   #requeue(slot: Slot, tasks: readonly Task[], keptLane?: string): void {
     const isKept = (task: Task) => task.lane !== undefined && task.lane === keptLane;
-    const backlog = slot.backlog.filter((task) => !isKept(task));
-    slot.backlog = slot.backlog.filter(isKept);
-    for (const task of [...tasks, ...backlog]) this.#leaveLane(task);
-    this.#waiting = [...tasks, ...backlog, ...this.#waiting];
+    const moved = [...tasks, ...slot.backlog.removeWhere((task) => !isKept(task))];
+    for (const task of moved) this.#leaveLane(task);
+    this.#waiting.unshift(moved);
   }
 
   /** Lets a retiring slot finish what runs and nothing else. */
@@ -391,7 +455,11 @@ export class TransactionPool {
     const again: Task[] = [];
     for (const handed of slot.queue) {
       if (this.#mayRunAgain(handed.task, handed === running, slot, death)) again.push(handed.task);
-      else this.#leaveLane(handed.task);
+      else this.#leave(handed.task);
+    }
+    if (running !== undefined) {
+      const usedMs = this.#environment.monotonicMs() - slot.headSinceMs;
+      this.#shares.used(running.task.client, usedMs);
     }
     slot.queue = [];
     this.#requeue(slot, again);
@@ -439,9 +507,9 @@ export class TransactionPool {
 
   #isIdle(): boolean {
     for (const { queue, backlog } of this.#slots) {
-      if (queue.length + backlog.length > 0) return false;
+      if (queue.length + backlog.size > 0) return false;
     }
-    return this.#waiting.length === 0;
+    return this.#waiting.size === 0;
   }
 
   #look(): void {
@@ -449,23 +517,17 @@ export class TransactionPool {
     const now = this.#environment.monotonicMs();
     const timeoutMs = functionTimeoutMs + databaseTimeoutS * 1000 + watchSlackMs;
     for (const slot of this.#slots) {
-      if (slot.queue.length + slot.backlog.length > 1 && isSlow(slot, now)) this.#revoke(slot);
+      if (slot.queue.length + slot.backlog.size > 1 && isSlow(slot, now)) this.#revoke(slot);
       // The executor ends calls in time; this is for one that cannot, or does not want to.
       if (slot.queue.length > 0 && now - slot.headSinceMs > timeoutMs) slot.isolate.terminate();
-      slot.backlog = slot.backlog.filter((task) => {
-        const expired = this.#rejectExpired(task, now);
-        if (expired) this.#leaveLane(task);
-        return !expired;
-      });
+      for (const task of this.#removeExpired(slot.backlog, now)) this.#leaveLane(task);
     }
-    if (this.#waiting.some((task) => this.#isExpired(task, now))) {
-      this.#waiting = this.#waiting.filter((task) => !this.#rejectExpired(task, now));
-    }
+    this.#removeExpired(this.#waiting, now);
     this.#growIfCrowded(now);
   }
 
   #growIfCrowded(now: number): void {
-    if (this.#waiting.length === 0) {
+    if (this.#waiting.size === 0) {
       this.#crowdedSinceMs = null;
       return;
     }
@@ -477,16 +539,24 @@ export class TransactionPool {
     this.#slots.add(this.#spawn());
   }
 
-  #isExpired(task: Task, nowMs: number): boolean {
-    return nowMs - task.queuedAtMs > this.#config.queueWaitMs;
+  /** Refuses the calls that have waited for too long. */
+  #removeExpired(queue: FairQueue<Task>, nowMs: number): readonly Task[] {
+    if (queue.size === 0) return [];
+    const { queueWaitMs, transactionIsolates } = this.#config;
+    const expired = queue.removeWhere(({ queuedAtMs }) => nowMs - queuedAtMs > queueWaitMs);
+    for (const task of expired) {
+      this.#shares.left(task.client);
+      const setting = "HULL_TRANSACTION_ISOLATES";
+      task.reject(tooManyConcurrent(task.call.kind, transactionIsolates, setting));
+    }
+    return expired;
   }
+}
 
-  #rejectExpired(task: Task, nowMs: number): boolean {
-    if (!this.#isExpired(task, nowMs)) return false;
-    const limit = this.#config.transactionIsolates;
-    task.reject(tooManyConcurrent(task.call.kind, limit, "HULL_TRANSACTION_ISOLATES"));
-    return true;
-  }
+function callsOf({ queue }: Slot, client: string): number {
+  let count = 0;
+  for (const { task } of queue) if (task.client === client) count++;
+  return count;
 }
 
 function isSlow(slot: Slot, nowMs: number): boolean {

@@ -110,8 +110,8 @@ function createPool(settings: Partial<Config> = {}) {
       return isolate;
     },
   });
-  const run = (args: string, lane?: string, call = query) =>
-    pool.run(manifest, call, args, lane).then(textOf);
+  const run = (args: string, lane?: string, call = query, client?: string) =>
+    pool.run(manifest, call, args, { lane, client }).then(textOf);
   return { environment, isolates, pool, run };
 }
 
@@ -240,6 +240,70 @@ Deno.test("pool does not let another lane's calls wait for a slow call, in its b
   assert.deepEqual(other.args, ["b1", "b2"]);
 });
 
+Deno.test("pool gives a client its turn before the many calls of another, after what runs", () => {
+  const { isolates, run } = createPool({ transactionIsolates: 1 });
+  isolates[0]!.ready();
+  const [isolate] = isolates as [FakeIsolate];
+  run("polite", undefined, query, "polite");
+  isolate.answer();
+  for (let index = 0; index < 1000; index++) run(`${index}`, undefined, query, "greedy");
+  assert.deepEqual(isolate.args, ["0", "1"]);
+  run("polite", undefined, query, "polite");
+  assert.deepEqual(isolate.args, ["0", "1", "polite"]);
+  isolate.answer();
+  assert.deepEqual(isolate.args, ["1", "polite", "2"]);
+});
+
+Deno.test("pool shares an isolate by the time that calls take, not by their number", async () => {
+  const { environment, isolates, run } = createPool({ transactionIsolates: 1 });
+  isolates[0]!.ready();
+  const [isolate] = isolates as [FakeIsolate];
+  for (let index = 0; index < 500; index++) {
+    run("long", undefined, query, "a");
+    run("short", undefined, query, "b");
+  }
+  const spentMs = { long: 0, short: 0 };
+  for (let answers = 0; answers < 200; answers++) {
+    const kind = isolate.args[0] as "long" | "short";
+    await environment.advance(kind === "long" ? 10 : 1);
+    spentMs[kind] += kind === "long" ? 10 : 1;
+    isolate.answer();
+  }
+  assert.ok(Math.abs(spentMs.long - spentMs.short) <= 30, JSON.stringify(spentMs));
+});
+
+Deno.test("pool leaves one isolate to others while several clients call, and all to one that is alone", async () => {
+  const { environment, isolates, run } = createPool();
+  isolates[0]!.ready();
+  isolates[1]!.ready();
+  const [first, second] = isolates as [FakeIsolate, FakeIsolate];
+  run("polite", undefined, query, "polite");
+  first.answer();
+  for (let index = 0; index < 4; index++) run("greedy", undefined, query, "greedy");
+  assert.deepEqual([first.args, second.args], [["greedy", "greedy"], []]);
+  run("polite", undefined, query, "polite");
+  assert.deepEqual(second.args, ["polite"]);
+  for (const isolate of [second, first, first, first, first]) isolate.answer();
+  await environment.advance(2_000);
+  for (let index = 0; index < 4; index++) run("greedy", undefined, query, "greedy");
+  assert.deepEqual([first.args.length, second.args.length], [2, 2]);
+});
+
+Deno.test("pool shares a lane, too", async () => {
+  const { environment, isolates, run } = createPool({ isolateQueueMax: 2 });
+  isolates[0]!.ready();
+  isolates[1]!.ready();
+  run("polite", "lane", mutation, "polite");
+  for (let index = 0; index < 50; index++) run(`${index}`, "lane", mutation, "greedy");
+  const [lane] = isolates as [FakeIsolate];
+  lane.answer("mutation");
+  run("polite", "lane", mutation, "polite");
+  assert.deepEqual(lane.args, ["0", "1"]);
+  await environment.advance(1);
+  lane.answer("mutation");
+  assert.deepEqual(lane.args, ["1", "polite"]);
+});
+
 Deno.test("pool fails the call that was over its time and runs the others elsewhere", async () => {
   const { isolates, run } = createPool();
   isolates[0]!.ready();
@@ -342,12 +406,10 @@ Deno.test("pool renew() moves to new isolates and lets the old ones finish what 
   const more = run("more");
   assert.deepEqual(old.args, ["running", "ahead", "more"]);
   replacement.ready();
-  await environment.advance(0);
   assert.deepEqual(replacement.args, ["ahead", "more"]);
   old.skipRevoked();
   old.answer();
   assert.equal(await running, "running");
-  await environment.advance(0);
   assert.equal(old.terminated, true);
   replacement.answer();
   replacement.answer();
@@ -359,13 +421,16 @@ Deno.test("pool ends an isolate that claims another's transactions or speaks out
   isolates[0]!.ready();
   run("a").catch(() => {});
   isolates[0]!.listener.message({ type: "log", callId: 1, logLines: [] }, new Uint8Array(0));
-  await environment.advance(0);
   assert.equal(isolates[0]!.terminated, true);
 });
 
 Deno.test("pool answers every call exactly once, whatever isolates do", async () => {
   const step = fc.oneof(
-    fc.record({ kind: fc.constant("call" as const), lane: fc.option(fc.constantFrom("x", "y")) }),
+    fc.record({
+      kind: fc.constant("call" as const),
+      lane: fc.option(fc.constantFrom("x", "y")),
+      client: fc.constantFrom("a", "b", "c"),
+    }),
     fc.record({ kind: fc.constant("answer" as const), isolate: fc.nat(3) }),
     fc.record({ kind: fc.constant("skip" as const), isolate: fc.nat(3) }),
     fc.record({ kind: fc.constant("ready" as const), isolate: fc.nat(3) }),
@@ -385,7 +450,7 @@ Deno.test("pool answers every call exactly once, whatever isolates do", async ()
       const alive = () => isolates.filter(({ terminated }) => !terminated);
       for (const step of steps) {
         if (step.kind === "call") {
-          const call = run(`${results.length}`, step.lane ?? undefined, mutation);
+          const call = run(`${results.length}`, step.lane ?? undefined, mutation, step.client);
           call.catch(() => {});
           results.push(call);
         } else if (step.kind === "wait") {

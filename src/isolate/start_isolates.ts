@@ -7,7 +7,13 @@ import { analyzeIsolateModules } from "./analysis.ts";
 import type { ExecutorSettings } from "./executor.ts";
 import { Executors } from "./executors.ts";
 import type { IsolateKind } from "./isolate_data.ts";
-import type { ActionHost, CallCounts, CallResult, Isolates } from "./isolates.ts";
+import type {
+  ActionHost,
+  CallCounts,
+  CallResult,
+  Isolates,
+  TransactionOptions,
+} from "./isolates.ts";
 import { NodeExecutor } from "./node_executor.ts";
 import { TransactionPool } from "./pool.ts";
 import type { AnalysisResult, DeploymentManifest, FunctionCall } from "./protocol.ts";
@@ -106,19 +112,28 @@ class StartedIsolates implements Isolates {
     this.#node.retire(deployment);
   }
 
-  runTransaction(call: FunctionCall, args: string, lane?: string): Promise<CallResult> {
-    return this.#transactions.run(this.#mustGetDeployment(call), call, args, lane);
+  runTransaction(
+    call: FunctionCall,
+    args: string,
+    options?: TransactionOptions,
+  ): Promise<CallResult> {
+    return this.#transactions.run(this.#mustGetDeployment(call), call, args, options);
   }
 
   aborted(origin: { isolate: number; sequence: number }): void {
     this.#transactions.aborted(origin.isolate, origin.sequence);
   }
 
-  runAction(call: FunctionCall, body: Uint8Array, host: ActionHost): Promise<CallResult> {
+  runAction(
+    call: FunctionCall,
+    body: Uint8Array,
+    host: ActionHost,
+    client?: string,
+  ): Promise<CallResult> {
     const manifest = this.#mustGetDeployment(call);
     const module = manifest.modules.find(({ path }) => path === call.module);
     const runner = module?.environment === "node" ? this.#node : this.#actions;
-    return runner.run(manifest, call, body, host);
+    return runner.run(manifest, call, body, host, client);
   }
 
   async analyze(deployment: DeploymentManifest): Promise<AnalysisResult> {

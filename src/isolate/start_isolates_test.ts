@@ -181,7 +181,7 @@ Deno.test("a killed executor loses no call and is replaced", async () => {
       isolates.runTransaction(
         call("spinFor:2", index % 2 === 0 ? "query" : "mutation"),
         "",
-        index % 4 === 1 ? "lane" : undefined,
+        index % 4 === 1 ? { lane: "lane" } : {},
       ));
     await calls[10];
     Deno.kill(before, "SIGKILL");

@@ -76,13 +76,15 @@ const mutationMsMax = 60_000;
 const retryDelayMs = 500;
 const retryDelayMsMax = 600_000;
 
-/** What a client's version tells about it. */
-export interface ClientFeatures {
+/** What is known of a client when it connects. */
+export interface SocketClient {
   /** It understands `TransitionChunk` (sync-protocol 9). */
   readonly chunks: boolean;
+  /** See `CallContext.client`. */
+  readonly client: string;
 }
 
-export interface ConnectionOptions extends ClientFeatures {
+export interface ConnectionOptions extends SocketClient {
   readonly onEnd: () => void;
 }
 
@@ -109,6 +111,7 @@ export class SyncConnection {
   readonly #identity: SocketIdentity;
   readonly #outbox: Outbox;
   readonly #mutations: MutationQueue;
+  readonly #client: string;
   readonly #onEnd: () => void;
 
   #sessionId: string | null = null;
@@ -141,6 +144,7 @@ export class SyncConnection {
       monotonicMs: () => environment.monotonicMs(),
       onError: (error) => this.#fail(error),
     });
+    this.#client = options.client;
     this.#onEnd = options.onEnd;
     this.#currentVersion = encodeVersion(this.#state.current);
   }
@@ -400,12 +404,14 @@ export class SyncConnection {
         ? this.#services.ids.requestId()
         : sessionRequestId(this.#sessionId, requestId),
       origin: "SyncWorker",
+      client: this.#client,
       componentPath,
     };
   }
 
   #queryContext(caller: Caller): CallContext {
-    return { caller, requestId: this.#services.ids.requestId(), origin: "SyncWorker" };
+    const requestId = this.#services.ids.requestId();
+    return { caller, requestId, origin: "SyncWorker", client: this.#client };
   }
 
   #visibilityFor(caller: Caller): Visibility {

@@ -2,7 +2,7 @@
 import { RequestError } from "../errors.ts";
 import { RequestIds } from "../functions/request_id.ts";
 import {
-  type ClientFeatures,
+  type SocketClient,
   SyncConnection,
   type SyncOptions,
   type SyncServices,
@@ -19,6 +19,8 @@ const tickMs = 1_000;
 export class SyncServer {
   readonly #services: SyncServices;
   readonly #connections = new Set<SyncConnection>();
+  /** How many each client has. */
+  readonly #counts = new Map<string, number>();
   #isTicking = false;
   #isDraining = false;
 
@@ -33,22 +35,28 @@ export class SyncServer {
 
   /**
    * Answers a request for a WebSocket.
-   * @throws RequestError when it is no proper one (sync-protocol 4).
+   * @throws RequestError when it is no proper one (sync-protocol 4), or one too many of its client.
    */
-  accept(request: Request, options: ClientFeatures): Response {
+  accept(request: Request, options: SocketClient): Response {
     requireUpgrade(request);
     if (this.#isDraining) throw shuttingDown();
-    const { socketIdleTimeoutS } = this.#services.config;
+    const { socketIdleTimeoutS, addressSocketsMax } = this.#services.config;
+    if ((this.#counts.get(options.client) ?? 0) >= addressSocketsMax) {
+      throw tooManySockets(addressSocketsMax);
+    }
     return upgradeSocket(request, socketIdleTimeoutS, (socket) => this.open(socket, options));
   }
 
   /** Serves a client over an open socket, whose messages and end the caller reports. */
-  open(socket: SyncSocket, features: ClientFeatures): SyncConnection {
+  open(socket: SyncSocket, options: SocketClient): SyncConnection {
     const connection: SyncConnection = new SyncConnection(socket, this.#services, {
-      ...features,
-      onEnd: () => this.#connections.delete(connection),
+      ...options,
+      onEnd: () => {
+        if (this.#connections.delete(connection)) this.#count(options.client, -1);
+      },
     });
     this.#connections.add(connection);
+    this.#count(options.client, 1);
     if (!this.#isTicking) this.#tick();
     return connection;
   }
@@ -69,6 +77,12 @@ export class SyncServer {
     for (const connection of [...this.#connections]) connection.close();
   }
 
+  #count(client: string, change: 1 | -1): void {
+    const count = (this.#counts.get(client) ?? 0) + change;
+    if (count > 0) this.#counts.set(client, count);
+    else this.#counts.delete(client);
+  }
+
   #tick(): void {
     this.#isTicking = this.#connections.size > 0;
     if (!this.#isTicking) return;
@@ -77,6 +91,14 @@ export class SyncServer {
     for (const connection of [...this.#connections]) connection.tick(now);
     environment.setTimer(tickMs, () => this.#tick());
   }
+}
+
+function tooManySockets(max: number): RequestError {
+  return new RequestError(
+    "rateLimited",
+    "TooManyConnections",
+    `Too many connections from your address: it may have ${max} WebSockets open at a time. Try again later.`,
+  );
 }
 
 function shuttingDown(): RequestError {

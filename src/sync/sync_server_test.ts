@@ -21,7 +21,7 @@ async function withServer(
   const harness = startSync(functions);
   const listener = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen() {} },
-    (request) => harness.server.accept(request, { chunks: true }),
+    (request) => harness.server.accept(request, { chunks: true, client: "a" }),
   );
   const url = `ws://127.0.0.1:${listener.addr.port}`;
   try {
@@ -124,7 +124,7 @@ Deno.test("sync-protocol 4, 8: what is no upgrade is refused by name", () => {
       headers: pairs as [string, string][],
     });
     try {
-      server.accept(request, { chunks: false });
+      server.accept(request, { chunks: false, client: "a" });
     } catch (error) {
       assert.ok(error instanceof RequestError && error.kind === "badRequest");
       return error.code;

@@ -50,7 +50,8 @@ export function listenWith(
   }) as ApiHandlers;
   const app = options.app ?? { handle: async () => missing() };
   const services = requestServices(options.config);
-  const listener = listen("127.0.0.1", 0, apiAndApp(new RouteTable(all), app, services));
+  const handler = apiAndApp(new RouteTable(all), app, services);
+  const listener = listen("127.0.0.1", 0, (request) => handler(request, "client"));
   return {
     url: listener.url,
     port: listener.port,

@@ -15,7 +15,12 @@ import type { Timestamp } from "../../src/database/timestamp.ts";
 import type { DocumentWrite, IndexPoint } from "../../src/database/write_set.ts";
 import type { DeploymentRecord } from "../../src/deploy/deployment.ts";
 import { FunctionError, type FunctionFailure } from "../../src/errors.ts";
-import type { ActionHost, CallResult, Isolates } from "../../src/isolate/isolates.ts";
+import type {
+  ActionHost,
+  CallResult,
+  Isolates,
+  TransactionOptions,
+} from "../../src/isolate/isolates.ts";
 import type {
   AnalyzedModule,
   DeploymentManifest,
@@ -214,7 +219,11 @@ export class FakeBackend implements Isolates, CommitterClient {
     this.abortedSequences.push(sequence);
   }
 
-  async runTransaction(call: FunctionCall, args: string, lane?: string): Promise<CallResult> {
+  async runTransaction(
+    call: FunctionCall,
+    args: string,
+    { lane }: TransactionOptions = {},
+  ): Promise<CallResult> {
     this.lanes.push(lane);
     return await this.#run(call, args, rejectingHost);
   }

@@ -139,7 +139,7 @@ export function startSync(
   });
   const open = ({ chunks = true } = {}): TestSocket => {
     const socket = new TestSocket();
-    socket.attach(server.open(socket, { chunks }));
+    socket.attach(server.open(socket, { chunks, client: "a" }));
     return socket;
   };
   return { ...harness, server, open };
