@@ -14,8 +14,10 @@ export interface LoadOptions {
   readonly url: string;
   readonly connections: number;
   readonly durationMs: number;
-  /** Whom to call for, as a proxy would: requests of one address share its limits. */
-  readonly address?: string;
+  /** Whom the n-th connection calls for, as a proxy would: requests of one address share its limits. */
+  readonly address?: (n: number) => string;
+  /** At most so many, evenly; otherwise as fast as the answers come. */
+  readonly perSecond?: number;
   /** The n-th request of the run. */
   request(n: number): HttpRequest;
   /** Throws if an answer is wrong. */
@@ -31,15 +33,21 @@ const warmUpMs = 300;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Sends requests as fast as the answers come. Throws on the first answer that is not 2xx. */
+/** Sends requests, each when its connection has its last answer. Throws on the first answer that is not 2xx. */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   let n = 0;
   let latencies = new Latencies();
   let isRunning = true;
-  const client = async () => {
-    const connection = await Connection.open(options.url, options.address);
+  const { connections, perSecond } = options;
+  const client = async (_: unknown, index: number) => {
+    const connection = await Connection.open(options.url, options.address?.(index));
+    const beganMs = performance.now();
     try {
-      for (let isFirst = true; isRunning; isFirst = false) {
+      for (let isFirst = true, turn = 0; isRunning; isFirst = false, turn++) {
+        if (perSecond !== undefined) {
+          const dueMs = beganMs + (turn * connections + index) / perSecond * 1000;
+          await sleep(Math.max(0, dueMs - performance.now()));
+        }
         const request = connection.encode(options.request(n++));
         const start = performance.now();
         const body = await connection.call(request, isFirst);
@@ -50,7 +58,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
       connection.close();
     }
   };
-  const clients = Promise.all(Array.from({ length: options.connections }, client));
+  const clients = Promise.all(Array.from({ length: connections }, client));
   clients.catch(() => {});
   await Promise.race([sleep(warmUpMs), clients]);
   latencies = new Latencies();

@@ -6,6 +6,10 @@ export class Latencies {
     this.#milliseconds.push(milliseconds);
   }
 
+  addAll(other: Latencies): void {
+    this.#milliseconds.push(...other.#milliseconds);
+  }
+
   get count(): number {
     return this.#milliseconds.length;
   }
