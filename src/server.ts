@@ -65,6 +65,7 @@ import { ServerTransactions } from "./persistence/server_transactions.ts";
 import { openSnapshotReader } from "./persistence/snapshot_reader.ts";
 import { CronJobs } from "./scheduler/cron_jobs.ts";
 import { ScheduledFunctions } from "./scheduler/scheduled_functions.ts";
+import { LazySnapshots } from "./snapshots/lazy_snapshots.ts";
 import { createSystemQueries } from "./system_functions/system_queries.ts";
 import type { VerifyCredential } from "./sync/socket_identity.ts";
 import { SyncServer } from "./sync/sync_server.ts";
@@ -162,6 +163,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   inBackground("run cron jobs", parts.cronJobs.start());
   inBackground("tidy up stored files", parts.files.recover());
   inBackground("tidy up after earlier pushes", parts.push.recover());
+  inBackground("go on with exports", parts.snapshots.recover());
 
   const held = resources.move();
   return {
@@ -301,8 +303,9 @@ function assemble(foundation: Foundation) {
       return await analyzeAuthConfig(isolates, manifest);
     },
   });
+  const fileStore = new FileStore(dataFolder, environment);
   const files: FileStorage = new FileStorage({
-    store: new FileStore(dataFolder, environment),
+    store: fileStore,
     transactions,
     committer,
     removals,
@@ -358,6 +361,16 @@ function assemble(foundation: Foundation) {
     return backupApi(backups, environment);
   };
   const instanceName = instanceNameOf(adminKey) ?? defaultInstanceName;
+  const snapshots = new LazySnapshots({
+    dataFolder,
+    transactions,
+    committer,
+    removals,
+    environment,
+    fileStorageSecret,
+    instanceName,
+    openFile: (key) => fileStore.open(key),
+  });
   const requestServices = { authenticator, bodies, config, requestIds, instanceName };
   const { fallback } = options;
   const app: HttpActions = new HttpActions(functions, {
@@ -378,6 +391,7 @@ function assemble(foundation: Foundation) {
     sockets,
     push,
     loadBackupApi: once(loadBackupApi),
+    snapshots,
     logs,
     requestServices,
     /** Aborted when the server begins to stop. */
@@ -394,6 +408,9 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
   const loadJobApi = once(async () => (await import("./http/job_api.ts")).jobApi(parts.scheduler));
   const loadDeployApi = once(async () =>
     (await import("./http/deploy_api.ts")).deployApi(await parts.push.load())
+  );
+  const loadExportApi = once(async () =>
+    (await import("./http/export_api.ts")).exportApi(await parts.snapshots.exports())
   );
   return new RouteTable({
     ...functionApi(parts.functions, options),
@@ -415,6 +432,12 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
     ], loadAdminApi),
     ...lazyApi(["cancelJob", "cancelAllJobs"], loadJobApi),
     ...lazyApi(["downloadBackup"], parts.loadBackupApi),
+    ...lazyApi([
+      "requestExport",
+      "downloadExport",
+      "cancelExport",
+      "setExportExpiration",
+    ], loadExportApi),
     ...lazyApi([
       "configHashes",
       "startPush",
@@ -440,7 +463,7 @@ function notReady({ reader }: Foundation): string | null {
 /** Ends what runs, within the time that the operator gives it. */
 async function stop(
   { main, site, options }: Foundation,
-  { scheduler, cronJobs, sockets, push, stopping }: Parts,
+  { scheduler, cronJobs, sockets, push, snapshots, stopping }: Parts,
   resources: AsyncDisposableStack,
 ): Promise<void> {
   stopping.abort();
@@ -452,6 +475,7 @@ async function stop(
     scheduler.close(),
     cronJobs.close(),
     push.close(),
+    snapshots.close(),
   ])
     .then(() => Promise.all([main.drain(), site?.drain()]));
   const { promise: timeIsUp, resolve } = Promise.withResolvers<void>();

@@ -20,6 +20,7 @@ const layers: readonly (readonly string[])[] = [
     "src/http",
     "src/sync",
     "src/scheduler",
+    "src/snapshots",
     "src/deploy",
     "src/logs",
     "src/dashboard",
@@ -171,6 +172,7 @@ const resources: readonly Resource[] = [
       "src/deploy/",
       "src/logs/",
       "src/maintenance/",
+      "src/snapshots/",
       "src/metrics/process_memory.ts",
       "src/metrics/open_files.ts",
       // Node.js reads modules from files under their own names.

@@ -117,10 +117,17 @@ export const systemTables = {
   _storage: (512 + 28) as TableNumber,
   _cron_jobs: (512 + 29) as TableNumber,
   _cron_job_runs: (512 + 30) as TableNumber,
+  _exports: (512 + 31) as TableNumber,
+  _snapshot_imports: (512 + 32) as TableNumber,
 } as const;
 
 /** System tables that user code does not see: for it they do not exist (function-abi 5). */
-const privateTables: ReadonlySet<string> = new Set(["_cron_jobs", "_cron_job_runs"]);
+const privateTables: ReadonlySet<string> = new Set([
+  "_cron_jobs",
+  "_cron_job_runs",
+  "_exports",
+  "_snapshot_imports",
+]);
 
 /** Whether a table is the server's own. */
 export function isPrivateTable(name: string): boolean {

@@ -38,6 +38,10 @@ export type ApiHandlers = Readonly<
     | "cancelAllJobs"
     | "streamFunctionLogs"
     | "streamExecutions"
+    | "requestExport"
+    | "downloadExport"
+    | "cancelExport"
+    | "setExportExpiration"
     | "configHashes"
     | "startPush"
     | "evaluatePush"
@@ -115,6 +119,10 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/api/stream_udf_execution", { GET: handlers.streamExecutions }],
     ["/api/app_metrics/stream_function_logs", { GET: handlers.streamFunctionLogs }],
     ["/api/app_metrics/stream_udf_execution", { GET: handlers.streamExecutions }],
+    ["/api/export/request/zip", { POST: handlers.requestExport }],
+    ["/api/export/zip/*", { GET: handlers.downloadExport }],
+    ["/api/export/cancel/*", { POST: handlers.cancelExport }],
+    ["/api/export/set_expiration/*", { POST: handlers.setExportExpiration }],
     ["/api/get_config_hashes", { POST: handlers.configHashes }],
     ["/api/deploy2/start_push", { POST: handlers.startPush }],
     ["/api/deploy2/evaluate_push", { POST: handlers.evaluatePush }],

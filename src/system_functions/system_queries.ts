@@ -10,6 +10,7 @@ import { encodeValue, parseValue, type Value, type ValueObject } from "../values
 import { components } from "./components.ts";
 import { convexUrl } from "./convex_url.ts";
 import { deployedModules } from "./deployed_modules.ts";
+import { exports } from "./exports.ts";
 import { queryEnvironmentVariables } from "./query_environment_variables.ts";
 import { getSchemas } from "./schemas.ts";
 import { queryTable, tableData, tables, tableSize } from "./tables.ts";
@@ -17,6 +18,7 @@ import type { SystemModule, SystemQuery, SystemQueryContext } from "./system_que
 
 const modules: Readonly<Record<string, SystemModule>> = {
   "_system/cli/convexUrl": convexUrl,
+  "_system/cli/exports": exports,
   "_system/cli/modules": deployedModules,
   "_system/cli/queryEnvironmentVariables": queryEnvironmentVariables,
   "_system/cli/queryTable": queryTable,
