@@ -43,6 +43,10 @@ export class ApiClient {
     this.#adminKey = adminKey;
   }
 
+  get origin(): string {
+    return this.#origin.origin;
+  }
+
   get(path: string): Promise<unknown> {
     return this.#request(path, { method: "GET" });
   }

@@ -4,28 +4,20 @@ import { backUpStopped } from "../src/maintenance/backup.ts";
 import { readBackup } from "../src/maintenance/backup_format.ts";
 import { PersistenceError } from "../src/persistence/persistence_error.ts";
 import { syncFolder } from "../src/persistence/sync_folder.ts";
-import { ApiClient } from "./api_client.ts";
-import type { ServerOrDataOptions } from "./commands.ts";
+import type { ApiClient } from "./api_client.ts";
+import { formatBytes, Progress } from "./terminal.ts";
 import { version } from "./version.ts";
 
-export async function backup(path: string, options: ServerOrDataOptions): Promise<number> {
+/** `source`: a running server, or the data folder of a stopped one. */
+export async function backup(path: string, source: ApiClient | string): Promise<number> {
   await mustBeNew(path);
-  const bytes = await write(open(options), path);
+  const chunks = typeof source === "string" ? openFolder(source) : download(source);
+  const bytes = await write(chunks, path);
   console.log(
     `Wrote ${path}: ${bytes} bytes, checked. It holds your data; environment variables in it are encrypted with ` +
       "HULL_ENCRYPTION_KEY or the file encryption_key of the data folder. Keep that key, too, in another place.",
   );
   return 0;
-}
-
-function open({ url, adminKey, data }: ServerOrDataOptions): AsyncIterable<Uint8Array> {
-  if (data !== undefined) return openFolder(data);
-  if (url !== undefined && adminKey !== undefined) {
-    return download(new ApiClient(url, adminKey));
-  }
-  throw new Error(
-    "Say what to back up: a running server with --url and --admin-key, or a stopped one's folder with --data.",
-  );
 }
 
 async function* download(client: ApiClient): AsyncGenerator<Uint8Array> {
@@ -72,12 +64,13 @@ async function write(chunks: AsyncIterable<Uint8Array>, path: string): Promise<n
 async function writeFile(chunks: AsyncIterable<Uint8Array>, path: string): Promise<number> {
   // Whoever may read it may read all data.
   using file = await Deno.open(path, { write: true, create: true, truncate: true, mode: 0o600 });
+  using progress = new Progress("Backing up", formatBytes);
   let bytes = 0;
   for await (const chunk of chunks) {
     for (let written = 0; written < chunk.length;) {
       written += await file.write(chunk.subarray(written));
     }
-    bytes += chunk.length;
+    progress.update(bytes += chunk.length);
   }
   await file.sync();
   return bytes;

@@ -4,25 +4,33 @@ import { bundleApp, type BundleOptions } from "../src/deploy/bundle.ts";
 import { generateCode } from "../src/deploy/codegen.ts";
 import { type ApiClient, ApiError } from "./api_client.ts";
 import { describePushFailure } from "./push_failure.ts";
+import type { TypecheckMode } from "./options.ts";
 import { pushBundle } from "./push.ts";
+import { listChanges, renderChanges } from "./push_changes.ts";
+import { styler } from "./terminal.ts";
+import { mustHaveRightTypes } from "./type_check.ts";
 
 export async function deploy(
-  appPath: string,
+  options: { readonly app: string; readonly typecheck: TypecheckMode },
   client: ApiClient,
-  options: BundleOptions,
+  bundling: BundleOptions,
 ): Promise<number> {
-  const app = await loadAppFolder(appPath);
+  const app = await loadAppFolder(options.app);
   await generateCode(app);
-  const bundle = await bundleApp(app, options);
+  const bundle = await bundleApp(app, bundling);
+  await mustHaveRightTypes(app, options.typecheck);
   for (const warning of bundle.warnings) console.error(warning);
   try {
-    await pushBundle(client, app, bundle);
+    const changes = listChanges(await pushBundle(client, app, bundle));
+    const result = changes.length === 0 ? "nothing has changed" : "what changed:";
+    const sign = styler(Deno.stderr)("green", "✔");
+    console.error(`${sign} Deployed ${app.functionsPath} to ${client.origin}; ${result}`);
+    for (const line of renderChanges(changes)) console.error(line);
+    return 0;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     const consequence = "Nothing has changed on the server.";
     console.error(await describePushFailure(error.message, app.path, consequence));
     return 1;
   }
-  console.error(`✔ Deployed ${app.functionsPath}`);
-  return 0;
 }

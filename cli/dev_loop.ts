@@ -6,7 +6,10 @@ import { generateCode } from "../src/deploy/codegen.ts";
 import type { Environment } from "../src/environment.ts";
 import { type ApiClient, ApiError } from "./api_client.ts";
 import { describePushFailure } from "./push_failure.ts";
+import type { DevTypes } from "./dev_types.ts";
 import { pushBundle } from "./push.ts";
+import { listChanges, renderChanges } from "./push_changes.ts";
+import { styler } from "./terminal.ts";
 import { AppWatcher } from "./watch.ts";
 
 export interface DevLoopOptions {
@@ -14,6 +17,8 @@ export interface DevLoopOptions {
   readonly client: ApiClient;
   readonly environment: Environment;
   readonly bundling?: BundleOptions;
+  /** Left out, types are not checked. */
+  readonly types?: DevTypes;
   /** Takes what the developer is to read. */
   readonly print: (text: string) => void;
 }
@@ -40,7 +45,7 @@ export class DevLoop {
     this.#options = options;
   }
 
-  /** Pushes once; false if that failed. */
+  /** Pushes once if types are right; false if that failed. */
   async pushOnce(): Promise<boolean> {
     await this.#push(null);
     return this.#failure === null;
@@ -84,7 +89,7 @@ export class DevLoop {
 
   /** True if it failed for a reason that may go away by itself. */
   async #push(watcher: AppWatcher | null): Promise<boolean> {
-    const { appPath, client, environment, print } = this.#options;
+    const { appPath, client, environment, print, types } = this.#options;
     const startMs = environment.monotonicMs();
     try {
       const app = await loadAppFolder(appPath);
@@ -98,10 +103,14 @@ export class DevLoop {
       const text = JSON.stringify([bundle, app.nodeVersion]);
       if (text === this.#pushed && this.#failure === null) return false;
       for (const warning of bundle.warnings) print(warning);
-      await pushBundle(client, app, bundle);
+      if (watcher === null) await types?.mustBeRight(app);
+      const changes = listChanges(await pushBundle(client, app, bundle));
       this.#pushed = text;
       this.#failure = null;
-      print(`✔ Functions ready (${Math.round(environment.monotonicMs() - startMs)} ms)`);
+      const sign = styler(Deno.stderr)("green", "✔");
+      print(`${sign} Functions ready (${Math.round(environment.monotonicMs() - startMs)} ms)`);
+      renderChanges(changes).forEach(print);
+      if (watcher !== null) types?.check(app);
       return false;
     } catch (error) {
       if (!(error instanceof AppError) && !(error instanceof ApiError)) throw error;

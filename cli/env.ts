@@ -1,37 +1,36 @@
 /** `hull env`: the environment variables that functions read. */
 import type { ApiClient } from "./api_client.ts";
 
-const usage = "Use `env set NAME VALUE`, `env get NAME`, `env list` or `env remove NAME`.";
+export async function setVariable(client: ApiClient, name: string, value: string): Promise<number> {
+  return await change(client, name, value);
+}
 
-export async function env(client: ApiClient, args: readonly string[]): Promise<number> {
-  const [action, name, value] = args;
-  if (action === "set" && name !== undefined && value !== undefined) {
-    await change(client, name, value);
-  } else if (action === "remove" && name !== undefined && value === undefined) {
-    await change(client, name, null);
-  } else if (action === "get" && name !== undefined && value === undefined) {
-    return await print(client, name);
-  } else if (action === "list" && name === undefined) {
-    for (const [name, value] of Object.entries(await list(client))) {
-      console.log(`${name}=${quoted(value)}`);
-    }
-  } else {
-    throw new Error(usage);
-  }
+export async function removeVariable(client: ApiClient, name: string): Promise<number> {
+  return await change(client, name, null);
+}
+
+export async function printVariable(client: ApiClient, name: string): Promise<number> {
+  const value = (await list(client))[name];
+  if (value === undefined) throw new Error(`The environment variable ${name} is not set.`);
+  console.log(value);
   return 0;
 }
 
-async function change(client: ApiClient, name: string, value: string | null): Promise<void> {
-  await client.post("/api/v1/update_environment_variables", { changes: [{ name, value }] });
+export async function listVariables(
+  client: ApiClient,
+  { json = false }: { readonly json?: boolean },
+): Promise<number> {
+  const variables = await list(client);
+  if (json) {
+    console.log(JSON.stringify(variables, null, 2));
+    return 0;
+  }
+  for (const [name, value] of Object.entries(variables)) console.log(`${name}=${quoted(value)}`);
+  return 0;
 }
 
-async function print(client: ApiClient, name: string): Promise<number> {
-  const value = (await list(client))[name];
-  if (value === undefined) {
-    console.error(`The environment variable ${name} is not set.`);
-    return 1;
-  }
-  console.log(value);
+async function change(client: ApiClient, name: string, value: string | null): Promise<number> {
+  await client.post("/api/v1/update_environment_variables", { changes: [{ name, value }] });
   return 0;
 }
 

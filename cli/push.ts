@@ -4,6 +4,8 @@ import type { AppBundle } from "../src/deploy/bundle.ts";
 import { type BundledModule, hashModule } from "../src/deploy/bundled_module.ts";
 import { type DeclaredVariable, generateCode } from "../src/deploy/codegen.ts";
 import { type ApiClient, ApiError } from "./api_client.ts";
+import type { FinishedPush, FunctionSpec, PushChanges } from "./push_changes.ts";
+import { Progress } from "./terminal.ts";
 
 interface ConfigHashes {
   readonly moduleHashes: readonly {
@@ -21,14 +23,20 @@ interface StartedPush {
 }
 
 type SchemaStatus =
-  | { readonly type: "inProgress" | "raceDetected" | "complete" }
+  | { readonly type: "raceDetected" | "complete" }
+  | {
+    readonly type: "inProgress";
+    readonly components: Readonly<
+      Record<string, { readonly indexesComplete: number; readonly indexesTotal: number }>
+    >;
+  }
   | { readonly type: "failed"; readonly error: string };
 
-/** How long the server may take to answer a question about the schema before it is asked again. */
-const schemaPollMs = 10_000;
+/** How long the server may take to say how far the schema is, in milliseconds: a bar moves as often. */
+const schemaPollMs = 1000;
 
 /**
- * Makes `bundle` what the server runs; on return it does. Types that depend on the server's analysis are
+ * Makes `bundle` what the server runs; on return it does, and the result tells what that changed. Types that depend on the server's analysis are
  * written on the way.
  * @throws ApiError when the server refuses; then nothing has changed there.
  */
@@ -36,7 +44,8 @@ export async function pushBundle(
   client: ApiClient,
   app: AppFolder,
   bundle: AppBundle,
-): Promise<void> {
+): Promise<PushChanges> {
+  const functionsBefore = await listFunctions(client);
   const hashes = await client.post("/api/get_config_hashes", {
     version: app.convexPackage.version,
   }) as ConfigHashes;
@@ -44,11 +53,27 @@ export async function pushBundle(
   const started = await client.postCompressed("/api/deploy2/start_push", request) as StartedPush;
   await generateCode(app, started.analysis[""].definition.envVars);
   await waitForSchema(client, started);
-  await client.postCompressed("/api/deploy2/finish_push", {
+  const finished = await client.postCompressed("/api/deploy2/finish_push", {
     startPush: started,
     dryRun: false,
     message: null,
-  });
+  }) as FinishedPush;
+  const known = new Set(hashes.moduleHashes.map(({ path }) => path));
+  const { changedModules } = request.appDefinition;
+  return {
+    functions: [functionsBefore, await listFunctions(client)],
+    changedModules: changedModules.map(({ path }) => path).filter((path) => known.has(path)),
+    finished,
+  };
+}
+
+async function listFunctions(client: ApiClient): Promise<readonly FunctionSpec[]> {
+  const { value } = await client.post("/api/query", {
+    path: "_system/cli/modules:apiSpec",
+    args: {},
+    format: "json",
+  }) as { value: readonly FunctionSpec[] };
+  return value;
 }
 
 function startPushRequest(app: AppFolder, bundle: AppBundle, { moduleHashes }: ConfigHashes) {
@@ -79,6 +104,7 @@ function startPushRequest(app: AppFolder, bundle: AppBundle, { moduleHashes }: C
 }
 
 async function waitForSchema(client: ApiClient, { schemaChange }: StartedPush): Promise<void> {
+  using progress = new Progress("Checking documents and filling indexes");
   for (;;) {
     const status = await client.post("/api/deploy2/wait_for_schema", {
       schemaChange,
@@ -92,8 +118,14 @@ async function waitForSchema(client: ApiClient, { schemaChange }: StartedPush): 
         throw new ApiError(400, "SchemaFailed", `Schema validation failed.\n${status.error}`);
       case "raceDetected":
         throw new ApiError(409, "RaceDetected", "Schema was overwritten by another push.");
-      case "inProgress":
+      case "inProgress": {
+        const parts = Object.values(status.components);
+        progress.update(
+          parts.reduce((sum, part) => sum + part.indexesComplete, 0),
+          parts.reduce((sum, part) => sum + part.indexesTotal, 0),
+        );
         continue;
+      }
     }
   }
 }

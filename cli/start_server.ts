@@ -1,9 +1,14 @@
 /** Starts a server for `dev` and `serve`, says where it listens, and ends it when it is told to. */
+import { join } from "node:path";
 import { readConfig } from "../src/config.ts";
+import { readTextIfExists } from "../src/deploy/app_folder.ts";
 import { setLogFormat } from "../src/logger.ts";
 import { type RunningServer, startServer } from "../src/server.ts";
 import { version } from "./version.ts";
-import type { ServeOptions } from "./commands.ts";
+import { exitStatus } from "./failure.ts";
+import { type HullJson, loadHullJson, withSettings } from "./hull_json.ts";
+import type { ServeOptions } from "./options.ts";
+import { announceServerUrl } from "./server_url_file.ts";
 
 const encryptionKeyLengthMin = 32;
 
@@ -14,6 +19,13 @@ export interface ServerMode {
   readonly fallback?: (request: Request, target: string) => Promise<Response | undefined>;
 }
 
+export interface ServerContext {
+  /** Fires when the server is about to end. */
+  readonly signal: AbortSignal;
+  /** The data folder was made by this start, and the admin key with it. */
+  readonly isFirstStart: boolean;
+}
+
 /**
  * Runs `work` beside a server until a signal asks the process to end, the server fails, or `work` is done.
  * Resolves with the exit status: what `work` resolved with, 0 after a signal.
@@ -21,13 +33,17 @@ export interface ServerMode {
 export async function withServer(
   options: ServeOptions,
   mode: ServerMode,
-  work: (server: RunningServer, signal: AbortSignal) => Promise<number>,
+  work: (server: RunningServer, context: ServerContext) => Promise<number>,
 ): Promise<number> {
   setLogFormat(options.logFormat);
-  const server = await startServer({ ...serverOptions(options), ...mode });
+  const keyFile = join(options.data, "admin_key");
+  const isFirstStart = await readTextIfExists(keyFile) === undefined &&
+    !Deno.env.get("HULL_ADMIN_KEY");
+  const server = await startServer({ ...serverOptions(options, await loadHullJson()), ...mode });
   const stop = new AbortController();
   listenToSignals(() => stop.abort());
   try {
+    await using _announced = await announceServerUrl(options.data, server.url);
     console.log(`hull ready on ${server.url}`);
     if (server.siteUrl !== server.url) console.log(`HTTP actions on ${server.siteUrl}`);
     const stopped = new Promise<number>((resolve) =>
@@ -36,33 +52,35 @@ export async function withServer(
     const failed = server.failed.then((error) => {
       throw error;
     });
-    return await Promise.race([work(server, stop.signal), stopped, failed]);
+    return await Promise.race([
+      work(server, { signal: stop.signal, isFirstStart }),
+      stopped,
+      failed,
+    ]);
   } finally {
     stop.abort();
     await server.close();
   }
 }
 
-function serverOptions({ data, host, port, sitePort, discardEnv }: ServeOptions) {
+function serverOptions(options: ServeOptions, file: HullJson) {
+  const { data, host, sitePort, cloudOrigin, siteOrigin, trustedProxies } = options;
   const variables = Deno.env.toObject();
-  const { HULL_ADMIN_KEY, HULL_ENCRYPTION_KEY, HULL_METRICS_TOKEN, HULL_TRUSTED_PROXIES } =
-    variables;
-  const { CONVEX_CLOUD_ORIGIN, CONVEX_SITE_ORIGIN } = variables;
+  const { HULL_ADMIN_KEY, HULL_ENCRYPTION_KEY, HULL_METRICS_TOKEN } = variables;
   return {
     dataFolder: data,
     hostname: host,
-    port,
+    port: options.port,
     ...sitePort !== undefined && { sitePort },
-    config: readConfig(variables),
+    config: readConfig(withSettings(variables, file)),
     version,
+    ...trustedProxies && { trustedProxies },
+    ...cloudOrigin && { cloudOrigin },
+    ...siteOrigin && { siteOrigin },
     ...HULL_METRICS_TOKEN && { metricsToken: HULL_METRICS_TOKEN },
-    ...HULL_TRUSTED_PROXIES &&
-      { trustedProxies: HULL_TRUSTED_PROXIES.split(",").map((name) => name.trim()) },
     ...HULL_ADMIN_KEY && { adminKey: HULL_ADMIN_KEY },
     ...HULL_ENCRYPTION_KEY && { encryptionKey: longEnough(HULL_ENCRYPTION_KEY) },
-    ...discardEnv && { discardLostVariables: true },
-    ...CONVEX_CLOUD_ORIGIN && { cloudOrigin: withoutSlash(CONVEX_CLOUD_ORIGIN) },
-    ...CONVEX_SITE_ORIGIN && { siteOrigin: withoutSlash(CONVEX_SITE_ORIGIN) },
+    ...options.discardEnv && { discardLostVariables: true },
   };
 }
 
@@ -75,17 +93,12 @@ function longEnough(encryptionKey: string): string {
   );
 }
 
-/** Paths that begin with a slash are appended to origins. */
-function withoutSlash(origin: string): string {
-  return origin.replace(/\/+$/, "");
-}
-
 /** The first signal asks to stop in good order; a second one ends the process at once. */
 function listenToSignals(stop: () => void): void {
   const signals: readonly Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT", "SIGBREAK"]
     : ["SIGINT", "SIGTERM", "SIGHUP"];
   let count = 0;
-  const receive = () => count++ === 0 ? stop() : Deno.exit(130);
+  const receive = () => count++ === 0 ? stop() : Deno.exit(exitStatus.interrupted);
   for (const signal of signals) Deno.addSignalListener(signal, receive);
 }

@@ -31,9 +31,14 @@ export class AppError extends Error {
   override name = "AppError";
 }
 
+/** There is no functions folder. */
+export class NoAppError extends AppError {
+  override name = "NoAppError";
+}
+
 /**
  * Reads what the app in `path` declares about itself.
- * @throws AppError when there is no functions folder, or `convex.json` is not usable.
+ * @throws NoAppError when there is no functions folder, AppError when `convex.json` is not usable.
  */
 export async function loadAppFolder(path: string): Promise<AppFolder> {
   const appPath = resolve(path);
@@ -41,8 +46,9 @@ export async function loadAppFolder(path: string): Promise<AppFolder> {
   const functions = settings.functions ?? "convex/";
   const functionsPath = resolve(appPath, functions);
   if (!await isDirectory(functionsPath)) {
-    throw new AppError(
-      `There is no folder ${functionsPath}. Create it and write your functions there, or name the app's folder with --app.`,
+    throw new NoAppError(
+      `There is no folder ${functionsPath}. Create it and write your functions there (\`hull init\` makes an app), ` +
+        "or name the app's folder with --app.",
     );
   }
   return {
@@ -113,8 +119,12 @@ async function findConvexPackage(functionsPath: string): Promise<ConvexPackage> 
   for (let folder = functionsPath;; folder = dirname(folder)) {
     const found = await readConvexPackage(join(folder, "node_modules/convex"), false);
     if (found !== undefined) return found;
-    if (folder === dirname(folder)) break;
+    if (folder === dirname(folder)) return await embeddedConvexPackage();
   }
+}
+
+/** The copy that comes with Hull. */
+export async function embeddedConvexPackage(): Promise<ConvexPackage> {
   const embedded = await readConvexPackage(embeddedConvexFolder(), true);
   assert(embedded !== undefined, "the program contains the package convex");
   return embedded;

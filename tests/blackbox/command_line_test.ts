@@ -37,7 +37,7 @@ Deno.test("run calls functions, and env keeps variables", () =>
     assert.match((await server.command("env", "list")).stdout, /^GREETING='a\nb'$/m);
     assert.equal((await server.command("env", "remove", "GREETING")).code, 0);
     assert.equal((await server.command("env", "get", "GREETING")).code, 1);
-    assert.equal((await server.command("env", "set", "GREETING")).code, 1);
+    assert.equal((await server.command("env", "set", "GREETING")).code, 2);
   }));
 
 Deno.test("deploy says what is wrong, changes nothing then, and exits with status 1", () =>
@@ -89,10 +89,10 @@ Deno.test("serve does not start without its port, its data folder or sensible se
   assert.equal(sameData.code, 1);
   assert.match(sameData.output, /in use by another Hull server/);
   const noPort = await runCommand(["serve", "--port", "many"]);
-  assert.equal(noPort.code, 1);
+  assert.equal(noPort.code, 2);
   assert.match(noPort.output, /Give a number from 0 to 65535/);
   const noCommand = await runCommand(["unknown"]);
-  assert.equal(noCommand.code, 1);
+  assert.equal(noCommand.code, 2);
   await Deno.remove(folder, { recursive: true });
 });
 
