@@ -1,4 +1,4 @@
-/** README.md's table of settings, made from src/config.ts. */
+/** The table of docs/settings.md, made from src/config.ts. */
 import { settings } from "../../src/config.ts";
 
 /** Markdown, with the comments that mark where it begins and ends. */
