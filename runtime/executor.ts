@@ -192,5 +192,3 @@ function startHost(
   const permissions = { read: [...readFolders], net: kind === "action" };
   return new WorkerHost(isolateModule, permissions, ended);
 }
-
-if (import.meta.main) await runExecutor(Deno.args);

@@ -4,6 +4,7 @@
  * executor's end. Threads inherit the worker's permissions.
  */
 import type { IsolateData } from "../src/isolate/isolate_data.ts";
+import { moduleUrl } from "../src/program_files.ts";
 import { type Ended, type Host, ThreadHost } from "./host.ts";
 
 type ToWorker =
@@ -26,7 +27,7 @@ export class WorkerHost implements Host {
     permissions: Deno.PermissionOptions,
     ended: Ended,
   ) {
-    this.#worker = new Worker(import.meta.url, { type: "module", deno: { permissions } });
+    this.#worker = new Worker(moduleUrl("hostWorker"), { type: "module", deno: { permissions } });
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (data.type === "ended") ended(...data.values);
       else this.#questions.shift()?.(data.times);

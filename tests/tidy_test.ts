@@ -3,11 +3,12 @@
  * ARCHITECTURE.md; a rule that nothing checks is a wish.
  */
 import assert from "node:assert/strict";
+import { nodeModule, programModules } from "../src/program_files.ts";
 import { readSources, root, type SourceFile } from "./support/source_files.ts";
 import { replaceSettingsTable, settingsTable } from "./support/settings_table.ts";
 
 const product = readSources("main.ts", "cli", "src", "runtime");
-const everything = [...product, ...readSources("tests", "bench")];
+const everything = [...product, ...readSources("packaging", "tests", "bench")];
 const isTest = ({ path }: SourceFile) => path.endsWith("_test.ts");
 
 /** From the top: a file may import what stands in a later row, not in its own (its own folder excepted) or above. */
@@ -32,7 +33,14 @@ const layers: readonly (readonly string[])[] = [
   ["src/database"],
   ["src/values"],
   ["src/metrics"],
-  ["src/assert.ts", "src/config.ts", "src/environment.ts", "src/errors.ts", "src/logger.ts"],
+  [
+    "src/assert.ts",
+    "src/config.ts",
+    "src/environment.ts",
+    "src/errors.ts",
+    "src/logger.ts",
+    "src/program_files.ts",
+  ],
 ];
 
 /** Files of types alone, known to both ends of a boundary: `import type` may name them from anywhere. */
@@ -57,6 +65,7 @@ const sharedWithRuntime = new Set([
   "src/persistence/persistence.ts",
   "src/persistence/persistence_error.ts",
   "src/persistence/snapshot_reader.ts",
+  "src/program_files.ts",
 ]);
 
 Deno.test("tidy: imports follow the layers", () => {
@@ -93,7 +102,7 @@ function folderOf(path: string): string {
 }
 
 function isOurs(target: string): boolean {
-  return /^(main\.ts|cli\/|src\/|runtime\/|tests\/|bench\/|examples\/)/.test(target);
+  return /^(main\.ts|cli\/|src\/|runtime\/|packaging\/|tests\/|bench\/|examples\/)/.test(target);
 }
 
 Deno.test("tidy: there are no import cycles", () => {
@@ -245,7 +254,7 @@ Deno.test("tidy: of the packages, few are loaded before the first request", () =
     "main.ts",
     "cli/serve.ts",
     "src/committer/worker.ts",
-    "runtime/executor.ts",
+    "runtime/main.ts",
     "runtime/isolate.ts",
   ]
     .forEach(load);
@@ -276,7 +285,8 @@ Deno.test("tidy: no file is dead", () => {
     entries.forEach(visit);
     return reached;
   };
-  const live = reach(["main.ts", "bench/main.ts", "tests/uncovered.ts"]);
+  const programs = ["main.ts", "packaging/main.ts", "bench/main.ts", "tests/uncovered.ts"];
+  const live = reach([...programs, ...Object.values(programModules), nodeModule]);
   const testing = reach(everything.filter(isTest).map(({ path }) => path));
   const isForTests = (path: string) =>
     /^tests\/|_(arbitrary|fake|testing)\.ts$|^src\/persistence\/memory\.ts$/.test(path);
@@ -286,9 +296,9 @@ Deno.test("tidy: no file is dead", () => {
   assert.deepEqual(dead, []);
 });
 
-Deno.test("tidy: nothing of the product knows of tests, measurements or examples", () => {
+Deno.test("tidy: nothing of the product knows of packing, tests, measurements or examples", () => {
   const wrong = product.filter((file) => !isTest(file)).flatMap(({ path, references }) =>
-    references.filter(({ target }) => /^(tests|bench|examples)\//.test(target))
+    references.filter(({ target }) => /^(packaging|tests|bench|examples)\//.test(target))
       .map(({ target }) => `${path} refers to ${target}`)
   );
   assert.deepEqual(wrong, []);

@@ -5,6 +5,7 @@ import type { CatalogData, IndexId } from "../database/catalog.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import { logFormat } from "../logger.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
+import { moduleUrl } from "../program_files.ts";
 import { decodeError, type FromCommitter, type TimedWork, type ToCommitter } from "./messages.ts";
 import type {
   AppliedCommit,
@@ -23,7 +24,7 @@ export async function startCommitter(
   dataFolder: string,
   { historyS = settings.historyS.defaultValue, onTimed }: CommitterOptions = {},
 ): Promise<CommitterClient> {
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const worker = new Worker(moduleUrl("committer"), { type: "module" });
   const { port1, port2 } = new MessageChannel();
   const client = new ThreadCommitterClient((messages) => port1.postMessage(messages), onTimed);
   port1.onmessage = ({ data }: MessageEvent<readonly FromCommitter[]>) => client.receive(data);

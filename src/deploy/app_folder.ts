@@ -1,8 +1,8 @@
 /** Where an app's functions lie and what its `convex.json` says. */
-import { basename, dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname, join, resolve } from "node:path";
 import { assert } from "../assert.ts";
 import { errorMessage } from "../errors.ts";
+import { convexPackageFolder } from "../program_files.ts";
 
 export interface AppFolder {
   /** Absolute: the folder with `convex.json`, `package.json` and the functions folder. */
@@ -125,7 +125,7 @@ async function findConvexPackage(functionsPath: string): Promise<ConvexPackage> 
 
 /** The copy that comes with Hull. */
 export async function embeddedConvexPackage(): Promise<ConvexPackage> {
-  const embedded = await readConvexPackage(embeddedConvexFolder(), true);
+  const embedded = await readConvexPackage(convexPackageFolder(), true);
   assert(embedded !== undefined, "the program contains the package convex");
   return embedded;
 }
@@ -138,12 +138,6 @@ async function readConvexPackage(
   if (manifest === undefined) return undefined;
   const { version } = JSON.parse(manifest) as { version: string };
   return { version, folder, isEmbedded };
-}
-
-function embeddedConvexFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.resolve("convex/server")));
-  while (basename(folder) !== "convex") folder = dirname(folder);
-  return folder;
 }
 
 /** The text of `file`, or undefined if there is no such file. */

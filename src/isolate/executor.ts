@@ -12,6 +12,7 @@ import { assert } from "../assert.ts";
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
 import { log } from "../logger.ts";
+import { moduleUrl, programFolder } from "../program_files.ts";
 import { ExecutorProcess, inheritedVariables, type ProcessCommand } from "./executor_process.ts";
 import { decodeFrame, encodeFrame, frameIsolate } from "./frames.ts";
 import { Isolate, type IsolateLink, type IsolateListener } from "./isolate.ts";
@@ -163,7 +164,7 @@ const reservedMiB = { process: 640, worker: 640, isolate: 88 };
  */
 export function executorCommand(settings: ExecutorSettings): ProcessCommand {
   const { kind, config, databasePath, dataFolder, isolateModule, isolatesMax } = settings;
-  const codeFolder = fileURLToPath(new URL("../../", import.meta.url));
+  const codeFolder = programFolder();
   const readFolders = [dataFolder, codeFolder];
   const shell = Deno.build.os !== "windows";
   const output = shell ? "/dev/fd/3" : null;
@@ -181,7 +182,7 @@ export function executorCommand(settings: ExecutorSettings): ProcessCommand {
     `--allow-read=${readFolders.map((folder) => folder.replaceAll(",", ",,")).join(",")}`,
     ...(output === null ? [] : [`--allow-write=${output}`]),
     ...(kind === "action" ? ["--allow-net"] : []),
-    fileURLToPath(new URL("../../runtime/executor.ts", import.meta.url)),
+    fileURLToPath(moduleUrl("executor")),
     options,
   ];
   const limitMiB = config.executorMemoryMiB + reservedMiB.process +

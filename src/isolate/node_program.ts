@@ -6,7 +6,7 @@
  *                           and `node_modules`, which leads to the app's external packages
  */
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { isPacked, nodeModulePath } from "../program_files.ts";
 import { NodeUnavailable, nodeVersionMin } from "./node_installations.ts";
 import type { DeploymentManifest } from "./protocol.ts";
 
@@ -90,18 +90,28 @@ export class NodeProgram {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
     const outfile = join(this.#folder, "executor.mjs");
-    // Loaded here because most servers never need it.
-    const { buildSync } = await import("esbuild");
-    // Takes 50 ms, once. The asynchronous one would share its process with other users of esbuild, who end it.
-    buildSync({
-      entryPoints: [fileURLToPath(new URL("../../runtime/node/main.ts", import.meta.url))],
-      outfile,
-      bundle: true,
-      platform: "node",
-      target: `node${nodeVersionMin}`,
-      format: "esm",
-      logLevel: "silent",
-    });
+    if (isPacked) await copyNodeModule(outfile);
+    else await bundleNodeModule(outfile);
     return await Deno.realPath(outfile);
   }
+}
+
+async function copyNodeModule(outfile: string): Promise<void> {
+  await Deno.mkdir(dirname(outfile), { recursive: true });
+  await Deno.copyFile(nodeModulePath(), outfile);
+}
+
+async function bundleNodeModule(outfile: string): Promise<void> {
+  // Loaded here because most servers never need it.
+  const { buildSync } = await import("esbuild");
+  // Takes 50 ms, once. The asynchronous one would share its process with other users of esbuild, who end it.
+  buildSync({
+    entryPoints: [nodeModulePath()],
+    outfile,
+    bundle: true,
+    platform: "node",
+    target: `node${nodeVersionMin}`,
+    format: "esm",
+    logLevel: "silent",
+  });
 }

@@ -2,6 +2,7 @@
 import { assert } from "../assert.ts";
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
+import { moduleUrl } from "../program_files.ts";
 import { ActionPool } from "./action_pool.ts";
 import { analyzeIsolateModules } from "./analysis.ts";
 import type { ExecutorSettings } from "./executor.ts";
@@ -189,7 +190,6 @@ function executorSettings(
   options: IsolatesOptions,
 ): ExecutorSettings {
   const { config, environment, databasePath, dataFolder } = options;
-  const isolateModule = options.isolateModule ??
-    new URL("../../runtime/isolate.ts", import.meta.url).href;
+  const isolateModule = options.isolateModule ?? moduleUrl("isolate").href;
   return { kind, config, environment, databasePath, dataFolder, isolateModule, isolatesMax };
 }

@@ -5,6 +5,7 @@
  * disturb (SQLite's backup API would begin again whenever one of them commits). It blocks its thread, and so
  * it has one of its own. Until it is done the write-ahead log cannot begin again and grows by what is written.
  */
+import { moduleUrl } from "../program_files.ts";
 import { databaseCopyPath, databasePath } from "./data_folder.ts";
 import { persistenceError } from "./persistence_error.ts";
 import type { DatabaseCopied, DatabaseCopyStart } from "./database_copy_worker.ts";
@@ -21,9 +22,7 @@ function copyPath(dataFolder: string): string {
 export async function copyDatabase(dataFolder: string): Promise<string> {
   removeDatabaseCopy(dataFolder);
   const to = copyPath(dataFolder);
-  const worker = new Worker(new URL("./database_copy_worker.ts", import.meta.url).href, {
-    type: "module",
-  });
+  const worker = new Worker(moduleUrl("databaseCopy"), { type: "module" });
   try {
     worker.postMessage({ from: databasePath(dataFolder), to } satisfies DatabaseCopyStart);
     const { error } = await new Promise<DatabaseCopied>((resolve, reject) => {

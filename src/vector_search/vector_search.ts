@@ -1,6 +1,7 @@
 /** `ctx.vectorSearch`: checks a query against the catalog and hands it to a thread of its own. */
 import type { SnapshotReader } from "../persistence/persistence.ts";
 import { RequestError } from "../errors.ts";
+import { moduleUrl } from "../program_files.ts";
 import type { FromSearchThread, ToSearchThread } from "./messages.ts";
 import type { SearchRequest, SearchResult } from "./searcher.ts";
 import { parseVectorQuery } from "./vector_query.ts";
@@ -62,7 +63,7 @@ class SearchThread {
   #hasFailed = false;
 
   constructor({ databasePath, bytesMax }: VectorSearchOptions) {
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    this.#worker = new Worker(moduleUrl("vectorSearch"), { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<FromSearchThread>) => this.#receive(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();

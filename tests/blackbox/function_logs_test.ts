@@ -3,14 +3,13 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { makeApp } from "../support/apps.ts";
 import { postJson } from "../support/http.ts";
+import { programCommand } from "../support/program.ts";
 import { OutputLog, ServerProcess } from "../support/server_process.ts";
 import { eventually, within } from "../support/waiting.ts";
 
 const cliModule = fileURLToPath(
   new URL("../../node_modules/convex/bin/main.js", import.meta.url),
 );
-
-const mainModule = fileURLToPath(new URL("../../main.ts", import.meta.url));
 
 const files = {
   "convex/schema.ts": `
@@ -116,9 +115,11 @@ class Deployment implements AsyncDisposable {
   /** `hull logs` of this server, until the returned object is disposed of. */
   follow(...args: string[]): Following {
     const { url, adminKey } = this.server;
+    const words = ["logs", ...args, "--url", url, "--admin-key", adminKey];
+    const [program, ...rest] = programCommand(words);
     return new Following(
-      new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", mainModule, "logs", ...args, "--url", url, "--admin-key", adminKey],
+      new Deno.Command(program, {
+        args: rest,
         env: { NO_COLOR: "1" },
         stdin: "null",
         stdout: "piped",

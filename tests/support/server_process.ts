@@ -3,11 +3,10 @@
  * through the command line, HTTP and WebSockets. Stopping it always ends with a check of its database.
  */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { checkSoundness } from "./database_check.ts";
+import { programCommand } from "./program.ts";
 import { within } from "./waiting.ts";
 
-const mainModule = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 30_000;
 
@@ -52,19 +51,17 @@ export class ServerProcess implements AsyncDisposable {
   /** Starts a server and waits for the line that says where it listens. */
   static async start(options: ServerOptions = {}): Promise<ServerProcess> {
     const dataFolder = options.dataFolder ?? await Deno.makeTempDir({ prefix: "hull-data-" });
-    const process = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "-A",
-        mainModule,
-        options.command ?? "serve",
-        ...(options.app === undefined ? [] : ["--app", options.app]),
-        "--data",
-        dataFolder,
-        "--port",
-        String(options.port ?? 0),
-        ...(options.arguments ?? []),
-      ],
+    const [program, ...args] = programCommand([
+      options.command ?? "serve",
+      ...(options.app === undefined ? [] : ["--app", options.app]),
+      "--data",
+      dataFolder,
+      "--port",
+      String(options.port ?? 0),
+      ...(options.arguments ?? []),
+    ]);
+    const process = new Deno.Command(program, {
+      args,
       env: { NO_COLOR: "1", ...options.environment },
       stdin: "null",
       stdout: "piped",
@@ -177,8 +174,9 @@ export async function runCommand(
   options: { readonly cwd?: string } = {},
 ): Promise<CommandResult> {
   const decoder = new TextDecoder();
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", mainModule, ...args],
+  const [program, ...words] = programCommand(args);
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    args: words,
     env: { NO_COLOR: "1" },
     stdin: "null",
     ...options,

@@ -1,0 +1,84 @@
+/**
+ * Packs a program folder and Deno into one executable file that needs no base runtime: a shell script
+ * (self_extracting.sh) followed by a compressed archive. For systems with a POSIX shell, gzip and tar.
+ */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { tarEnd, tarHeader, tarPadding } from "../src/maintenance/tar.ts";
+import { filesBelow } from "./program_folder.ts";
+import type { Target } from "./targets.ts";
+
+const scriptFile = fileURLToPath(new URL("./self_extracting.sh", import.meta.url));
+
+/** Levels 7 to 9 take twice as long as 6 for a hundredth less. */
+const compressionLevel = 6;
+
+export interface SelfExtracting {
+  /** The program folder. */
+  readonly folder: string;
+  /** Path of Deno for the target. */
+  readonly deno: string;
+  readonly target: Target;
+  readonly targetName: string;
+  readonly version: string;
+}
+
+/** Writes the executable to `output`. The same input makes the same bytes. */
+export async function writeSelfExtracting(output: string, options: SelfExtracting): Promise<void> {
+  const archive = await packArchive(options.folder, options.deno);
+  const payload = gzipSync(archive, { level: compressionLevel });
+  const script = await fillScript(options, payload, archive.length);
+  // Not into the file of a program that may be running.
+  const unfinished = `${output}.unfinished`;
+  await Deno.writeFile(unfinished, script, { mode: 0o755 });
+  await Deno.writeFile(unfinished, payload, { append: true });
+  await Deno.rename(unfinished, output);
+}
+
+/** `deno`, and the program folder as `app/`. */
+async function packArchive(folder: string, deno: string): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  const add = async (name: string, path: string) => {
+    const bytes = await Deno.readFile(path);
+    pieces.push(tarHeader(name, bytes.length, 0), bytes, tarPadding(bytes.length));
+  };
+  await add("deno", deno);
+  for (const path of await filesBelow(folder)) await add(`app/${path}`, join(folder, path));
+  return Buffer.concat([...pieces, tarEnd()]);
+}
+
+async function fillScript(
+  { target, targetName, version }: SelfExtracting,
+  payload: Uint8Array,
+  archiveBytes: number,
+): Promise<Uint8Array> {
+  const digest = createHash("sha256").update(payload).digest("hex");
+  // The offset has as many digits in every script, so that it does not depend on itself.
+  const offsetPlace = "0000000";
+  const values: Record<string, string> = {
+    VERSION: version,
+    TARGET: targetName,
+    OS: target.os,
+    ID: `${version}-${digest.slice(0, 16)}`,
+    UNAME: unamePatterns[targetName]!,
+    LIBC: target.os === "darwin" ? "macOS 11 or newer" : "glibc 2.27 or newer",
+    MIB: String(Math.ceil(archiveBytes / 1024 ** 2)),
+    OFFSET: offsetPlace,
+  };
+  const template = await Deno.readTextFile(scriptFile);
+  const script = template.replaceAll(/\{\{(\w+)\}\}/g, (_, name) => values[name]!);
+  const encoder = new TextEncoder();
+  const offset = String(encoder.encode(script).length + 1).padStart(offsetPlace.length, "0");
+  return encoder.encode(script.replace(offsetPlace, offset));
+}
+
+/** Of what `uname -sm` prints, by target; as patterns of a shell's `case`. */
+const unamePatterns: Readonly<Record<string, string>> = {
+  "linux-x64": "'Linux x86_64'",
+  "linux-arm64": "'Linux aarch64' | 'Linux arm64'",
+  "macos-x64": "'Darwin x86_64'",
+  "macos-arm64": "'Darwin arm64'",
+};
