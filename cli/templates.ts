@@ -1,9 +1,6 @@
-/**
- * The files of `templates/app/`: the only place that opens them. From source and in an executable alike they lie where
- * this module's address says; whoever packs an executable has to include the folder.
- */
+/** The files of `templates/app/`: the only place that opens them. */
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { programFolder } from "../src/program_files.ts";
 
 export interface TemplateFile {
   /** In the app's folder. */
@@ -16,7 +13,7 @@ const dotFiles = new Set(["gitignore", "env.example"]);
 
 /** In the order in which they are to be written: a server that waits for an app takes it when there is a `convex/`. */
 export async function readTemplate(): Promise<readonly TemplateFile[]> {
-  const root = fileURLToPath(new URL("../templates/app/", import.meta.url));
+  const root = join(programFolder(), "templates/app");
   const files = await Array.fromAsync(walk(root, ""));
   const isFunctions = ({ path }: TemplateFile) => Number(path.startsWith("convex/"));
   return files.sort((a, b) => isFunctions(a) - isFunctions(b) || (a.path < b.path ? -1 : 1));
