@@ -5,7 +5,9 @@
 import { Option } from "commander";
 import type { BundleOptions } from "../src/deploy/bundle.ts";
 import type { ApiClient } from "./api_client.ts";
+import type { Shell } from "./completion.ts";
 import type { DevOptions } from "./dev.ts";
+import type { DoctorOptions } from "./doctor.ts";
 import { describeFailure, exitStatus, UsageError } from "./failure.ts";
 import type { LogsOptions } from "./logs.ts";
 import {
@@ -13,10 +15,12 @@ import {
   bundling,
   type BundlingOptions,
   data,
+  host,
   json,
   listening,
   parseCount,
   parseDuration,
+  port,
   type ServeOptions,
   server,
   type ServerOptions,
@@ -188,11 +192,40 @@ const operate: CommandGroup = {
       options: [data()],
       run: async (options) => (await import("./check.ts")).check(options.data),
     }),
+    define<Omit<DoctorOptions, "isDataGiven">>({
+      usage: "doctor",
+      summary: "find and explain what keeps a server or an app from working",
+      details:
+        "Looks at this machine, settings, data folder, port, server, admin key, app, Node.js and " +
+        "identity providers. Changes nothing.",
+      options: [app(), json("print what was found as JSON"), host(), port(), ...server()],
+      run: async (options, call) =>
+        (await import("./doctor.ts")).doctor({ ...options, isDataGiven: call.isGiven("data") }),
+    }),
     define<{ readonly data: string }>({
       usage: "admin-key",
       summary: "print the admin key of a server on this machine",
       options: [data()],
       run: async (options) => (await import("./admin_key.ts")).adminKey(options.data),
+    }),
+  ],
+};
+
+const help: CommandGroup = {
+  title: "Help:",
+  commands: [
+    define<Record<never, never>>({
+      usage: "completion <shell>",
+      summary: "print what bash, zsh or fish needs to complete commands and options",
+      arguments: { shell: "bash, zsh or fish" },
+      choices: { shell: ["bash", "zsh", "fish"] },
+      examples: ["completion bash > ~/.local/share/bash-completion/completions/hull"],
+      options: [],
+      run: async (_options, { args }) => {
+        const { completionScript } = await import("./completion.ts");
+        console.log(completionScript(args[0] as Shell, programDefinition).trimEnd());
+        return exitStatus.done;
+      },
     }),
   ],
 };
@@ -209,7 +242,7 @@ Exit status: 0 done; 1 failed, or a check found something; 2 the command line is
 export const programDefinition: ProgramDefinition = {
   version,
   description: "A reactive backend in one program.",
-  groups: [develop, use, operate],
+  groups: [develop, use, operate, help],
   defaultCommand: "dev",
   settings: async () => await (await import("./hull_json.ts")).loadHullJson(),
   footer,

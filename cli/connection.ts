@@ -27,12 +27,13 @@ export async function connect(options: ServerOptions, isDataGiven: boolean): Pro
   return new ApiClient(url, adminKey);
 }
 
-async function findServer(options: ServerOptions, isDataGiven: boolean): Promise<Address> {
+/** Like `connect`, without a client. */
+export async function findServer(options: ServerOptions, isDataGiven: boolean): Promise<Address> {
   const local = await findLocalServer(options.data);
   const isNamed = options.url !== undefined || options.adminKey !== undefined;
-  const filed = isNamed || isDataGiven ? {} : await readEnvironmentFiles();
-  const url = options.url ?? filed.url;
-  const adminKey = options.adminKey ?? filed.adminKey;
+  const filed = isNamed || isDataGiven ? {} : await readEnvironmentFiles(".");
+  const url = options.url ?? (filed.CONVEX_SELF_HOSTED_URL || undefined);
+  const adminKey = options.adminKey ?? (filed.CONVEX_SELF_HOSTED_ADMIN_KEY || undefined);
   if (url !== undefined && adminKey !== undefined) return { url, adminKey };
   if (url === undefined) {
     if (local !== undefined) return { ...local, ...adminKey !== undefined && { adminKey } };
@@ -56,11 +57,13 @@ async function findLocalServer(dataFolder: string): Promise<Address | undefined>
   return url === undefined || adminKey === undefined ? undefined : { url, adminKey };
 }
 
-async function readEnvironmentFiles(): Promise<Partial<Address>> {
-  const texts = await Promise.all([".env", ".env.local"].map(readTextIfExists));
-  const variables = Object.assign({}, ...texts.map((text) => parseEnv(text ?? "")));
-  const { CONVEX_SELF_HOSTED_URL: url, CONVEX_SELF_HOSTED_ADMIN_KEY: adminKey } = variables;
-  return { ...url && { url }, ...adminKey && { adminKey } };
+/** The variables of `.env`, and of `.env.local`, which counts more. */
+export async function readEnvironmentFiles(
+  folder: string,
+): Promise<Readonly<Record<string, string | undefined>>> {
+  const names = [".env", ".env.local"];
+  const texts = await Promise.all(names.map((name) => readTextIfExists(join(folder, name))));
+  return Object.assign({}, ...texts.map((text) => parseEnv(text ?? "")));
 }
 
 function isSameOrigin(a: string, b: string): boolean {

@@ -39,13 +39,19 @@ export const app = () =>
 export const data = () =>
   new Option("--data <dir>", "folder of the database and files").default(".hull").env("HULL_DATA");
 
-export const listening = () => [
+export const port = () =>
   new Option("--port <number>", "port to listen on; 0 takes a free one").argParser(parsePort)
-    .default(3210).env("HULL_PORT"),
+    .default(3210).env("HULL_PORT");
+
+export const host = () =>
+  new Option("--host <address>", "address to listen on; 0.0.0.0 is every one of this machine")
+    .default("127.0.0.1").env("HULL_HOST");
+
+export const listening = () => [
+  port(),
   new Option("--site-port <number>", "second port, for HTTP actions alone").argParser(parsePort)
     .env("HULL_SITE_PORT"),
-  new Option("--host <address>", "address to listen on; 0.0.0.0 is every one of this machine")
-    .default("127.0.0.1").env("HULL_HOST"),
+  host(),
   new Option("--cloud-origin <url>", "public address of the server, behind a proxy")
     .argParser(parseOrigin).env("CONVEX_CLOUD_ORIGIN"),
   new Option("--site-origin <url>", "public address of its HTTP actions, behind a proxy")

@@ -15,6 +15,8 @@ export interface CommandDefinition<Options> {
   readonly options: readonly Option[];
   /** What the arguments of `usage` are, by name. */
   readonly arguments?: Readonly<Record<string, string>>;
+  /** What they may be, by name. */
+  readonly choices?: Readonly<Record<string, readonly string[]>>;
   /** Resolves with the exit status. */
   readonly run: (options: Options, call: Call) => Promise<number>;
 }
@@ -84,7 +86,6 @@ export function buildProgram(
   program.description(definition.description)
     .version(definition.version, "--version", "print the version")
     .helpOption("-h, --help", "show help")
-    .helpCommand("help [command]", "show what a command does and takes")
     .addHelpText("after", `\n${definition.footer}`);
   const add = (command: Command, entry: CommandDefinition<unknown>) => {
     fill(command, entry);
@@ -110,7 +111,8 @@ export function buildProgram(
       }
     }
   }
-  return program;
+  // Last, so that it stands in the last group.
+  return program.helpCommand("help [command]", "show what a command does and takes");
 }
 
 function withCommand(args: readonly string[], defaultCommand: string): readonly string[] {
@@ -130,7 +132,10 @@ function fill(command: Command, entry: CommandDefinition<unknown>): void {
   const { usage, summary, details, examples = [], options } = entry;
   for (const word of usage.split(" ").slice(1)) {
     const name = word.replace(/[<>[\].]/g, "");
-    command.addArgument(new Argument(word, entry.arguments?.[name]));
+    const argument = new Argument(word, entry.arguments?.[name]);
+    const choices = entry.choices?.[name];
+    if (choices !== undefined) argument.choices([...choices]);
+    command.addArgument(argument);
   }
   for (const option of options) {
     // Who starts containers often passes on variables that are not set as empty ones.

@@ -1,4 +1,5 @@
 /** Pushes an app to a server over the deploy API, in the steps of the official CLI (deploy-protocol 3.1). */
+import type { AuthProvider } from "../src/auth/auth_provider.ts";
 import type { AppFolder } from "../src/deploy/app_folder.ts";
 import type { AppBundle } from "../src/deploy/bundle.ts";
 import { type BundledModule, hashModule } from "../src/deploy/bundled_module.ts";
@@ -64,6 +65,21 @@ export async function pushBundle(
     functions: [functionsBefore, await listFunctions(client)],
     changedModules: changedModules.map(({ path }) => path).filter((path) => known.has(path)),
     finished,
+  };
+}
+
+/**
+ * Lets the server look at `bundle` as a push would, and changes nothing.
+ * @throws ApiError when it would refuse, as far as it knows without looking at documents.
+ */
+export async function tryPush(
+  client: ApiClient,
+  app: AppFolder,
+  bundle: AppBundle,
+): Promise<{ readonly appAuth: readonly AuthProvider[] }> {
+  const request = { ...startPushRequest(app, bundle, { moduleHashes: [] }), dryRun: true };
+  return await client.postCompressed("/api/deploy2/start_push", request) as {
+    appAuth: readonly AuthProvider[];
   };
 }
 

@@ -51,8 +51,8 @@ async function run(compiler: string, app: AppFolder, signal?: AbortSignal): Prom
   }
 }
 
-/** The compiler nearest to the functions, as Node.js would find it. */
-async function findCompiler(from: string): Promise<string | undefined> {
+/** The compiler nearest to the functions, as Node.js would find it; undefined without one. */
+export async function findCompiler(from: string): Promise<string | undefined> {
   for (let folder = from;; folder = dirname(folder)) {
     const path = join(folder, "node_modules/typescript/bin/tsc");
     if (await readTextIfExists(path) !== undefined) return path;
