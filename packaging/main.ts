@@ -1,5 +1,5 @@
 /** `deno task compile`: makes one executable file of the program, for this machine or another. */
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { version } from "../cli/version.ts";
@@ -49,14 +49,18 @@ async function compile(options: Options): Promise<void> {
   const output = resolve(options.output ?? join(root, "dist", file));
   await Deno.mkdir(dirname(output), { recursive: true });
   const folder = await Deno.makeTempDir({ prefix: "hull-program-" });
+  // Beside the output, which is replaced at once: it may be running.
+  const outputFolder = await Deno.makeTempDir({ dir: dirname(output), prefix: ".compile-" });
   try {
     await layOutProgram(folder, target);
-    const form = await writeExecutable(output, folder, targetName, options);
-    if (targetName === host) await checkExecutable(output);
+    const unfinished = join(outputFolder, basename(output));
+    const form = await writeExecutable(unfinished, folder, targetName, options);
+    if (targetName === host) await checkExecutable(unfinished);
+    await Deno.rename(unfinished, output);
     const { size } = await Deno.stat(output);
     console.log(`${output}: ${(size / 1024 ** 2).toFixed(1)} MiB, ${form}`);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    for (const path of [folder, outputFolder]) await Deno.remove(path, { recursive: true });
   }
 }
 
@@ -110,6 +114,6 @@ async function checkExecutable(path: string): Promise<void> {
   const text = new TextDecoder().decode(stdout).trim();
   if (success && text === version) return;
   throw new Error(
-    `${path} --version prints "${text}" instead of ${version}. Is DENORT_BIN a base runtime (denort) of Deno ${Deno.version.deno}?`,
+    `The executable prints "${text}" instead of the version ${version}. Is DENORT_BIN a base runtime (denort) of Deno ${Deno.version.deno}?`,
   );
 }

@@ -44,7 +44,7 @@ async function writeDenoConfig(folder: string): Promise<void> {
 function packageFiles({ esbuildPackage, usearchPrebuild }: Target): Record<string, RegExp> {
   return {
     "convex":
-      /^(package\.json|LICENSE.*|dist\/browser\.bundle\.js|dist\/esm(-types)?\/(?!cli\/|bundler\/).*|(browser|nextjs|react|react-auth0|react-clerk|server|values)\/package\.json)$/,
+      /^(package\.json|LICENSE.*|dist\/browser\.bundle\.js|dist\/esm(-types)?\/(?!cli\/|bundler\/|.*\.d\.ts\.map).*|(browser|nextjs|react|react-auth0|react-clerk|server|values)\/package\.json)$/,
     "esbuild": /^(package\.json|LICENSE.*|lib\/main\.js)$/,
     [esbuildPackage]: /^(package\.json|bin\/esbuild|esbuild\.exe)$/,
     "usearch": new RegExp(

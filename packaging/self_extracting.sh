@@ -45,14 +45,13 @@ unpack() (
       'Make it writable, or set HULL_CACHE_DIR to a folder that is.'
   # What starts left that were killed, at least a day ago.
   find "$cache"/unpacking-* -prune -mtime +0 -exec rm -rf {} + 2>/dev/null
-  # The exit status of a pipe is that of its last command alone; gzip knows whether the bytes are what was packed.
-  { tail -c +{{OFFSET}} "$0" | gzip -dc || touch "$new/damaged"; } 2>"$new/errors" |
-    tar -xof - -C "$new" 2>>"$new/errors" || touch "$new/damaged"
-  if [ -e "$new/damaged" ]; then
-    fail "The program could not be unpacked into $cache:" "$(cat "$new/errors" 2>/dev/null)" \
-      'It takes {{MIB}} MiB there. If there is more space than that, download Hull again: the file is damaged.'
-  fi
-  rm -f "$new/errors"
+  # The exit status of a pipe is that of its last command; it is gzip that knows whether these are the bytes packed.
+  said=$({ { tail -c +{{OFFSET}} "$0" | gzip -dc || echo 'gzip failed' >&2; } |
+    tar -xof - -C "$new" || echo 'tar failed'; } 2>&1)
+  case $said in
+    *' failed'*) fail "The program could not be unpacked into $cache: $(echo "$said" | sed 1q)" \
+      'It takes {{MIB}} MiB there. If there is more space than that, download Hull again: this file is damaged.' ;;
+  esac
   chmod -R a+rX "$new" && chmod a+rx "$new"/deno "$new"/app/node_modules/@esbuild/*/bin/esbuild ||
     fail "The folder $cache cannot hold programs."
   reason=$("$new/deno" --version 2>&1 >/dev/null) ||
@@ -66,6 +65,10 @@ unpack() (
 
 [ -d "$program" ] || unpack || exit
 
-# Deno's own cache, of compiled code; and no question to anybody on the network about a newer Deno.
-export DENO_DIR="$program/deno_cache" DENO_NO_UPDATE_CHECK=1
+case $0 in
+  /*) HULL_EXECUTABLE=$0 ;;
+  *) HULL_EXECUTABLE=$PWD/${0#./} ;;
+esac
+# DENO_DIR is for compiled code, by Deno; nobody on the network is asked about a newer Deno.
+export HULL_EXECUTABLE DENO_DIR="$program/deno_cache" DENO_NO_UPDATE_CHECK=1
 exec "$program/deno" run --quiet --allow-all --no-prompt --cached-only "$program/app/main.js" "$@"

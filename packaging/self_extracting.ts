@@ -31,11 +31,8 @@ export async function writeSelfExtracting(output: string, options: SelfExtractin
   const archive = await packArchive(options.folder, options.deno);
   const payload = gzipSync(archive, { level: compressionLevel });
   const script = await fillScript(options, payload, archive.length);
-  // Not into the file of a program that may be running.
-  const unfinished = `${output}.unfinished`;
-  await Deno.writeFile(unfinished, script, { mode: 0o755 });
-  await Deno.writeFile(unfinished, payload, { append: true });
-  await Deno.rename(unfinished, output);
+  await Deno.writeFile(output, script, { mode: 0o755 });
+  await Deno.writeFile(output, payload, { append: true });
 }
 
 /** `deno`, and the program folder as `app/`. */
