@@ -19,6 +19,9 @@ export interface ExecutionOptions {
   readonly log: Log;
 }
 
+/** There are at most as many variables (deploy-protocol 5); further names were made up. */
+const variablesKeptMax = 512;
+const { hasOwn } = Object;
 const realNow = Date.now; // kept: user code sees another Date and performance
 const monotonicNow = performance.now.bind(performance);
 
@@ -29,6 +32,9 @@ export class Execution {
   phase: "import" | "run" = "import";
   observedTime = false;
   observedIdentity = false;
+  /** Names of environment variables that were read, as keys; null: more than are kept. */
+  observedVariables: Record<string, true> | null = Object.create(null);
+  #observedVariablesCount = 0;
   /** Called when `failure` is set for the first time. */
   onFailure: () => void = () => {};
   /** Null while modules are imported. */
@@ -85,6 +91,27 @@ export class Execution {
     this.observedTime = true;
     const elapsed = this.kind === "query" ? 0 : monotonicNow() - this.#startedAt;
     return Math.floor((this.options.nowMs - this.timeOrigin + elapsed) * 10) / 10;
+  }
+
+  /** The value of an environment variable; undefined without one. */
+  readVariable(name: string): string | undefined {
+    this.observeVariable(name);
+    const { environmentVariables } = this.options;
+    return hasOwn(environmentVariables, name) ? environmentVariables[name] : undefined;
+  }
+
+  observeVariable(name: string): void {
+    if (this.observedVariables === null || name in this.observedVariables) return;
+    if (++this.#observedVariablesCount > variablesKeptMax) this.observedVariables = null;
+    else this.observedVariables[name] = true;
+  }
+
+  /** What a nested execution looked at, its caller depends on as well. */
+  observeAll(nested: Execution): void {
+    this.observedTime ||= nested.observedTime;
+    this.observedIdentity ||= nested.observedIdentity;
+    if (nested.observedVariables === null) this.observedVariables = null;
+    else for (const name in nested.observedVariables) this.observeVariable(name);
   }
 
   get random(): SeededRandom {

@@ -222,8 +222,7 @@ export class FunctionRun implements TransactionHost {
     } finally {
       leave();
       endBudgets();
-      this.execution.observedTime ||= nested.execution.observedTime;
-      this.execution.observedIdentity ||= nested.execution.observedIdentity;
+      this.execution.observeAll(nested.execution);
     }
   }
 

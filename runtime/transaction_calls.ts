@@ -309,6 +309,16 @@ function observations(transaction: Transaction, { execution, journal }: Function
     snapshot: transaction.options.snapshot.timestamp,
     reads: transaction.finish().reads,
     journal: journal.result,
-    observed: { time: execution.observedTime, identity: execution.observedIdentity },
+    observed: {
+      time: execution.observedTime,
+      identity: execution.observedIdentity,
+      variables: namesOf(execution.observedVariables),
+    },
   };
+}
+
+const { keys: keysOf } = Object; // kept: user code may replace it
+
+function namesOf(variables: Readonly<Record<string, true>> | null): readonly string[] | null {
+  return variables && keysOf(variables);
 }

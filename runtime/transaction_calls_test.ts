@@ -115,7 +115,7 @@ Deno.test("queries and mutations", async (t) => {
       assert.deepEqual(value, [now, now, 5]);
       assert.deepEqual(
         outcome.kind === "success" && outcome.observed,
-        { time: true, identity: false },
+        { time: true, identity: false, variables: [] },
       );
       const seed = "12".repeat(32);
       const first = await isolate.query("functions:random", {}, { seed });

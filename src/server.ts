@@ -278,9 +278,10 @@ function assemble(foundation: Foundation) {
     dataFolder,
     fileStorageSecret,
     builtInVariables: () => settings.builtInVariables,
-    use(record, manifest) {
+    use(record, manifest, changed) {
       if (tokens.use(record.authProviders)) sockets.providersChanged();
-      functions.setDeployment(record, manifest);
+      if (changed === undefined) functions.setDeployment(record, manifest);
+      else functions.setVariables(manifest, changed);
     },
     onVariablesAlone: () => functions.endResults(),
   });

@@ -89,9 +89,9 @@ function documentId(host: TransactionHost, storageId: unknown, method: string): 
   }
 }
 
-function fileService({ loader }: TransactionHost): { origin: string; secret: string } {
-  const { fileStorageSecret: secret, environmentVariables } = loader.manifest;
-  const { CONVEX_CLOUD_URL: origin } = environmentVariables;
+function fileService({ loader, execution }: TransactionHost): { origin: string; secret: string } {
+  const { fileStorageSecret: secret } = loader.manifest;
+  const origin = execution.readVariable("CONVEX_CLOUD_URL");
   if (secret === undefined || origin === undefined) {
     throw new Error("File storage is not available here");
   }

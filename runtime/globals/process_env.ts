@@ -14,9 +14,8 @@ export function installProcess(realm: Realm): void {
             "letter and may only include characters a-z, A-Z, 0-9, and underscores.",
         );
       }
-      const variables = realm.execution.options.environmentVariables;
-      if (Object.hasOwn(variables, name)) return variables[name];
-      return name === "inspect" ? () => "[process.env]" : undefined;
+      return realm.execution.readVariable(name) ??
+        (name === "inspect" ? () => "[process.env]" : undefined);
     },
     has: () => false,
     ownKeys: () => [],

@@ -10,8 +10,15 @@ export interface LiveDeploymentOptions {
   readonly builtInVariables: () => Readonly<Record<string, string>>;
   /** See src/database/storage_urls.ts. */
   readonly fileStorageSecret: string;
-  /** Makes calls that begin from now on run under this deployment. */
-  readonly use: (record: DeploymentRecord, manifest: DeploymentManifest) => void;
+  /**
+   * Makes calls that begin from now on run under this deployment. `changed`: its code is live already, and these
+   * environment variables are other ones.
+   */
+  readonly use: (
+    record: DeploymentRecord,
+    manifest: DeploymentManifest,
+    changed?: ReadonlySet<string>,
+  ) => void;
   /** Variables have changed, and there is no code yet that they could be used with. */
   readonly onVariablesAlone?: () => void;
 }
@@ -25,6 +32,8 @@ export class LiveDeployment {
   readonly #options: LiveDeploymentOptions;
   #record: DeploymentRecord | null = null;
   #variables: Readonly<Record<string, string>> = {};
+  /** With the built-in ones, as code sees them. */
+  #inUse: Readonly<Record<string, string>> = {};
   #isSwitching = false;
   /** Tells manifests of one record apart. */
   #manifestCount = 0;
@@ -91,7 +100,9 @@ export class LiveDeployment {
   /** Switches to a push that has been committed. */
   activate(record: DeploymentRecord): void {
     this.#record = record;
-    this.#refresh();
+    const manifest = this.nextManifest(record);
+    this.#inUse = manifest.environmentVariables;
+    this.#options.use(record, manifest);
   }
 
   /** Switches to variables that have been committed, and to the record that was committed with them. */
@@ -101,14 +112,11 @@ export class LiveDeployment {
   ): void {
     this.#variables = variables;
     this.#record = record ?? this.#record;
-    if (this.#record === null) this.#options.onVariablesAlone?.();
-    else this.#refresh();
-  }
-
-  /** Makes running code see record and variables as they are now. */
-  #refresh(): void {
-    const record = this.#record;
-    if (record !== null) this.#options.use(record, this.nextManifest(record));
+    if (this.#record === null) return this.#options.onVariablesAlone?.();
+    const manifest = this.nextManifest(this.#record);
+    const changed = changedNames(this.#inUse, manifest.environmentVariables);
+    this.#inUse = manifest.environmentVariables;
+    this.#options.use(this.#record, manifest, changed);
   }
 
   /** A manifest of the live code that no earlier one is mistaken for. */
@@ -152,4 +160,13 @@ export function packagesFolder(dataFolder: string): string {
 /** Where the files of pushed modules lie. */
 export function modulesFolder(dataFolder: string): string {
   return join(dataFolder, "modules");
+}
+
+/** Names whose value is not the same in both. */
+function changedNames(
+  before: Readonly<Record<string, string>>,
+  after: Readonly<Record<string, string>>,
+): ReadonlySet<string> {
+  const names = [...Object.keys(before), ...Object.keys(after)];
+  return new Set(names.filter((name) => before[name] !== after[name]));
 }

@@ -4,6 +4,7 @@
  * A deployment is turned into one table from every spelling of a function's path to the function, so
  * that a call costs one look-up and a switch of deployments is one assignment.
  */
+import { assert } from "../assert.ts";
 import type { DeploymentRecord } from "../deploy/deployment.ts";
 import { FunctionError, RequestError } from "../errors.ts";
 import type { AnalyzedFunction, DeploymentManifest, UserIdentity } from "../isolate/protocol.ts";
@@ -14,7 +15,10 @@ import type { HttpRoute } from "./http_routes.ts";
 
 /** A function of one deployment; compared by reference. */
 export interface DeployedFunction {
-  /** Id of the deployment it belongs to; empty for system queries, which belong to none. */
+  /**
+   * Id of the manifest it runs under, which changes with environment variables while its code is live; empty for
+   * system queries, which belong to none.
+   */
   readonly deployment: string;
   readonly kind: "query" | "mutation" | "action";
   readonly isPublic: boolean;
@@ -32,7 +36,7 @@ export interface DeployedFunction {
 }
 
 interface Deployment {
-  readonly manifest: DeploymentManifest;
+  manifest: DeploymentManifest;
   readonly functions: ReadonlyMap<string, DeployedFunction>;
   readonly httpRoutes: readonly HttpRoute[] | null;
 }
@@ -62,11 +66,17 @@ export class Modules {
 
   /** Replaces the live deployment; calls that have begun finish under the one they began with. */
   setDeployment(record: DeploymentRecord, manifest: DeploymentManifest): void {
-    this.#live = {
-      manifest,
-      functions: tabulate(record, manifest),
+    const live: Pick<Deployment, "manifest"> = { manifest };
+    this.#live = Object.assign(live, {
+      functions: tabulate(record, live),
       httpRoutes: record.analysis["http.js"]?.httpRoutes ?? null,
-    };
+    });
+  }
+
+  /** Has the functions that are live run under another manifest of the same code. */
+  setManifest(manifest: DeploymentManifest): void {
+    assert(this.#live !== null, "there is code to run under the manifest");
+    this.#live.manifest = manifest;
   }
 
   /** The function under one of its spellings, whoever asks; undefined when there is none. */
@@ -188,14 +198,16 @@ function wrongKind(found: DeployedFunction, kind: DeployedFunction["kind"]): Fun
 
 function tabulate(
   record: DeploymentRecord,
-  manifest: DeploymentManifest,
+  live: Pick<Deployment, "manifest">,
 ): Map<string, DeployedFunction> {
-  const environments = new Map(manifest.modules.map((module) => [module.path, module.environment]));
+  const environments = new Map(
+    live.manifest.modules.map((module) => [module.path, module.environment]),
+  );
   const table = new Map<string, DeployedFunction>();
   for (const [module, analyzed] of Object.entries(record.analysis)) {
     const environment = environments.get(module) ?? "isolate";
     for (const entry of analyzed.functions) {
-      const deployed = deployedFunction(entry, module, environment, manifest.id);
+      const deployed = deployedFunction(entry, module, environment, live);
       for (const spelling of spellings(module, entry.name)) table.set(spelling, deployed);
     }
   }
@@ -227,10 +239,12 @@ function deployedFunction(
   entry: AnalyzedFunction,
   module: string,
   environment: "isolate" | "node",
-  deployment: string,
+  live: Pick<Deployment, "manifest">,
 ): DeployedFunction {
   return {
-    deployment,
+    get deployment() {
+      return live.manifest.id;
+    },
     kind: kinds[entry.udfType],
     isPublic: entry.visibility === "public",
     environment,

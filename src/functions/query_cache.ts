@@ -5,7 +5,8 @@
  *   1. A request finds no entry, or joins the run that another request for the same has begun.
  *   2. The result arrives and becomes an entry. A success answers new requests; a failure only those that
  *      waited for it and those that watch it.
- *   3. A commit into its read set, or a new deployment, ends it: its watchers are told, once.
+ *   3. A commit into its read set, a new deployment, or another value of an environment variable that it read ends it:
+ *      its watchers are told, once.
  *   4. An entry that nobody watches is dropped when memory is short, or when it can answer no new
  *      request. A dropped entry counts as invalidated from then on, because nobody would notice.
  *
@@ -71,7 +72,7 @@ export class QueryCache {
   readonly #running = new Map<DeployedFunction, Map<string, SharedRun>>();
   /** Queries that have looked at the identity: their runs are shared only within one. */
   readonly #looksAtIdentity = new WeakSet<DeployedFunction>();
-  /** How often the code was replaced. */
+  /** How often code or environment variables were replaced. */
   #generation = 0;
   #generationBegan: Timestamp = zeroTimestamp;
   #sweepIsPlanned = false;
@@ -136,6 +137,7 @@ export class QueryCache {
         journal: null,
         reads: [],
         observedIdentity: false,
+        observedVariables: [],
         observedTimeMs: null,
       }),
     );
@@ -161,9 +163,22 @@ export class QueryCache {
 
   /** Ends every entry, runs on their way included: from now on other code is live. */
   invalidateAll(): void {
+    this.#beginGeneration(() => true);
+  }
+
+  /** Ends the entries of queries that read one of these environment variables, and runs on their way. */
+  invalidateReadersOf(variables: ReadonlySet<string>): void {
+    this.#beginGeneration(({ observedVariables }) =>
+      observedVariables === null || observedVariables.some((name) => variables.has(name))
+    );
+  }
+
+  #beginGeneration(isOver: (entry: QueryEntry) => boolean): void {
     this.#generation++;
     this.#generationBegan = this.#subscriptions.applied;
-    const ended = [...this.#entries];
+    // Who asks from now on must not get what began before.
+    this.#running.clear();
+    const ended = [...this.#entries].filter(isOver);
     for (const entry of ended) {
       entry.invalidatedAt = this.#generationBegan;
       this.#subscriptions.remove(entry);
@@ -182,7 +197,8 @@ export class QueryCache {
     const from = this.#subscriptions.applied;
     const entry = this.#run(request, run).finally(() => {
       running.delete(key);
-      if (running.size === 0) this.#running.delete(request.query);
+      if (running.size > 0 || this.#running.get(request.query) !== running) return;
+      this.#running.delete(request.query);
     });
     const identity = identityKey(request.identity);
     running.set(key, { from, identity, entry });

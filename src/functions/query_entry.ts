@@ -15,6 +15,8 @@ export interface QueryExecution {
   readonly observedIdentity: boolean;
   /** The time the query saw, in milliseconds; null when it did not look. */
   readonly observedTimeMs: number | null;
+  /** Names of the environment variables the query read; null: any change may change the result. */
+  readonly observedVariables: readonly string[] | null;
 }
 
 /** One caller's interest in one entry. */
@@ -30,6 +32,7 @@ export class QueryEntry implements QueryResult, Subscription {
   readonly reads: ReadSet;
   readonly readsAreKnown: boolean;
   readonly observedTimeMs: number | null;
+  readonly observedVariables: readonly string[] | null;
   readonly bytes: number;
   /** Also set when an entry is dropped: from then on nobody would notice a commit into its read set. */
   invalidatedAt: Timestamp | null = null;
@@ -54,6 +57,7 @@ export class QueryEntry implements QueryResult, Subscription {
     this.reads = execution.reads ?? [];
     this.readsAreKnown = execution.reads !== null;
     this.observedTimeMs = execution.observedTimeMs;
+    this.observedVariables = execution.observedVariables;
     this.bytes = estimateBytes(this, keyCharacters);
   }
 
@@ -66,7 +70,10 @@ export class QueryEntry implements QueryResult, Subscription {
 }
 
 /** An entry with its keys, subscriptions and encoded forms, in bytes; as measured, and rounded up. */
-function estimateBytes({ result, reads, journal }: QueryEntry, keyCharacters: number): number {
+function estimateBytes(
+  { result, reads, journal, observedVariables }: QueryEntry,
+  keyCharacters: number,
+): number {
   // There may be a second key, with the journal that it has led to.
   let bytes = 1000 + 2 * keyCharacters + 2 * (journal?.length ?? 0);
   const texts = result.ok
@@ -74,6 +81,7 @@ function estimateBytes({ result, reads, journal }: QueryEntry, keyCharacters: nu
     : [result.failure.message, result.failure.data ?? "", ...result.failure.frames];
   // Once itself, and once as it was sent.
   for (const text of [...texts, ...result.logLines]) bytes += 2 * textBytes(text);
+  for (const name of observedVariables ?? []) bytes += 40 + name.length;
   for (const [, intervals] of reads) {
     for (const { lower, upper } of intervals) bytes += 400 + lower.length + (upper?.length ?? 0);
   }

@@ -113,6 +113,7 @@ export class QueryRunner {
       // Without word from the isolate the worst is assumed: nobody else may get this answer.
       observedIdentity: outcome.observed?.identity ?? true,
       observedTimeMs: outcome.observed?.time ?? true ? call.nowMs : null,
+      observedVariables: outcome.observed?.variables ?? null,
     };
   }
 

@@ -121,6 +121,13 @@ export class FunctionRunner implements FollowableFunctions {
     this.#cache.invalidateAll();
   }
 
+  /** Has the live code run with other environment variables: results that depend on these end here. */
+  setVariables(manifest: DeploymentManifest, changed: ReadonlySet<string>): void {
+    this.deployments.deploy(manifest);
+    this.modules.setManifest(manifest);
+    this.#cache.invalidateReadersOf(changed);
+  }
+
   /** Ends all results: something changed that system queries show. A deployment does it, too. */
   endResults(): void {
     this.#cache.invalidateAll();

@@ -62,7 +62,7 @@ const observations = {
   snapshot: optional(count),
   reads: optional(reads),
   journal: optional(nullable(text)),
-  observed: optional(record({ time: flag, identity: flag })),
+  observed: optional(record({ time: flag, identity: flag, variables: nullable(listOf(text)) })),
 };
 const response = record({ status: count, headers: listOf(tuple(text, text)) });
 const outcome = anyOf(

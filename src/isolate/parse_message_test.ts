@@ -20,7 +20,7 @@ const messages = [
       snapshot: 17,
       reads: [[1, [{ lower: "a", upper: null }]]],
       journal: null,
-      observed: { time: true, identity: false },
+      observed: { time: true, identity: false, variables: ["A"] },
       commit: {
         snapshot: 17,
         structureVersion: 2,

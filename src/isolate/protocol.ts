@@ -131,6 +131,8 @@ export interface LogLine {
 export interface Observed {
   readonly time: boolean;
   readonly identity: boolean;
+  /** Names of the environment variables it read, set or not; null: any. */
+  readonly variables: readonly string[] | null;
 }
 
 /** What an execution used, for limits, logs and metrics. */

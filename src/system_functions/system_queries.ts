@@ -65,6 +65,8 @@ function execute(query: SystemQuery, args: string, parts: SystemQueriesParts): Q
       journal: null,
       reads: transaction.finish().reads,
       observedIdentity: false,
+      // Some list them.
+      observedVariables: null,
       observedTimeMs: null,
     };
   });

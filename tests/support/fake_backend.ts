@@ -381,7 +381,7 @@ class FakeRun implements FakeContext {
       snapshot: this.snapshot,
       reads: this.#readSet(),
       journal: this.journal,
-      observed: { time: this.#sawTime, identity: this.#sawIdentity },
+      observed: { time: this.#sawTime, identity: this.#sawIdentity, variables: [] },
     };
   }
 
