@@ -23,6 +23,7 @@ export async function measureDeploysUnderLoad(plan: DeploysUnderLoad): Promise<v
   const load = new DeployLoad({
     url: server.url,
     callsPerSecond,
+    outstandingMax: Infinity,
     subscriptions,
     subscriptionsPerSocket: 50,
     withNode: true,

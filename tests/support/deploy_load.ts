@@ -7,6 +7,8 @@ import { eventually } from "./waiting.ts";
 export interface DeployLoadOptions {
   readonly url: string;
   readonly callsPerSecond: number;
+  /** Calls under way, above which none begins: a busy machine must not refuse any. */
+  readonly outstandingMax: number;
   /** Spread over as many slots as there are, each with a query of its own. */
   readonly subscriptions: number;
   readonly subscriptionsPerSocket: number;
@@ -60,7 +62,9 @@ export class DeployLoad {
     let begun = 0;
     this.#timer = setInterval(() => {
       const due = (performance.now() - beginMs) * callsPerSecond / 1000;
-      for (; begun < due; begun++) this.#begin(begun);
+      for (; begun < due; begun++) {
+        if (this.#pending.size < this.#options.outstandingMax) this.#begin(begun);
+      }
     }, 1);
   }
 
