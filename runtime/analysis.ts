@@ -1,5 +1,11 @@
 /** What a push learns about its modules (function-abi 21): evaluates each and looks at what it exports. */
-import type { AnalysisResult, AnalyzedModule, LogLine } from "../src/isolate/protocol.ts";
+import {
+  type AnalysisResult,
+  type AnalyzedModule,
+  componentImportsFolder,
+  definitionSuffix,
+  type LogLine,
+} from "../src/isolate/protocol.ts";
 import { Execution } from "./execution.ts";
 import { describeFailure, HostFailure } from "./failure.ts";
 import { analyzeExports } from "./function_analysis.ts";
@@ -29,7 +35,7 @@ export function analyzeModules(
 ): AnalysisResult {
   const modules: Record<string, AnalyzedModule> = {};
   for (const { path, environment } of loader.manifest.modules) {
-    if (environment !== "isolate" || path.startsWith("_deps/")) continue;
+    if (environment !== "isolate" || isImportedOnly(path)) continue;
     if (only !== undefined && path !== only) continue;
     const log = new Log();
     try {
@@ -39,6 +45,10 @@ export function analyzeModules(
     }
   }
   return { kind: "success", modules };
+}
+
+function isImportedOnly(path: string): boolean {
+  return path.startsWith("_deps/") || path.startsWith(componentImportsFolder);
 }
 
 function inRealm(
@@ -64,11 +74,16 @@ function inRealm(
   try {
     const exports = new ModuleInstances(loader, false).import(path);
     const positions = new FunctionPositions(loader.get(path));
-    return (special[path] ?? analyzeFunctions)(exports, path, positions);
+    const analyze = isComponentDefinition(path) ? analyzeDefinition : special[path];
+    return (analyze ?? analyzeFunctions)(exports, path, positions);
   } finally {
     realm.leave();
     heartbeat.end();
   }
+}
+
+function isComponentDefinition(path: string): boolean {
+  return path.endsWith(definitionSuffix);
 }
 
 /** Settings must not depend on what can change without a push. */
@@ -81,12 +96,17 @@ function variablesFor(
       getOwnPropertyDescriptor: () => ({ configurable: true }),
       get(_target, name) {
         const value = variables[String(name)];
-        if (path === "schema.js" || value === undefined) {
+        if (path !== "auth.config.js" || value === undefined) {
           throw new HostFailure(message(String(name)));
         }
         return value;
       },
     });
+  if (isComponentDefinition(path)) {
+    return refusing((name) =>
+      `Environment variable ${name} cannot be read by the definition of a component: declare it with \`defineComponent(name, { env })\``
+    );
+  }
   switch (path) {
     case "schema.js":
       return refusing(() => "Environment variables unsupported when evaluating schema");
@@ -152,11 +172,16 @@ function analyzeSchema(exports: Exports): AnalyzedModule {
 }
 
 function analyzeDefinition(exports: Exports): AnalyzedModule {
-  const definition = exportOf(
-    exports.default,
-    "The default export of `convex/convex.config.js` is not a component definition.",
-  );
-  return settings(JSON.stringify(definition));
+  const { default: definition, ...others } = exports;
+  if (definition === undefined) throw new HostFailure("missing default export");
+  if (typeof definition !== "object" || definition === null) {
+    throw new HostFailure("the default export is not an object");
+  }
+  if (Object.keys(others).length > 0) {
+    throw new HostFailure("`convex.config.ts` has more than one export");
+  }
+  const problem = "missing `export` property on the default export of `convex.config.ts`";
+  return settings(JSON.stringify(exportOf(definition, problem)));
 }
 
 function analyzeAuthConfig(exports: Exports): AnalyzedModule {

@@ -46,11 +46,15 @@ export interface DeploymentRecord {
 export interface DeployedDefinition {
   /** As pushed, relative to the app's functions folder. */
   readonly path: string;
+  /** Version of the package `convex` that it was bundled with. */
+  readonly serverVersion: string;
   readonly modules: readonly PushedModule[];
   /** By module path with `.js`. */
   readonly analysis: Readonly<Record<string, AnalyzedModule>>;
   /** JSON text as exported by schema.js; null without one. */
   readonly schema: string | null;
+  /** The same for as long as all is that `analysis` and `schema` depend on. */
+  readonly analysisKey: string;
   /** Names of children by the path, `/p/`, under which their routes are. */
   readonly httpMounts: Readonly<Record<string, string>>;
 }

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { DeploymentManifest } from "../isolate/protocol.ts";
 import type { SnapshotReader } from "../persistence/persistence.ts";
+import { componentManifests } from "./component_manifests.ts";
 import { type DeploymentRecord, type PushedModule, recordKeys } from "./deployment.ts";
 
 export interface LiveDeploymentOptions {
@@ -26,7 +27,9 @@ export interface LiveDeploymentOptions {
 /** The part of a record that says what runs, of which Node's part is not always known. */
 type RunnableRecord =
   & Pick<DeploymentRecord, "id" | "modules" | "udfConfig">
-  & Partial<Pick<DeploymentRecord, "nodeVersion" | "externalPackages">>;
+  & Partial<
+    Pick<DeploymentRecord, "definitions" | "components" | "nodeVersion" | "externalPackages">
+  >;
 
 export class LiveDeployment {
   readonly #options: LiveDeploymentOptions;
@@ -130,16 +133,24 @@ export class LiveDeployment {
 
   /** What isolates need to run or analyse these modules, with the variables as they are now unless others are given. */
   manifestOf(
-    { id, modules, udfConfig, nodeVersion, externalPackages }: RunnableRecord,
+    record: RunnableRecord,
     environmentVariables = { ...this.#variables, ...this.builtInVariables },
   ): DeploymentManifest {
+    const { id, modules, udfConfig, nodeVersion, externalPackages } = record;
+    const { builtInVariables } = this;
+    const entry = ({ path, environment, file }: PushedModule) => ({
+      path,
+      environment,
+      file: join(modulesFolder(this.#options.dataFolder), file),
+    });
     return {
       id,
-      modules: modules.map(({ path, environment, file }: PushedModule) => ({
-        path,
-        environment,
-        file: join(modulesFolder(this.#options.dataFolder), file),
-      })),
+      modules: modules.map(entry),
+      components: componentManifests(record, {
+        variables: environmentVariables,
+        builtInVariables,
+        entry,
+      }),
       environmentVariables,
       importSeed: udfConfig.importSeed,
       importTimeMs: udfConfig.importTimeMs,

@@ -11,6 +11,7 @@
  */
 import { basename, dirname } from "node:path";
 import type { Config } from "../config.ts";
+import type { Component } from "../database/component.ts";
 import { replaceCronJobs } from "../database/cron_jobs.ts";
 import { RequestError } from "../errors.ts";
 import type { Isolates } from "../isolate/isolates.ts";
@@ -19,24 +20,21 @@ import { log } from "../logger.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
 import type { RemovalHold } from "../persistence/removal_hold.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
-import { checkVariables } from "./app_definition.ts";
+import { appDefinitionPath } from "./component_definition.ts";
 import { parseCronDefinitions } from "./cron_definitions.ts";
+import { checkVariables } from "./declared_variables.ts";
 import { type DeploymentRecord, recordKeys } from "./deployment.ts";
 import { ExternalPackageStore } from "./external_packages.ts";
+import { dryRunResponse, finishPushResponse } from "./finish_push_response.ts";
 import { type IndexDiff } from "./index_plan.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 import { ModuleStore } from "./module_store.ts";
 import type { PendingSchema, SchemaStatus } from "./pending_schema.ts";
 import { type AnalyzedPush, PushAnalyzer } from "./push_analyzer.ts";
 import { parseFinishPush, parseStartPush, parseWaitForSchema } from "./push_request.ts";
-import {
-  dryRunResponse,
-  finishPushResponse,
-  schemaChangeResponse,
-  startPushResponse,
-} from "./push_response.ts";
 import { schemaEvaluationResponse } from "./schema_evaluation.ts";
 import { raceDetected, SchemaRollout, type SchemaRolloutOptions } from "./schema_rollout.ts";
+import { schemaChangeResponse, startPushResponse } from "./start_push_response.ts";
 
 /** `DeploymentLeases` of src/functions/ is the implementation. */
 export interface DeploymentsInUse {
@@ -99,7 +97,8 @@ export class PushService {
     this.#store = new ModuleStore(options.dataFolder);
     this.#packages = new ExternalPackageStore(options.dataFolder, options.environment);
     const [store, packages] = [this.#store, this.#packages];
-    this.#analyzer = new PushAnalyzer({ ...options, store, packages });
+    const knownComponents = () => this.#knownComponents();
+    this.#analyzer = new PushAnalyzer({ ...options, store, packages, knownComponents });
     this.#schemas = new SchemaRollout(options);
     options.deployments.onRetired = () => this.#collectFilesLater();
   }
@@ -140,7 +139,7 @@ export class PushService {
       const indexDiff = this.#indexDiff(push);
       const isTrial = request.dryRun || request.forCodegen;
       const schemaId = isTrial ? null : await this.#begin(push, indexDiff);
-      return startPushResponse({ ...push, schemaId, indexDiff });
+      return startPushResponse(push, { schemaId, indexDiffs: { "": indexDiff } });
     });
   }
 
@@ -149,7 +148,8 @@ export class PushService {
     const request = parseStartPush(body);
     return await this.#options.live.exclusively(async () => {
       const push = await this.#analyzer.analyze(request);
-      return { schemaChange: schemaChangeResponse(null, this.#indexDiff(push)) };
+      const indexDiffs = { "": this.#indexDiff(push) };
+      return { schemaChange: schemaChangeResponse(push, { schemaId: null, indexDiffs }) };
     });
   }
 
@@ -193,17 +193,26 @@ export class PushService {
       ) {
         throw raceDetected("Environment variables have changed during push");
       }
-      checkVariables(push.analysis.definition, live.variables);
+      checkVariables(
+        push.analysis.definitions.get(appDefinitionPath)!.variables,
+        live.variables,
+      );
       const change = {
         ...this.#schemas.finish(push.schema),
         records: [{ key: recordKeys.deployment, json: JSON.stringify(push.record) }],
       };
+      const known = this.#knownComponents();
       await this.#switch(change, push.record);
       this.#schemas.finished();
       this.#cancelAbandonment();
       this.#open.clear();
       this.#collectFilesLater();
-      return finishPushResponse(previous, push.record, push.indexDiff);
+      return finishPushResponse({
+        previous,
+        next: push.record,
+        indexDiffs: { "": push.indexDiff },
+        isKnown: (component) => known.some(({ id }) => id === component),
+      });
     });
   }
 
@@ -259,6 +268,15 @@ export class PushService {
     }
   }
 
+  #knownComponents(): readonly Pick<Component, "id" | "parent" | "name">[] {
+    const snapshot = this.#options.reader.open();
+    try {
+      return snapshot.catalog.data.components ?? this.#options.live.record?.components ?? [];
+    } finally {
+      snapshot.close();
+    }
+  }
+
   #indexDiff({ analysis }: AnalyzedPush): IndexDiff {
     return this.#schemas.plan(analysis.schema?.parsed ?? null).diff;
   }
@@ -310,7 +328,10 @@ export class PushService {
     const { deployments, live, removals } = this.#options;
     if (removals.isHeld) return this.#collectFilesLater();
     const records = [live.record, ...[...this.#open.values()].map((push) => push.record)];
-    const modules = records.flatMap((record) => record?.modules ?? []);
+    const modules = records.flatMap((record) => [
+      ...record?.modules ?? [],
+      ...(record?.definitions ?? []).flatMap((definition) => definition.modules),
+    ]);
     const needed = new Set([
       ...modules.flatMap(({ file, sourceFile }) => [file, sourceFile]),
       ...deployments.inUse.flatMap(moduleFilesOf),

@@ -1,22 +1,29 @@
 /** The first half of `start_push`: stores what a push brings and finds out what it would make live. */
 import { Buffer } from "node:buffer";
+import { assert } from "../assert.ts";
 import type { Environment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
+import type { Component, ComponentId } from "../database/component.ts";
 import type { Isolates } from "../isolate/isolates.ts";
+import { generateId, randomIdBytes } from "../values/document_id.ts";
 import {
   analyzeApp,
   analyzeSchema,
   type AppAnalysis,
-  definitionPath,
+  type CodeAnalysis,
   schemaPath,
 } from "./analysis.ts";
-import { notBuilt } from "./app_definition.ts";
+import { analyzeComponent, type AnalyzedComponent } from "./component_analyzer.ts";
+import { appDefinitionPath, type ComponentDefinition } from "./component_definition.ts";
+import { allocateComponents } from "./component_ids.ts";
+import { checkComponentTree, type ComponentNode } from "./component_tree.ts";
+import { appDefinitionModule, definitionModules, definitionOrder } from "./definition_modules.ts";
 import type { DeploymentRecord, ExternalPackages, PushedModule } from "./deployment.ts";
 import type { ExternalPackageStore } from "./external_packages.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 import type { ModuleStore } from "./module_store.ts";
-import type { PushedModuleBody, StartPushRequest } from "./push_request.ts";
-import { bundledModule, collectModules, saveModule } from "./pushed_modules.ts";
+import type { StartPushRequest } from "./push_request.ts";
+import { bundledModule, collectModules, saveModules } from "./pushed_modules.ts";
 import type { ParsedSchema } from "./schema_definition.ts";
 
 export interface PushAnalyzerOptions {
@@ -25,6 +32,8 @@ export interface PushAnalyzerOptions {
   readonly environment: Environment;
   readonly store: ModuleStore;
   readonly packages: ExternalPackageStore;
+  /** All components that have data, unmounted ones included. */
+  readonly knownComponents: () => readonly Pick<Component, "id" | "parent" | "name">[];
 }
 
 /** What a push would make live. */
@@ -32,10 +41,15 @@ export interface AnalyzedPush {
   readonly id: string;
   readonly record: DeploymentRecord;
   readonly analysis: AppAnalysis;
+  /** By path of the definition, those of components only. */
+  readonly componentCode: ReadonlyMap<string, CodeAnalysis>;
+  readonly tree: ComponentNode;
   /** The deployment's variables when it was analysed. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
+/** Number of the table whose documents components would be, which ids of components tell. */
+const componentsTable = 512 + 26;
 const nodeVersions = ["20", "22", "24"];
 
 export class PushAnalyzer {
@@ -48,13 +62,11 @@ export class PushAnalyzer {
   /** @throws RequestError with what the developer has to mend. */
   async analyze(request: StartPushRequest): Promise<AnalyzedPush> {
     const { live, isolates, store, environment } = this.#options;
-    checkSupported(request);
+    checkNodeVersion(request);
     const { appDefinition, nodeVersion } = request;
+    const order = definitionOrder(request);
     const modules = await collectModules(request, store, live.record);
-    const extraModules = await this.#saveExtra(
-      [appDefinition.schema, schemaPath],
-      [appDefinition.definition, definitionPath],
-    );
+    const evaluated = await this.#evaluatedModules(request, order);
     const externalPackages = await this.#installPackages(request, modules);
     const id = this.#newId();
     const udfConfig = this.#udfConfig(appDefinition.udfServerVersion);
@@ -62,8 +74,11 @@ export class PushAnalyzer {
     const node = { nodeVersion: nodeVersion ?? null, externalPackages };
     const analysis = await analyzeApp(
       isolates,
-      live.manifestOf({ id, modules: [...modules, ...extraModules], udfConfig, ...node }),
+      live.manifestOf({ id, modules: [...modules, ...evaluated], udfConfig, ...node }),
     );
+    const components = await this.#analyzeComponents(request, order, udfConfig);
+    const tree = this.#checkTree(analysis, components, request.forCodegen);
+    const app = mustDefinition(analysis, appDefinitionPath);
     const record: DeploymentRecord = {
       id,
       pushedAtMs: environment.nowMs(),
@@ -71,30 +86,86 @@ export class PushAnalyzer {
       analysis: analysis.modules,
       udfConfig,
       schema: analysis.schema?.json ?? null,
+      definitions: [...components].map(([path, { deployed }]) => ({
+        ...deployed,
+        httpMounts: mountsOf(mustDefinition(analysis, path)),
+      })),
+      components: allocateComponents(
+        tree,
+        this.#options.knownComponents(),
+        () => this.#newComponentId(),
+      ),
+      httpPrefix: app.httpPrefix,
+      httpMounts: mountsOf(app),
       authProviders: analysis.authProviders,
       builtInVariables: live.builtInVariables,
       ...node,
     };
-    return { id, record, analysis, variables };
+    const componentCode = new Map([...components].map(([path, { code }]) => [path, code]));
+    return { id, record, analysis, componentCode, tree, variables };
   }
 
   /** The schema alone; null when the push has none. @throws RequestError */
   async analyzeSchema({ appDefinition }: StartPushRequest): Promise<ParsedSchema | null> {
     const { live, isolates } = this.#options;
-    const modules = await this.#saveExtra([appDefinition.schema, schemaPath]);
+    const { schema } = appDefinition;
+    const bundled = schema ? [bundledModule({ ...schema, path: schemaPath })] : [];
+    const modules = await saveModules(bundled, this.#options.store);
     const udfConfig = this.#udfConfig(appDefinition.udfServerVersion);
     const manifest = live.manifestOf({ id: this.#newId(), modules, udfConfig });
     return (await analyzeSchema(isolates, manifest))?.parsed ?? null;
   }
 
-  /** Modules that the push evaluates and does not keep; null ones are left out. */
-  async #saveExtra(
-    ...modules: [module: PushedModuleBody | null | undefined, path: string][]
+  /** Modules that the push evaluates and does not keep: the app's schema, and all definitions. */
+  async #evaluatedModules(
+    { appDefinition, componentDefinitions }: StartPushRequest,
+    order: readonly string[],
   ): Promise<PushedModule[]> {
-    const saved = modules.map(([module, path]) =>
-      module ? [saveModule(bundledModule({ ...module, path }), this.#options.store)] : []
-    );
-    return await Promise.all(saved.flat());
+    const { schema, definition } = appDefinition;
+    const bodies = new Map(componentDefinitions.map((each) => [each.definitionPath, each]));
+    const modules = [
+      ...schema ? [bundledModule({ ...schema, path: schemaPath })] : [],
+      ...order.flatMap((path) => {
+        const config = bundledModule({
+          ...bodies.get(path)!.definition,
+          path: appDefinitionModule,
+        });
+        return definitionModules(path, config);
+      }),
+      bundledModule({ ...definition, path: appDefinitionModule }),
+    ];
+    return await saveModules(modules, this.#options.store);
+  }
+
+  /** One after the other, because each needs an isolate of its own unless it is known. */
+  async #analyzeComponents(
+    { componentDefinitions }: StartPushRequest,
+    used: readonly string[],
+    udfConfig: DeploymentRecord["udfConfig"],
+  ): Promise<Map<string, AnalyzedComponent>> {
+    const { importSeed, importTimeMs } = udfConfig;
+    const analyzed = new Map<string, AnalyzedComponent>();
+    for (const body of componentDefinitions) {
+      if (!used.includes(body.definitionPath)) continue;
+      const importPhase = { importSeed, importTimeMs };
+      analyzed.set(
+        body.definitionPath,
+        await analyzeComponent(body, importPhase, this.#options),
+      );
+    }
+    return analyzed;
+  }
+
+  #checkTree(
+    app: AppAnalysis,
+    components: ReadonlyMap<string, AnalyzedComponent>,
+    forCodegen: boolean,
+  ): ComponentNode {
+    const definitions = [...app.definitions].map(([path, definition]) => {
+      const { modules } = path === appDefinitionPath ? app : components.get(path)!.code;
+      return [path, { definition, httpRoutes: modules["http.js"]?.httpRoutes ?? null }] as const;
+    });
+    return checkComponentTree({ definitions: new Map(definitions), forCodegen });
   }
 
   async #installPackages(
@@ -114,6 +185,12 @@ export class PushAnalyzer {
     return Buffer.from(this.#options.environment.randomBytes(16)).toString("hex");
   }
 
+  #newComponentId(): ComponentId {
+    const { environment } = this.#options;
+    const random = environment.randomBytes(randomIdBytes);
+    return generateId(componentsTable, random, environment.nowMs()) as ComponentId;
+  }
+
   /** Kept while the library's version stays, so that pushing again changes nothing seen at import. */
   #udfConfig(serverVersion: string): DeploymentRecord["udfConfig"] {
     const { live, environment } = this.#options;
@@ -127,9 +204,17 @@ export class PushAnalyzer {
   }
 }
 
-function checkSupported(request: StartPushRequest): void {
-  const { componentDefinitions, nodeVersion } = request;
-  if (componentDefinitions.length > 0) throw notBuilt("components");
+function mustDefinition({ definitions }: AppAnalysis, path: string): ComponentDefinition {
+  const definition = definitions.get(path);
+  assert(definition !== undefined, "analysis covers every definition");
+  return definition;
+}
+
+function mountsOf({ httpMounts }: ComponentDefinition): Record<string, string> {
+  return Object.fromEntries(httpMounts.map(({ path, name }) => [path, name]));
+}
+
+function checkNodeVersion({ nodeVersion }: StartPushRequest): void {
   if (nodeVersion == null || nodeVersions.includes(nodeVersion)) return;
   const known = nodeVersions.join(", ");
   throw new RequestError(

@@ -21,6 +21,17 @@ const nodeDependency = z.looseObject({
   ),
 });
 
+const segmentBytesMax = 2048;
+
+/** POSIX, relative to the functions folder; it may lead out of that (components 1). */
+const definitionPath = z.string().refine(
+  (path) =>
+    path.split("/").every((segment) =>
+      /^[\x20-\x5b\x5d-\x7e]+$/.test(segment) && segment.length <= segmentBytesMax
+    ),
+  "not the relative path of a component's folder",
+);
+
 const startPush = z.looseObject({
   dryRun: z.boolean().default(false),
   functions: z.string(),
@@ -38,7 +49,14 @@ const startPush = z.looseObject({
     })).default([]),
     udfServerVersion: z.string(),
   }),
-  componentDefinitions: z.array(z.unknown()).default([]),
+  componentDefinitions: z.array(z.looseObject({
+    definitionPath,
+    definition: module,
+    dependencies: z.array(z.string()).default([]),
+    schema: module.nullish(),
+    functions: z.array(module),
+    udfServerVersion: z.string(),
+  })).default([]),
   nodeDependencies: z.array(nodeDependency).max(1000).default([]),
   nodeVersion: z.string().nullish(),
   forCodegen: z.boolean().default(false),
@@ -60,6 +78,7 @@ const finishPush = z.looseObject({
 });
 
 export type StartPushRequest = z.infer<typeof startPush>;
+export type ComponentDefinitionBody = StartPushRequest["componentDefinitions"][number];
 export type PushedModuleBody = z.infer<typeof module>;
 export type WaitForSchemaRequest = z.infer<typeof waitForSchema>;
 export type FinishPushRequest = z.infer<typeof finishPush>;

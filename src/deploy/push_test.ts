@@ -328,7 +328,7 @@ Deno.test("deploy-protocol 3.4: what Hull cannot accept is refused", () =>
     }
     const nodeDependencies = [{ name: "../sharp", version: "1.0.0" }];
     await assertRefused(start({ nodeDependencies }), "InvalidConfig", /name of an npm package/);
-    await assertRefused(start({ componentDefinitions: [{}] }), "NotSupportedYet", /components/);
+    await assertRefused(start({ componentDefinitions: [{}] }), "InvalidConfig", /definitionPath/);
     await assertRefused(start({ functions: 1 }), "InvalidConfig", /functions/);
     const chunks = Array.from({ length: 4097 }, (_, i) => ({ ...aModule, path: `m${i}.js` }));
     await assertRefused(start({ changed: chunks }), "InvalidModules", /4097 > maximum 4096/);
@@ -463,7 +463,7 @@ Deno.test("deploy-protocol 18, 26: a dry run and a push for code generation chan
       const started = await server.pushes.startPush(
         startRequest({ schema: schemaModule, changed: [], [flag]: true }),
       );
-      assert.deepEqual(started.schemaChange.indexDiffs[""].added_indexes, [
+      assert.deepEqual(started.schemaChange.indexDiffs[""]!.added_indexes, [
         { name: "t.by_f", type: "database", fields: ["f", "_creationTime"], staged: false },
       ]);
       assert.equal((await server.wait(started)).type, "complete");
@@ -471,7 +471,7 @@ Deno.test("deploy-protocol 18, 26: a dry run and a push for code generation chan
       assert.deepEqual(finished.componentDiffs, {});
     }
     const evaluated = await server.pushes.evaluatePush(startRequest({ schema: schemaModule }));
-    assert.equal(evaluated.schemaChange.indexDiffs[""].added_indexes.length, 1);
+    assert.equal(evaluated.schemaChange.indexDiffs[""]!.added_indexes.length, 1);
     assert.equal(server.persistence.state, before);
   }));
 

@@ -6,7 +6,11 @@ import type { BundledModule } from "./bundled_module.ts";
 import type { DeploymentRecord, PushedModule } from "./deployment.ts";
 import { canonicalModulePath, isChunk } from "./module_path.ts";
 import type { ModuleStore } from "./module_store.ts";
-import type { PushedModuleBody, StartPushRequest } from "./push_request.ts";
+import type {
+  ComponentDefinitionBody,
+  PushedModuleBody,
+  StartPushRequest,
+} from "./push_request.ts";
 
 const modulesMax = 4096;
 const modulesBytesMax = 230_000_000;
@@ -28,8 +32,30 @@ export async function collectModules(
     findUnchanged(listed, live)
   );
   checkAmounts(changed, unchanged, functions);
-  const saved = await Promise.all(changed.map((module) => saveModule(module, store)));
-  const byPath = new Map([...unchanged, ...saved].map((module) => [module.path, module]));
+  return sortedByPath([...unchanged, ...await saveModules(changed, store)]);
+}
+
+/** The same for a component, whose modules all come with the push. */
+export async function collectComponentModules(
+  { definitionPath, functions }: ComponentDefinitionBody,
+  store: ModuleStore,
+): Promise<PushedModule[]> {
+  const modules = functions.map(bundledModule);
+  const node = modules.find(({ environment }) => environment === "node");
+  if (node !== undefined) {
+    throw error(
+      "badRequest",
+      "NodeActionsNotSupported",
+      `"use node" is not supported in components, and ${node.path} of component \`${definitionPath}\` has it.`,
+    );
+  }
+  checkAmounts(modules, [], definitionPath);
+  return sortedByPath(await saveModules(modules, store));
+}
+
+/** A module that is there twice counts once. */
+function sortedByPath(modules: readonly PushedModule[]): PushedModule[] {
+  const byPath = new Map(modules.map((module) => [module.path, module]));
   return [...byPath.values()].sort((a, b) => a.path < b.path ? -1 : 1);
 }
 
@@ -43,14 +69,19 @@ export function bundledModule(body: PushedModuleBody): BundledModule {
   return { path, source, environment, ...sourceMap != null && { sourceMap } };
 }
 
-/** @throws RequestError when the module is no valid ES module. */
-export async function saveModule(module: BundledModule, store: ModuleStore): Promise<PushedModule> {
-  try {
-    return await store.save(module);
-  } catch (cause) {
-    if (cause instanceof DeveloperError) throw modulesError(module.path, cause.message);
-    throw cause;
-  }
+/** @throws RequestError when one of the modules is no valid ES module. */
+export async function saveModules(
+  modules: readonly BundledModule[],
+  store: ModuleStore,
+): Promise<PushedModule[]> {
+  return await Promise.all(modules.map(async (module) => {
+    try {
+      return await store.save(module);
+    } catch (cause) {
+      if (cause instanceof DeveloperError) throw modulesError(module.path, cause.message);
+      throw cause;
+    }
+  }));
 }
 
 function findUnchanged(

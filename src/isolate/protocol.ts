@@ -66,6 +66,11 @@ export interface ModuleEntry {
   readonly file: string;
 }
 
+/** Modules that only the analysis of a push sees, see src/deploy/definition_modules.ts: a component's definition … */
+export const definitionSuffix = ".definition";
+/** … and what those that use the component import in its place. */
+export const componentImportsFolder = "_componentDeps/";
+
 /** One function to run. */
 export interface FunctionCall {
   readonly kind: FunctionKind;

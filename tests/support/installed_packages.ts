@@ -1,12 +1,11 @@
-/** The npm packages of the fixture `packages`, installed from its lock file and kept for the next run. */
+/** The npm packages of a fixture, installed from its lock file and kept for the next run. */
 import { fileURLToPath } from "node:url";
 
-const fixture = "tests/fixtures/packages";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const files = [".npmrc", "package.json", "package-lock.json"];
 
-/** Resolves with the folder `node_modules`, one for each content of the lock file. */
-export async function installedPackages(): Promise<string> {
+/** Resolves with the folder `node_modules`, one for each content of the fixture's lock file. */
+export async function installedPackages(fixture = "tests/fixtures/packages"): Promise<string> {
   const lock = await Deno.readFile(`${root}${fixture}/package-lock.json`);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", lock)).toHex();
   const folder = `${root}.hull/test-packages/${digest.slice(0, 16)}`;
