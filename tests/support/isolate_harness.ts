@@ -340,6 +340,8 @@ export class IsolateHarness {
       case "responsePiece":
         if (message.type === "responsePiece") this.#pieces.push(body.slice());
         return this.#send({ type: "wantResponsePiece", callId: message.callId });
+      case "warm":
+        return;
       default:
         this.#waiting.get(message.callId)?.resolve({ message, answer: body });
         this.#waiting.delete(message.callId);
