@@ -7,14 +7,22 @@
  * applying are one stretch without `await`, so what was checked still holds when it is used.
  */
 import { assert } from "../assert.ts";
-import { type CatalogData, type IndexId, isFilled } from "../database/catalog.ts";
+import {
+  type CatalogData,
+  componentOf,
+  type IndexId,
+  isFilled,
+  isSystemTable,
+  qualifiedName,
+} from "../database/catalog.ts";
 import { resolveWrites } from "../database/commit_timestamps.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { type Conflict, WriteLog, writtenPoints } from "../database/write_log.ts";
-import type { TableCreation } from "../database/write_set.ts";
+import { appComponent } from "../database/component.ts";
+import type { SchemaViolation, TableCreation } from "../database/write_set.ts";
 import type { Environment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
-import { missingTables } from "../persistence/catalog_change.ts";
+import { newTables } from "../persistence/catalog_change.ts";
 import {
   type CatalogChange,
   type CommittedTransaction,
@@ -161,16 +169,23 @@ export class Committer {
   /** Two isolates that create tables at the same time choose the same number. */
   #tableConflict(created: readonly TableCreation[], group: Group): Conflict | undefined {
     if (created.length === 0) return undefined;
-    const existing = [...this.#persistence.catalog.tables, ...group.tables];
-    const isTaken = created.some((table) =>
-      existing.some(({ name, number }) => name === table.name || number === table.number)
-    );
-    return isTaken ? {} : undefined;
+    const { tables, components = [] } = this.#persistence.catalog;
+    const existing = [...tables, ...group.tables];
+    const isRefused = created.some((table) => {
+      const owner = componentOf(table);
+      const isOwned = owner === appComponent || components.some(({ id }) => id === owner);
+      return !isOwned ||
+        existing.some((other) =>
+          other.number === table.number || qualifiedName(other) === qualifiedName(table)
+        );
+    });
+    return isRefused ? {} : undefined;
   }
 
   /** System tables are not named to clients (semantics 11.2). */
   #conflictOutcome({ table, id, source }: Conflict): CommitOutcome {
-    const name = this.#persistence.catalog.tables.find(({ number }) => number === table)?.name;
+    const name = this.#persistence.catalog.tables
+      .find(({ number, name }) => number === table && !isSystemTable(name))?.name;
     return {
       kind: "conflict",
       ...(name !== undefined && { table: name }),
@@ -190,12 +205,14 @@ export class Committer {
    * then touched what `changed` read.
    */
   changeCatalog(change: CatalogChange, changed?: ServerWrites): CatalogChanged {
-    const violation = change.activeSchema && this.#persistence.getRecord(pendingSchemaViolationKey);
+    const violation = activatesSchema(change) &&
+      this.#persistence.getRecord(pendingSchemaViolationKey);
     if (violation) {
+      const { error } = JSON.parse(violation) as SchemaViolation;
       throw new RequestError(
         "badRequest",
         "SchemaAlreadyFailed",
-        `Schema has already been failed with error: ${JSON.parse(violation)}`,
+        `Schema has already been failed with error: ${error}`,
       );
     }
     if (changed !== undefined && this.#log.findConflict({ ...changed, dependsOn: [] })) {
@@ -206,7 +223,7 @@ export class Committer {
       );
     }
     const documents = changed?.writes.documents ?? [];
-    const tables = missingTables(this.#persistence.catalog, change);
+    const tables = newTables(this.#persistence.catalog, change);
     const timestamp = this.#timestampAfter(this.lastTimestamp);
     const catalog = this.#persistence.applyCatalogChange(change, timestamp, documents);
     const writes = { documents, tables };
@@ -255,6 +272,10 @@ export class Committer {
     const pruned = this.#persistence.pruneSessionRecords(before, prunedSessionRecordsMax);
     return this.#persistence.maintain() && pruned;
   }
+}
+
+function activatesSchema({ activeSchema, components = [] }: CatalogChange): boolean {
+  return Boolean(activeSchema) || components.some(({ activeSchema }) => Boolean(activeSchema));
 }
 
 function appliedCommit({ timestamp, writes }: CommittedTransaction): AppliedCommit {

@@ -236,7 +236,7 @@ Deno.test("committer commit(): a change of indexes or schemas makes earlier tran
 Deno.test("committer commit(): of two transactions that create a table, one conflicts", () => {
   const create = (fixture: Fixture, name: string, number: TableNumber) =>
     fixture.request({
-      reads: [[tableNamesIndex, [pointInterval(tableNameKey(name))]]],
+      reads: [[tableNamesIndex, [pointInterval(tableNameKey({ name }))]]],
       writes: { documents: [], tables: [{ name, number }] },
     });
   const next = table + 1 as TableNumber;
@@ -262,10 +262,10 @@ Deno.test("committer commit(): of two transactions that create a table, one conf
 Deno.test("committer changeCatalog(): a reader of a missing table conflicts when a push creates it", () => {
   const fixture = new Fixture();
   const reader = fixture.request({
-    reads: [[tableNamesIndex, [pointInterval(tableNameKey("tasks"))]]],
+    reads: [[tableNamesIndex, [pointInterval(tableNameKey({ name: "tasks" }))]]],
   });
   const { commit } = fixture.committer.changeCatalog({ createTables: ["tasks", "items"] });
-  assert.deepEqual(commit.keys, [[tableNamesIndex, tableNameKey("tasks")]]);
+  assert.deepEqual(commit.keys, [[tableNamesIndex, tableNameKey({ name: "tasks" })]]);
   assert.deepEqual(kinds(fixture.commit(reader)), ["conflict"]);
 });
 
@@ -294,13 +294,13 @@ Deno.test("committer changeCatalog() refuses to activate a schema that a commit 
   const schema = { schemaValidation: true, tables: [] };
   fixture.committer.changeCatalog({ pendingSchema: schema });
   const change = fixture.change(undefined, a);
-  const pendingSchemaViolation = "New document in table…";
+  const pendingSchemaViolation = { error: "New document in table…", tableName: "items" };
   fixture.must({ ...change, writes: { ...change.writes, pendingSchemaViolation } });
   assert.throws(
     () => fixture.committer.changeCatalog({ activeSchema: schema, pendingSchema: null }),
     (error) =>
       error instanceof RequestError && error.code === "SchemaAlreadyFailed" &&
-      error.message.endsWith(pendingSchemaViolation),
+      error.message.endsWith(pendingSchemaViolation.error),
   );
   assert.equal(
     fixture.writer.getRecord(pendingSchemaViolationKey),

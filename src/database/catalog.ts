@@ -4,7 +4,7 @@
  */
 import { encodeKeyValue, type IndexKey } from "../values/index_key.ts";
 import { parseValidator, type Validator } from "../values/validator.ts";
-import type { Component } from "./component.ts";
+import { appComponent, type Component, type ComponentId } from "./component.ts";
 
 export type TableNumber = number & { readonly brand: "TableNumber" };
 export type IndexId = number & { readonly brand: "IndexId" };
@@ -16,8 +16,16 @@ export type IndexId = number & { readonly brand: "IndexId" };
 export const tableNamesIndex = 0 as IndexId;
 
 export interface TableDefinition {
+  /** No two tables of an app and its components have the same. */
   readonly number: TableNumber;
   readonly name: string;
+  /** Absent: the app's. */
+  readonly component?: ComponentId;
+}
+
+/** Whose table it is. */
+export function componentOf({ component }: Pick<TableDefinition, "component">): ComponentId {
+  return component ?? appComponent;
 }
 
 /** What an index holds of each document. */
@@ -67,7 +75,10 @@ export function isFilled({ state }: { readonly state: IndexState }): boolean {
   return state !== "backfilling" && state !== "stagedBackfilling";
 }
 
-export interface DatabaseIndex extends IndexIdentity, DatabaseIndexSpec {}
+export interface DatabaseIndex extends IndexIdentity, DatabaseIndexSpec {
+  /** It holds the documents of the tables with this name of the app and all components: see `systemIndexes`. */
+  readonly isShared?: true;
+}
 export interface SearchIndex extends IndexIdentity, SearchIndexSpec {}
 export interface VectorIndex extends IndexIdentity, VectorIndexSpec {}
 
@@ -94,24 +105,39 @@ export interface SchemaTable {
   readonly documentType: unknown;
 }
 
-export interface CatalogData {
-  /** Grows with every change, table creation included. */
-  readonly version: number;
-  /** Grows when indexes or schemas change: a mutation that began before such a change must start again. */
-  readonly structureVersion: number;
-  /** Without the app; parents before their children. Absent in catalogs of versions that knew none. */
-  readonly components?: readonly Component[];
-  /** User tables; system tables are fixed. */
-  readonly tables: readonly TableDefinition[];
-  /** Declared indexes of user tables; those that every table has are derived (`builtInIndexes`). */
-  readonly indexes: readonly IndexDefinition[];
+/** What is declared of the tables of the app, or of a component. */
+export interface Schemas {
   /** Enforced on writes. */
   readonly activeSchema: SchemaDefinition | null;
   /** Of an unfinished push: checked, not enforced. */
   readonly pendingSchema: SchemaDefinition | null;
 }
 
-/** System tables have fixed numbers (semantics 5). */
+/** `activeSchema` and `pendingSchema` are the app's. */
+export interface CatalogData extends Schemas {
+  /** Grows with every change, table creation included. */
+  readonly version: number;
+  /** Grows when indexes or schemas change: a mutation that began before such a change must start again. */
+  readonly structureVersion: number;
+  /** Without the app; parents before their children. Absent in catalogs of versions that knew none. */
+  readonly components?: readonly Component[];
+  /** Those that have any. */
+  readonly componentSchemas?: Readonly<Record<ComponentId, Schemas>>;
+  /** The app's own but for its system tables, which are fixed; all tables of components. */
+  readonly tables: readonly TableDefinition[];
+  /** Declared indexes of user tables; those that every table has are derived (`builtInIndexes`). */
+  readonly indexes: readonly IndexDefinition[];
+}
+
+/** The schemas of the app or of a component. */
+export function schemasOf(catalog: CatalogData, component: ComponentId): Schemas {
+  if (component === appComponent) return catalog;
+  return catalog.componentSchemas?.[component] ?? noSchemas;
+}
+
+const noSchemas: Schemas = { activeSchema: null, pendingSchema: null };
+
+/** System tables of the app have fixed numbers (semantics 5); each component has tables of these names, too. */
 export const systemTables = {
   _scheduled_functions: (512 + 27) as TableNumber,
   _storage: (512 + 28) as TableNumber,
@@ -171,8 +197,11 @@ export function builtInIndexes(table: TableNumber): readonly [DatabaseIndex, Dat
   ];
 }
 
-/** Indexes that the server itself needs on system tables; user code cannot name them. */
-export const systemIndexes: readonly DatabaseIndex[] = [
+/**
+ * Indexes that the server itself needs on system tables; user code cannot name them. Each is one for the tables of
+ * the app and of all components, so the server finds what is due in one place.
+ */
+export const systemIndexes: readonly DatabaseIndex[] = ([
   {
     kind: "database",
     id: declaredIndexId(1),
@@ -205,44 +234,76 @@ export const systemIndexes: readonly DatabaseIndex[] = [
     fields: ["jobId"],
     state: "ready",
   },
-];
+] as const).map((index) => ({ ...index, isShared: true }));
+
+/** A table's name among those of the app and all components. */
+export function qualifiedName({ name, component }: Omit<TableDefinition, "number">): string {
+  // Names of tables are identifiers.
+  return component === undefined || component === appComponent ? name : `${component}/${name}`;
+}
 
 /** The key of a table's name in `tableNamesIndex`. */
-export function tableNameKey(name: string): IndexKey {
-  return encodeKeyValue(name);
+export function tableNameKey(table: Omit<TableDefinition, "number">): IndexKey {
+  return encodeKeyValue(qualifiedName(table));
 }
 
 /** Look-ups over `CatalogData`, system tables included. Made once for each version and then shared. */
 export class Catalog {
-  readonly #tablesByName = new Map<string, TableDefinition>();
+  readonly #components = new Map<ComponentId, ComponentTables>();
   readonly #tablesByNumber = new Map<TableNumber, TableDefinition>();
   readonly #indexes = new Map<TableNumber, IndexDefinition[]>();
-  /** Made when first needed; null where anything goes. */
-  readonly #validators = {
-    active: new Map<string, Validator | null>(),
-    pending: new Map<string, Validator | null>(),
-  };
+  /** Whether writes have to be checked against a schema that is not in force yet. */
+  readonly hasPendingSchema: boolean;
 
   constructor(readonly data: CatalogData) {
+    this.#components.set(appComponent, new ComponentTables(data, true));
+    for (const { id, state } of data.components ?? []) {
+      this.#components.set(id, new ComponentTables(schemasOf(data, id), state === "active"));
+    }
+    this.hasPendingSchema = [...this.#components.values()]
+      .some(({ schemas }) => schemas.pendingSchema !== null);
     for (const [name, number] of Object.entries(systemTables)) this.#addTable({ name, number });
     for (const table of data.tables) this.#addTable(table);
-    for (const index of [...systemIndexes, ...data.indexes]) {
-      this.#indexes.get(index.table)?.push(index);
-    }
+    for (const index of data.indexes) this.#indexes.get(index.table)?.push(index);
   }
 
   #addTable(table: TableDefinition): void {
-    this.#tablesByName.set(table.name, table);
-    this.#tablesByNumber.set(table.number, table);
-    this.#indexes.set(table.number, [...builtInIndexes(table.number)]);
+    const { name, number } = table;
+    this.#components.get(componentOf(table))!.byName.set(name, table);
+    this.#tablesByNumber.set(number, table);
+    const indexes: IndexDefinition[] = [...builtInIndexes(number)];
+    for (const index of isSystemTable(name) ? systemIndexes : []) {
+      if (index.table === systemTables[name as keyof typeof systemTables]) {
+        indexes.push({ ...index, table: number });
+      }
+    }
+    this.#indexes.set(number, indexes);
   }
 
-  tableNamed(name: string): TableDefinition | undefined {
-    return this.#tablesByName.get(name);
+  /** Whether there is such a component and it may be written to; the app may. */
+  isMounted(component: ComponentId): boolean {
+    return this.#components.get(component)?.isMounted ?? false;
+  }
+
+  tableNamed(component: ComponentId, name: string): TableDefinition | undefined {
+    return this.#components.get(component)?.byName.get(name);
   }
 
   tableNumbered(number: TableNumber): TableDefinition | undefined {
     return this.#tablesByNumber.get(number);
+  }
+
+  /** The tables of this name of the app and of all components. */
+  tablesNamed(name: string): TableDefinition[] {
+    return [...this.#components.values()].flatMap(({ byName }) => byName.get(name) ?? []);
+  }
+
+  /** For `v.id(…)` in validators: the name of the component's table with this number. */
+  tableNames(component: ComponentId): (number: number) => string | undefined {
+    return (number) => {
+      const table = this.#tablesByNumber.get(number as TableNumber);
+      return table !== undefined && componentOf(table) === component ? table.name : undefined;
+    };
   }
 
   /** Every index of a table in whatever state, `by_id` and `by_creation_time` first; empty for an unknown table. */
@@ -251,8 +312,35 @@ export class Catalog {
   }
 
   /** What documents of a table must look like: by the active schema, or by the one of an unfinished push. */
-  documentValidator(schema: "active" | "pending", tableName: string): Validator | null {
-    const { activeSchema, pendingSchema } = this.data;
+  documentValidator(
+    schema: "active" | "pending",
+    table: Omit<TableDefinition, "number">,
+  ): Validator | null {
+    return this.#components.get(componentOf(table))?.validator(schema, table.name) ?? null;
+  }
+
+  /** The number that the next new table takes. */
+  get nextTableNumber(): TableNumber {
+    return Math.max(
+      firstUserTableNumber,
+      ...this.data.tables.map(({ number }) => number + 1),
+    ) as TableNumber;
+  }
+}
+
+/** The tables of the app or of one component. */
+class ComponentTables {
+  readonly byName = new Map<string, TableDefinition>();
+  /** Made when first needed; null where anything goes. */
+  readonly #validators = {
+    active: new Map<string, Validator | null>(),
+    pending: new Map<string, Validator | null>(),
+  };
+
+  constructor(readonly schemas: Schemas, readonly isMounted: boolean) {}
+
+  validator(schema: "active" | "pending", tableName: string): Validator | null {
+    const { activeSchema, pendingSchema } = this.schemas;
     const definition = schema === "active" ? activeSchema : pendingSchema;
     if (definition === null || !definition.schemaValidation) return null;
     const validators = this.#validators[schema];
@@ -263,13 +351,5 @@ export class Catalog {
       validators.set(tableName, validator);
     }
     return validator;
-  }
-
-  /** The number that the next new table takes. */
-  get nextTableNumber(): TableNumber {
-    return Math.max(
-      firstUserTableNumber,
-      ...this.data.tables.map(({ number }) => number + 1),
-    ) as TableNumber;
   }
 }

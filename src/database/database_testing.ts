@@ -15,9 +15,11 @@ import {
   isDatabaseIndex,
   type SchemaDefinition,
   type SearchIndexSpec,
+  systemTables,
   type TableDefinition,
   type TableNumber,
 } from "./catalog.ts";
+import { appComponent, type ComponentId } from "./component.ts";
 import { NaiveSearch } from "./search/search_testing.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Timestamp } from "./timestamp.ts";
@@ -26,6 +28,8 @@ import type { IndexPoint, WriteSet } from "./write_set.ts";
 
 export interface TestTable {
   readonly name: string;
+  /** Absent: the app's. */
+  readonly component?: string;
   readonly indexes?: Readonly<Record<string, readonly string[]>>;
   readonly searchIndexes?: Readonly<Record<string, Omit<SearchIndexSpec, "kind">>>;
 }
@@ -40,13 +44,19 @@ export class TestDatabase {
   #nextRow = 1;
   #nextRandom = 1;
 
-  constructor(tables: readonly TestTable[], schema: SchemaDefinition | null = null) {
+  /** `components`: ids of children of the app. */
+  constructor(
+    tables: readonly TestTable[],
+    schema: SchemaDefinition | null = null,
+    components: readonly string[] = [],
+  ) {
     let ordinal = firstUserIndexOrdinal;
     const definitions: TableDefinition[] = [];
     const indexes: IndexDefinition[] = [];
     tables.forEach((table, i) => {
       const number = firstUserTableNumber + i as TableNumber;
-      definitions.push({ name: table.name, number });
+      const component = table.component as ComponentId | undefined;
+      definitions.push({ name: table.name, number, ...component && { component } });
       for (const [name, fields] of Object.entries(table.indexes ?? {})) {
         const id = declaredIndexId(ordinal++);
         indexes.push({ kind: "database", id, table: number, name, fields, state: "ready" });
@@ -56,9 +66,22 @@ export class TestDatabase {
         indexes.push({ kind: "search", id, table: number, name, ...spec, state: "ready" });
       }
     });
+    const systemNames = Object.keys(systemTables);
+    components.forEach((id, i) => {
+      systemNames.forEach((name, j) => {
+        const number = 20_001 + systemNames.length * i + j as TableNumber;
+        definitions.push({ name, number, component: id as ComponentId });
+      });
+    });
     this.catalogData = {
       version: 1,
       structureVersion: 1,
+      components: components.map((id) => ({
+        id: id as ComponentId,
+        parent: appComponent,
+        name: id,
+        state: "active",
+      })),
       tables: definitions,
       indexes,
       activeSchema: schema,

@@ -59,7 +59,7 @@ export class IndexScan implements Scan {
   /** The next document, a fresh object; undefined at the end. */
   next(): ValueObject | undefined {
     if (this.#ended) return undefined;
-    const layers = this.#view.layersOf(this.#index.table);
+    const layers = this.#view.layersOfIndex(this.#index);
     const document = layers.length === 0 ? this.#takeStored() : this.#takeMerged(layers);
     if (document === undefined) this.#ended = true;
     else this.#unsettled = document;

@@ -4,10 +4,15 @@ import {
   builtInIndexes,
   byCreationTimeIndexId,
   byIdIndexId,
+  componentOf,
+  type DatabaseIndex,
   type IndexDefinition,
+  isSystemTable,
+  qualifiedName,
   type TableDefinition,
   type TableNumber,
 } from "./catalog.ts";
+import type { ComponentId } from "./component.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { LayerWrite, Revision, WriteLayer } from "./write_layer.ts";
 
@@ -22,11 +27,12 @@ export class LayeredSnapshot {
     this.#layers = layers.toReversed();
   }
 
-  tableNamed(name: string): TableDefinition | undefined {
-    const known = this.snapshot.catalog.tableNamed(name);
+  tableNamed(component: ComponentId, name: string): TableDefinition | undefined {
+    const known = this.snapshot.catalog.tableNamed(component, name);
     if (known !== undefined) return known;
+    const qualified = qualifiedName({ component, name });
     for (const layer of this.#layers) {
-      const created = layer.tables.get(name);
+      const created = layer.tables.get(qualified);
       if (created !== undefined) return created;
     }
     return undefined;
@@ -39,9 +45,10 @@ export class LayeredSnapshot {
     return undefined;
   }
 
-  *userTables(): Iterable<TableDefinition> {
-    yield* this.snapshot.catalog.data.tables;
-    yield* this.#createdTables();
+  /** Those of the app or of a component, in the order of their creation. */
+  userTables(component: ComponentId): TableDefinition[] {
+    return [...this.snapshot.catalog.data.tables, ...this.#createdTables()]
+      .filter((table) => componentOf(table) === component && !isSystemTable(table.name));
   }
 
   *#createdTables(): Iterable<TableDefinition> {
@@ -75,6 +82,11 @@ export class LayeredSnapshot {
     const write = this.writeTo(id);
     if (write !== undefined) return write.json === null ? null : { row: null, json: write.json };
     return this.snapshot.get(byIdIndexId(table), encodeKeyValue(id)) ?? null;
+  }
+
+  /** The layers that may hold anything of an index, newest first. */
+  layersOfIndex({ table, isShared }: DatabaseIndex): readonly WriteLayer[] {
+    return isShared ? this.#layers.filter((layer) => !layer.isEmpty) : this.layersOf(table);
   }
 
   /** The layers that hold anything of a table, newest first. */

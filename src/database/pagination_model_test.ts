@@ -52,8 +52,8 @@ class WatchedPage {
   }
 
   isTouchedBy({ documents, tables }: WriteSet): boolean {
-    return tables.some(({ name }) =>
-      readSetContains(this.#reads, tableNamesIndex, tableNameKey(name))
+    return tables.some((table) =>
+      readSetContains(this.#reads, tableNamesIndex, tableNameKey(table))
     ) ||
       documents.some(({ removedKeys, addedKeys, keptKeys }) =>
         [...removedKeys, ...addedKeys, ...keptKeys].some(([index, key]) =>

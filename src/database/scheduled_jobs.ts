@@ -11,7 +11,8 @@
 import { DeveloperError } from "../errors.ts";
 import { idTableNumber } from "../values/document_id.ts";
 import type { Value, ValueObject } from "../values/value.ts";
-import { systemTables } from "./catalog.ts";
+import { appComponent, type ComponentId } from "./component.ts";
+import { jobComponentField } from "./hidden_fields.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type JobState = "pending" | "inProgress" | "success" | "failed" | "canceled";
@@ -20,6 +21,8 @@ export interface Job {
   readonly id: string;
   /** `dir/mod.js:fn` */
   readonly name: string;
+  /** Whose function it is. */
+  readonly component: ComponentId;
   readonly args: Value;
   /** When it shall run, in milliseconds since the epoch; may lie in the past. */
   readonly dueMs: number;
@@ -31,6 +34,8 @@ export interface Job {
 export interface NewJob {
   /** `dir/mod.js:fn` */
   readonly name: string;
+  /** Whose function it is; absent: that of the component that schedules it. */
+  readonly component?: ComponentId;
   /** The arguments: an array of one object. */
   readonly args: Value;
   /** Seconds since the epoch. */
@@ -43,13 +48,20 @@ export interface NewJob {
 const yearsMax = 5;
 const yearS = 366 * 24 * 60 * 60;
 
-/** @throws DeveloperError when the time is too far away (function-abi 8.1). */
-export function insertJob({ system, options }: Transaction, job: NewJob): string {
+/**
+ * Adds a job, which belongs to the component of `transaction` (components 9.2).
+ * @throws DeveloperError when the time is too far away (function-abi 8.1), or when the component is unmounted.
+ */
+export function insertJob(transaction: Transaction, job: NewJob): string {
+  const { system, options } = transaction;
+  const { component = transaction.component } = job;
+  transaction.checkWritable();
   checkTime(job.timeS, options.nowMs / 1000);
   const scheduledTime = job.timeS * 1000;
   const isCanceled = job.parentId !== null && stateOf(system.get(job.parentId)) === "canceled";
   return system.insert("_scheduled_functions", {
     name: job.name,
+    ...component !== appComponent && { [jobComponentField]: component },
     args: job.args,
     scheduledTime,
     ...(isCanceled ? { completedTime: options.nowMs } : {}),
@@ -57,9 +69,12 @@ export function insertJob({ system, options }: Transaction, job: NewJob): string
   });
 }
 
-/** Cancels a job that is not finished. @throws DeveloperError when `id` is no id of a job (function-abi 8.2). */
+/**
+ * Cancels a job of the component of `transaction` that is not finished.
+ * @throws DeveloperError when `id` is no id of such a job (function-abi 8.2).
+ */
 export function cancelJob(transaction: Transaction, id: string): void {
-  if (idTableNumber(id) !== systemTables._scheduled_functions) {
+  if (idTableNumber(id) !== transaction.systemTable("_scheduled_functions")) {
     throw new DeveloperError(
       "InvalidScheduledFunctionId",
       "Invalid scheduled function ID. The ID must be an ID on the '_scheduled_functions' table.",
@@ -102,6 +117,7 @@ export function parseJob(document: ValueObject): Job {
   return {
     id: String(_id),
     name: String(name),
+    component: String(document[jobComponentField] ?? appComponent) as ComponentId,
     args: args ?? [],
     dueMs: Number(scheduledTime),
     creationTime: Number(_creationTime),

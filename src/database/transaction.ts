@@ -18,8 +18,16 @@ import {
   documentArgument,
   invalidArgument,
 } from "./arguments.ts";
-import { isPrivateTable, isSystemTable, systemTables, type TableDefinition } from "./catalog.ts";
+import {
+  isPrivateTable,
+  isSystemTable,
+  type systemTables,
+  type TableDefinition,
+  type TableNumber,
+} from "./catalog.ts";
 import { type CompiledQuery, compileQuery, queriedTable, type Reader } from "./compiled_query.ts";
+import { appComponent, type ComponentId } from "./component.ts";
+import { withoutHiddenFields } from "./hidden_fields.ts";
 import { PageCursors } from "./page_cursor.ts";
 import {
   checkPageOptions,
@@ -66,10 +74,27 @@ export class Transaction {
   /** Access of the server itself to system tables, for scheduler and file storage. Counts towards no limit. */
   readonly system: SystemDocuments;
   readonly #state: TransactionState;
+  /** This transaction as each component sees it. */
+  readonly #views: Map<ComponentId, Transaction>;
 
-  constructor(readonly options: TransactionOptions) {
-    this.#state = new TransactionState(options);
-    this.system = new SystemDocuments(this.#state);
+  /** As the app sees it. `whole`: a transaction that this is the view of a component of. */
+  constructor(
+    readonly options: TransactionOptions,
+    readonly component: ComponentId = appComponent,
+    whole?: Transaction,
+  ) {
+    this.#state = whole === undefined ? new TransactionState(options) : whole.#state;
+    this.#views = whole === undefined ? new Map() : whole.#views;
+    this.#views.set(component, this);
+    this.system = new SystemDocuments(this.#state, component);
+  }
+
+  /**
+   * The same transaction as a component sees it: with its tables, under the same limits, in the same commit. The
+   * same object whenever it is asked for.
+   */
+  ofComponent(component: ComponentId): Transaction {
+    return this.#views.get(component) ?? new Transaction(this.options, component, this);
   }
 
   get usage(): TransactionUsage {
@@ -81,8 +106,18 @@ export class Transaction {
   }
 
   /** The name of the table with this number, for `v.id(…)` in validators of arguments and results. */
-  get tableName(): (tableNumber: number) => string | undefined {
-    return this.#state.tableName;
+  readonly tableName = (tableNumber: number): string | undefined =>
+    this.#state.tableNumbered(this.component, tableNumber)?.name;
+
+  /** The number of a system table: each component has its own. */
+  systemTable(name: SystemTable): TableNumber {
+    return mustSystemTable(this.#state, this.component, name).number;
+  }
+
+  /** @throws DeveloperError where nothing may be written: in a query, in an unmounted component. */
+  checkWritable(): void {
+    this.#state.checkWritable();
+    this.#state.checkMounted(this.component);
   }
 
   /**
@@ -93,14 +128,15 @@ export class Transaction {
     const system = options.system ?? false;
     const method = system ? "db.system.get" : "db.get";
     const table = this.#tableOfId(id, method, options.table, system);
-    return table === undefined ? null : this.#state.read(table, id, "user");
+    const document = table === undefined ? null : this.#state.read(table, id, "user");
+    return system && document !== null ? withoutHiddenFields(document) : document;
   }
 
   /** Adds a document and returns its id. Creates the table if need be. `value` is whatever user code passed. */
   insert(table: string, value: unknown): string {
-    this.#state.checkWritable();
+    this.checkWritable();
     checkWritableTable(table);
-    return this.#state.insert(table, documentArgument(value, "db.insert"));
+    return this.#state.insert(this.component, table, documentArgument(value, "db.insert"));
   }
 
   /** Merges top-level fields; undefined removes one. Returns the JSON text of the new document. */
@@ -128,30 +164,31 @@ export class Transaction {
   normalizeId(table: string, id: string): string | null {
     checkTableName(table, "db.normalizeId");
     checkString(id, "idString", "db.normalizeId");
-    const definition = visible(this.#state.tableNamed(table));
+    const definition = visible(this.#state.tableNamed(this.component, table));
     return definition !== undefined && idTableNumber(id) === definition.number ? id : null;
   }
 
   /** The user's tables, in the order of their creation. */
   userTables(): TableDefinition[] {
-    return this.#state.userTables();
+    return this.#state.userTables(this.component);
   }
 
   /** Number of documents in a table. */
   count(table: string): number {
-    const definition = visible(this.#state.tableNamed(table));
+    const definition = visible(this.#state.tableNamed(this.component, table));
     return definition === undefined ? 0 : this.#state.count(definition);
   }
 
   /** Compiles a query; errors of its range come from here. Reads nothing yet. */
   openQuery(query: Query): QueryCursor {
-    return openQuery(this.#state, query, "user");
+    const cursor = openQuery(this.#state, query, { component: this.component, reader: "user" });
+    return isSystemTable(queriedTable(query.source)) ? hidingFields(cursor) : cursor;
   }
 
   /** One page of a query. `journal` is that of the execution. */
   paginate(query: Query, options: PageOptions, journal: QueryJournal): Page {
     checkPageOptions(options);
-    const compiled = compile(this.#state, query, "user");
+    const compiled = compile(this.#state, query, { component: this.component, reader: "user" });
     const cursors = new PageCursors(
       this.options.cursorKey,
       query,
@@ -175,6 +212,7 @@ export class Transaction {
       );
     }
     journal.result = page.continueCursor;
+    if (isSystemTable(queriedTable(query.source))) page.page.forEach(withoutHiddenFields);
     return page;
   }
 
@@ -194,7 +232,7 @@ export class Transaction {
   }
 
   #existing(id: string, method: string, action: string, tableName?: string): ExistingDocument {
-    this.#state.checkWritable();
+    this.checkWritable();
     const table = this.#tableOfId(id, method, tableName, false);
     if (table === undefined) {
       throw invalidArgument("id", method, `Table for ID "${id}" not found`);
@@ -217,7 +255,7 @@ export class Transaction {
     checkString(id, "id", method);
     let table: TableDefinition | undefined;
     try {
-      table = visible(this.#state.tableNumbered(mustIdTableNumber(id)));
+      table = visible(this.#state.tableNumbered(this.component, mustIdTableNumber(id)));
     } catch (error) {
       throw invalidArgument("id", method, errorMessage(error));
     }
@@ -241,12 +279,17 @@ export class Transaction {
   }
 }
 
-/** Documents of system tables as the server itself reads and writes them inside a transaction. */
+/**
+ * Documents of system tables as the server itself reads and writes them inside a transaction: by id those of
+ * everybody, by the name of their table those of the component. It may change those of an unmounted one, too.
+ */
 export class SystemDocuments {
   readonly #state: TransactionState;
+  readonly #component: ComponentId;
 
-  constructor(state: TransactionState) {
+  constructor(state: TransactionState, component: ComponentId) {
     this.#state = state;
+    this.#component = component;
   }
 
   /** The document with this id, or null; null too for whatever is no id of a system table. */
@@ -257,7 +300,8 @@ export class SystemDocuments {
 
   insert(table: SystemTable, fields: ValueObject): string {
     this.#state.checkWritable();
-    return this.#state.insert(table, fields);
+    mustSystemTable(this.#state, this.#component, table);
+    return this.#state.insert(this.#component, table, fields);
   }
 
   /** Merges top-level fields of a document that exists; undefined removes one. */
@@ -271,14 +315,17 @@ export class SystemDocuments {
     this.#state.remove(this.#mustExist(id));
   }
 
-  /** Also by indexes that user code does not see, as `_scheduled_functions.by_state`. */
+  /**
+   * Also by indexes that user code does not see, as `_scheduled_functions.by_state`; these hold the documents of the
+   * app and of all components.
+   */
   openQuery(query: Query): QueryCursor {
-    return openQuery(this.#state, query, "server");
+    return openQuery(this.#state, query, { component: this.#component, reader: "server" });
   }
 
   #tableOf(id: string): TableDefinition | undefined {
     const number = idTableNumber(id);
-    const table = number === undefined ? undefined : this.#state.tableNumbered(number);
+    const table = number === undefined ? undefined : this.#state.view.tableNumbered(number);
     return table !== undefined && isSystemTable(table.name) ? table : undefined;
   }
 
@@ -291,10 +338,37 @@ export class SystemDocuments {
   }
 }
 
-function openQuery(state: TransactionState, query: Query, reader: Reader): QueryCursor {
+/** Who asks, and whose tables he names. */
+interface Asker {
+  readonly component: ComponentId;
+  readonly reader: Reader;
+}
+
+function mustSystemTable(
+  state: TransactionState,
+  component: ComponentId,
+  name: SystemTable,
+): TableDefinition {
+  const table = state.tableNamed(component, name);
+  if (table !== undefined) return table;
+  // It was deleted while its function was running.
+  throw new DeveloperError("ComponentNotFound", `Component ${component} does not exist.`);
+}
+
+function openQuery(state: TransactionState, query: Query, asker: Asker): QueryCursor {
   return query.source.type === "Search"
-    ? new LazyCursor(() => startQuery(state, query, reader))
-    : startQuery(state, query, reader);
+    ? new LazyCursor(() => startQuery(state, query, asker))
+    : startQuery(state, query, asker);
+}
+
+function hidingFields(cursor: QueryCursor): QueryCursor {
+  return {
+    next() {
+      const document = cursor.next();
+      return document && withoutHiddenFields(document);
+    },
+    collect: () => cursor.collect().map(withoutHiddenFields),
+  };
 }
 
 /** Errors of a search come with its first document (function-abi 5). */
@@ -315,9 +389,9 @@ class LazyCursor implements QueryCursor {
   }
 }
 
-function startQuery(state: TransactionState, query: Query, reader: Reader): QueryCursor {
-  const compiled = compile(state, query, reader);
-  return compiled === undefined ? noDocuments : state.run(compiled, query.operators, reader);
+function startQuery(state: TransactionState, query: Query, asker: Asker): QueryCursor {
+  const compiled = compile(state, query, asker);
+  return compiled === undefined ? noDocuments : state.run(compiled, query.operators, asker.reader);
 }
 
 /** What a cursor's meaning depends on. */
@@ -329,10 +403,10 @@ function indexedFields(index: CompiledQuery["index"] | undefined): readonly stri
 function compile(
   state: TransactionState,
   { source }: Query,
-  reader: Reader,
+  { component, reader }: Asker,
 ): CompiledQuery | undefined {
   // Looking the table up records the read if there is none.
-  const table = state.tableNamed(queriedTable(source));
+  const table = state.tableNamed(component, queriedTable(source));
   return compileQuery(source, reader === "user" ? visible(table) : table, state.view, reader);
 }
 

@@ -17,9 +17,11 @@ import { parseDocument, type ValueObject } from "../values/value.ts";
 import {
   byCreationTimeIndexId,
   byIdIndexId,
+  componentOf,
   type IndexId,
   isDatabaseIndex,
   isSystemTable,
+  qualifiedName,
   type SearchIndex,
   type TableDefinition,
   tableNameKey,
@@ -27,6 +29,7 @@ import {
   type TableNumber,
 } from "./catalog.ts";
 import type { CompiledQuery, Reader } from "./compiled_query.ts";
+import { appComponent, type ComponentId } from "./component.ts";
 import {
   checkDocumentSize,
   type EncodedDocument,
@@ -44,7 +47,7 @@ import { SearchScan } from "./search/search_scan.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { type TransactionLimits, type TransactionUsage, UsageMeter } from "./usage.ts";
 import { documentWrite, type LayerWrite, type Revision, WriteLayer } from "./write_layer.ts";
-import type { DocumentWrite, IndexPoint, WriteSet } from "./write_set.ts";
+import type { DocumentWrite, IndexPoint, SchemaViolation, WriteSet } from "./write_set.ts";
 
 export interface TransactionOptions {
   readonly snapshot: Snapshot;
@@ -122,21 +125,23 @@ export class TransactionState {
   }
 
   /** A table by name. That there is none, or that only a pending transaction made it, is a read. */
-  tableNamed(name: string): TableDefinition | undefined {
-    const known = this.view.snapshot.catalog.tableNamed(name);
+  tableNamed(component: ComponentId, name: string): TableDefinition | undefined {
+    const known = this.view.snapshot.catalog.tableNamed(component, name);
     if (known !== undefined) return known;
-    this.#record("server", tableNamesIndex, pointInterval(tableNameKey(name)));
-    return this.view.tableNamed(name);
+    this.#record("server", tableNamesIndex, pointInterval(tableNameKey({ component, name })));
+    return this.view.tableNamed(component, name);
   }
 
-  tableNumbered(number: number): TableDefinition | undefined {
-    return this.view.tableNumbered(number);
+  /** A table by number; undefined when it belongs to somebody else, whose ids mean nothing to the component. */
+  tableNumbered(component: ComponentId, number: number): TableDefinition | undefined {
+    const table = this.view.tableNumbered(number);
+    return table !== undefined && componentOf(table) === component ? table : undefined;
   }
 
   /** The user's tables. That there are no others is a read. */
-  userTables(): TableDefinition[] {
+  userTables(component: ComponentId): TableDefinition[] {
     this.#record("server", tableNamesIndex, prefixInterval(lowestKey));
-    return [...this.view.userTables()];
+    return this.view.userTables(component);
   }
 
   /** The current document with this id; reading it counts. */
@@ -164,7 +169,7 @@ export class TransactionState {
   /** Starts reading a query. */
   run(query: CompiledQuery, operators: readonly QueryOperator[], reader: Reader): QueryRun {
     const { index } = query;
-    const isCounted = !isSystemTable(this.tableNumbered(index.table)!.name);
+    const isCounted = !isSystemTable(this.view.tableNumbered(index.table)!.name);
     const scan = "search" in query
       ? new SearchScan(this.view, query)
       : new IndexScan(this.view, { ...query, rowsWanted: rowsWanted(operators) });
@@ -188,10 +193,24 @@ export class TransactionState {
     throw new DeveloperError("WriteInQuery", "Queries cannot write to the database.");
   }
 
+  /** @throws DeveloperError for a component that the app does not use any more (components 5). */
+  checkMounted(component: ComponentId): void {
+    if (this.view.snapshot.catalog.isMounted(component)) return;
+    throw new DeveloperError(
+      "UnmountedComponent",
+      "Cannot perform write operations in an unmounted component. " +
+        "Make sure your component is installed in your `convex.config.ts` file.",
+    );
+  }
+
   /** Adds a document, and the table if there is none, and returns its id. */
-  insert(tableName: string, fields: Readonly<Record<string, unknown>>): string {
+  insert(
+    component: ComponentId,
+    tableName: string,
+    fields: Readonly<Record<string, unknown>>,
+  ): string {
     const { nowMs, randomBytes } = this.#options;
-    const table = this.tableNamed(tableName) ?? this.#newTable(tableName);
+    const table = this.tableNamed(component, tableName) ?? this.#newTable(component, tableName);
     const id = generateId(table.number, randomBytes(randomIdBytes), nowMs);
     const _creationTime = this.#nextCreationTime;
     this.#nextCreationTime = nextUp(_creationTime);
@@ -227,10 +246,11 @@ export class TransactionState {
     this.#write(table, id, { revision, document }, null);
   }
 
-  #newTable(name: string): TableDefinition {
+  #newTable(component: ComponentId, name: string): TableDefinition {
     // Any other table that is created meanwhile might take the same number.
     this.#record("server", tableNamesIndex, prefixInterval(lowestKey));
-    return { name, number: this.view.nextTableNumber };
+    const number = this.view.nextTableNumber;
+    return component === appComponent ? { name, number } : { name, number, component };
   }
 
   /** Every write ends here: checked, counted, then put into the layer. */
@@ -246,9 +266,10 @@ export class TransactionState {
     if (!isSystemTable(table.name)) this.#countWrite(id, encoded);
     this.#isUnresolved ||= encoded?.isUnresolved ?? false;
 
-    if (this.view.tableNamed(table.name) === undefined) {
-      this.#written.tables.set(table.name, table);
-      this.#undoable(() => this.#written.tables.delete(table.name));
+    if (this.view.tableNumbered(table.number) === undefined) {
+      const name = qualifiedName(table);
+      this.#written.tables.set(name, table);
+      this.#undoable(() => this.#written.tables.delete(name));
     }
     const previous = this.#written.get(id);
     this.#undoable(() => this.#written.set(id, previous));
@@ -304,14 +325,12 @@ export class TransactionState {
     table: TableDefinition,
     document: ValueObject,
   ): string | null {
-    const validator = this.view.snapshot.catalog.documentValidator(schema, table.name);
+    const validator = this.view.snapshot.catalog.documentValidator(schema, table);
     if (validator === null) return null;
     const { _id, _creationTime, ...fields } = document;
-    return validator.check(fields, this.tableName);
+    const component = componentOf(table);
+    return validator.check(fields, (number) => this.tableNumbered(component, number)?.name);
   }
-
-  /** The name of a table for `v.id(…)`. */
-  readonly tableName = (number: number): string | undefined => this.tableNumbered(number)?.name;
 
   #undoable(undo: () => void): void {
     if (this.#nestingDepth > 0) this.#undo.push(undo);
@@ -362,7 +381,7 @@ export class TransactionState {
 
   #writeSet(): WriteSet {
     const documents: DocumentWrite[] = [];
-    let violation: string | undefined;
+    let violation: SchemaViolation | undefined;
     for (const write of this.#written.writes) {
       if (write.base?.json === write.json) continue;
       documents.push(documentWrite(write, this.#changedSearchIndexes(write)));
@@ -385,13 +404,18 @@ export class TransactionState {
       .map(({ id }) => id);
   }
 
-  #pendingSchemaViolation({ table: number, json }: LayerWrite): string | undefined {
+  #pendingSchemaViolation({ table: number, json }: LayerWrite): SchemaViolation | undefined {
     const { catalog } = this.view.snapshot;
-    if (json === null || catalog.data.pendingSchema === null) return undefined;
-    const table = this.tableNumbered(number)!;
+    if (json === null || !catalog.hasPendingSchema) return undefined;
+    const table = this.view.tableNumbered(number)!;
     const problem = this.#schemaProblem("pending", table, parseDocument(json));
     if (problem === null) return undefined;
-    return `New document in table "${table.name}" does not match the schema: ${problem}`;
+    const { name, component } = table;
+    return {
+      error: `New document in table "${name}" does not match the schema: ${problem}`,
+      ...component !== undefined && { component },
+      tableName: name,
+    };
   }
 }
 

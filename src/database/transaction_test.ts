@@ -296,7 +296,7 @@ Deno.test("semantics 44, 46: the active schema is enforced, the pending one only
   assert.equal(transaction.count("messages"), 0);
   transaction.insert("messages", { body: "text" });
   assert.equal(
-    transaction.finish().writes.pendingSchemaViolation,
+    transaction.finish().writes.pendingSchemaViolation?.error,
     'New document in table "messages" does not match the schema: ' +
       'Value does not match validator.\nPath: .body\nValue: "text"\nValidator: v.float64()',
   );

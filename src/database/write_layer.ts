@@ -41,7 +41,7 @@ export class WriteLayer {
   readonly #writes = new Map<string, LayerWrite>();
   readonly #indexes = new Map<IndexId, SortedKeys>();
   readonly #writesByTable = new Map<TableNumber, number>();
-  /** Tables that the transaction created, by name. */
+  /** Tables that the transaction created, by qualified name. */
   readonly tables = new Map<string, TableDefinition>();
 
   get writes(): Iterable<LayerWrite> {
@@ -50,6 +50,10 @@ export class WriteLayer {
 
   get(id: string): LayerWrite | undefined {
     return this.#writes.get(id);
+  }
+
+  get isEmpty(): boolean {
+    return this.#writes.size === 0;
   }
 
   touches(table: TableNumber): boolean {
@@ -83,7 +87,7 @@ export class WriteLayer {
         ...write.baseSearchKeys,
         ...write.searchKeys,
       ]),
-      ...[...this.tables.keys()].map((name) => [tableNamesIndex, tableNameKey(name)] as const),
+      ...[...this.tables.values()].map((table) => [tableNamesIndex, tableNameKey(table)] as const),
     ];
   }
 

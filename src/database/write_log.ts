@@ -154,8 +154,8 @@ export function writtenPoints({ tables, documents }: Commit["writes"]): IndexPoi
   return [...tables.map(tablePoint), ...documents.flatMap(documentPoints)];
 }
 
-function tablePoint({ name }: TableCreation): IndexPoint {
-  return [tableNamesIndex, tableNameKey(name)];
+function tablePoint(table: TableCreation): IndexPoint {
+  return [tableNamesIndex, tableNameKey(table)];
 }
 
 function documentPoints(document: DocumentWrite): IndexPoint[] {

@@ -1,5 +1,6 @@
 import type { IndexKey } from "../values/index_key.ts";
-import type { IndexId, TableNumber } from "./catalog.ts";
+import type { IndexId, TableDefinition, TableNumber } from "./catalog.ts";
+import type { ComponentId } from "./component.ts";
 
 /** One key of one index. */
 export type IndexPoint = readonly [index: IndexId, key: IndexKey];
@@ -36,16 +37,21 @@ export interface DocumentWrite {
 }
 
 /** A table that the transaction created by inserting into it. */
-export interface TableCreation {
-  readonly name: string;
-  readonly number: TableNumber;
-}
+export type TableCreation = TableDefinition;
 
 export interface WriteSet {
   readonly documents: readonly DocumentWrite[];
   readonly tables: readonly TableCreation[];
   /** Set when added keys and texts hold placeholders for the commit timestamp (`resolveWrites`). */
   readonly isUnresolved?: true;
-  /** Set when a written document contradicts the schema of an unfinished push: the text for that push. */
-  readonly pendingSchemaViolation?: string;
+  /** Set when a written document contradicts the schema of an unfinished push. */
+  readonly pendingSchemaViolation?: SchemaViolation;
+}
+
+/** Why a schema cannot come into force: a document contradicts it. */
+export interface SchemaViolation {
+  readonly error: string;
+  /** Absent: the app's. */
+  readonly component?: ComponentId;
+  readonly tableName: string | null;
 }

@@ -100,7 +100,7 @@ class TestServer {
       .map(({ name, fields, state }) => ({ name, fields, state }));
   }
 
-  insert(table: string, fields: Record<string, string>, pendingSchemaViolation?: string): string {
+  insert(table: string, fields: Record<string, string>, violation?: string): string {
     const existing = this.catalog.tables.find((found) => found.name === table);
     const number = existing?.number ?? 10_001 + this.catalog.tables.length as TableNumber;
     const id = generateId(number, systemEnvironment.randomBytes(14), 0);
@@ -113,7 +113,7 @@ class TestServer {
       writes: {
         documents: [documentWrite(data, number, { after: { _id: id, ...fields } })],
         tables: existing ? [] : [{ name: table, number }],
-        ...pendingSchemaViolation && { pendingSchemaViolation },
+        ...violation && { pendingSchemaViolation: { error: violation, tableName: table } },
       },
     }]);
     return id;

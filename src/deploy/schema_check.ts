@@ -1,5 +1,6 @@
 /** Checks the documents that exist already against a new schema (semantics 7.3). */
 import { byCreationTimeIndexId, type SchemaTable, type TableNumber } from "../database/catalog.ts";
+import { appComponent } from "../database/component.ts";
 import type { Environment } from "../environment.ts";
 import type { SnapshotReader } from "../persistence/persistence.ts";
 import { type IndexKey, indexKeyOf, keySuccessor, lowestKey } from "../values/index_key.ts";
@@ -72,7 +73,7 @@ function checkChunk(
   const snapshot = reader.open();
   try {
     const { catalog } = snapshot;
-    const table = catalog.tableNamed(tableName);
+    const table = catalog.tableNamed(appComponent, tableName);
     if (table === undefined) return { next: null };
     const nameOf = (number: number) => catalog.tableNumbered(number as TableNumber)?.name;
     const index = byCreationTimeIndexId(table.number);

@@ -11,6 +11,8 @@ import {
   type IndexId,
   isFilled,
 } from "../database/catalog.ts";
+import { appComponent } from "../database/component.ts";
+import type { SchemaViolation } from "../database/write_set.ts";
 import type { Environment } from "../environment.ts";
 import { errorMessage, RequestError } from "../errors.ts";
 import { log } from "../logger.ts";
@@ -56,7 +58,7 @@ export class SchemaRollout {
   countDocuments(tableName: string): number {
     const snapshot = this.#options.reader.open();
     try {
-      const table = snapshot.catalog.tableNamed(tableName);
+      const table = snapshot.catalog.tableNamed(appComponent, tableName);
       if (table === undefined) return 0;
       return snapshot.count(byIdIndexId(table.number), { lower: lowestKey, upper: null });
     } finally {
@@ -179,8 +181,7 @@ export class SchemaRollout {
     if (pending.isOver) return;
     const record = this.#options.reader.getRecord(pendingSchemaViolationKey);
     if (record === undefined) return;
-    const error = JSON.parse(record) as string;
-    pending.fail({ error, tableName: /in table "([^"]*)"/.exec(error)?.[1] ?? null });
+    pending.fail(JSON.parse(record) as SchemaViolation);
   }
 
   #fillStaged(): void {

@@ -43,15 +43,20 @@ const write = record({
   searchKeys: optional(listOf(point)),
   changedSearchIndexes: optional(listOf(count)),
 });
+const schemaViolation = record({
+  error: text,
+  component: optional(text),
+  tableName: nullable(text),
+});
 const commit = record({
   snapshot: count,
   structureVersion: count,
   reads,
   writes: record({
     documents: listOf(write),
-    tables: listOf(record({ name: text, number: count })),
+    tables: listOf(record({ name: text, number: count, component: optional(text) })),
     isUnresolved: optional(flag),
-    pendingSchemaViolation: optional(text),
+    pendingSchemaViolation: optional(schemaViolation),
   }),
   origin: record({ isolate: count, sequence: count }),
   source: optional(text),

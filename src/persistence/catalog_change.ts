@@ -3,15 +3,22 @@ import { assert } from "../assert.ts";
 import {
   Catalog,
   type CatalogData,
+  componentOf,
   declaredIndexId,
   firstUserIndexOrdinal,
   type IndexDefinition,
   type IndexSpec,
   type IndexState,
+  qualifiedName,
+  type Schemas,
+  schemasOf,
+  systemTables,
+  type TableDefinition,
   type TableNumber,
 } from "../database/catalog.ts";
+import { appComponent, type Component, type ComponentId } from "../database/component.ts";
 import type { TableCreation } from "../database/write_set.ts";
-import type { CatalogChange } from "./persistence.ts";
+import type { CatalogChange, TablesChange } from "./persistence.ts";
 
 /** A catalog, and the ordinal that the next declared index gets: ids of indexes are never used again. */
 export interface CatalogState {
@@ -37,50 +44,140 @@ export function withTables(catalog: CatalogData, created: readonly TableCreation
   return { ...catalog, version: catalog.version + 1, tables: [...catalog.tables, ...created] };
 }
 
-/** The tables that `change` asks for and that do not exist yet, with the numbers they get. */
-export function missingTables(catalog: CatalogData, change: CatalogChange): TableCreation[] {
-  const existing = new Set(catalog.tables.map(({ name }) => name));
-  const missing = new Set(change.createTables).difference(existing);
+/** The tables that `change` makes, with the numbers they get: those of new components, and declared ones. */
+export function newTables(catalog: CatalogData, change: CatalogChange): TableCreation[] {
+  const existing = new Set(catalog.tables.map(qualifiedName));
+  const wanted = [
+    ...newComponents(catalog, change).flatMap(({ id: component }) =>
+      Object.keys(systemTables).map((name) => ({ name, component }))
+    ),
+    ...tablesChanges(change).flatMap(({ component, createTables = [] }) =>
+      createTables.map((name) => component === appComponent ? { name } : { name, component })
+    ),
+  ];
+  const missing = new Map(
+    wanted.map((table) => [qualifiedName(table), table] as const)
+      .filter(([name]) => !existing.has(name)),
+  );
   const first = new Catalog(catalog).nextTableNumber;
-  return [...missing].map((name, i) => ({ name, number: first + i as TableNumber }));
+  return [...missing.values()].map((table, i) => ({ ...table, number: first + i as TableNumber }));
 }
 
 /** Everything of `change` but its records. The same state when that is nothing. */
 export function changedCatalog(state: CatalogState, change: CatalogChange): CatalogState {
   const before = state.catalog;
-  const tables = [...before.tables, ...missingTables(before, change)];
-  const { createIndexes = [], setIndexState = [], dropIndexes = [] } = change;
+  const { setComponents = [], removeComponents = [], setIndexState = [] } = change;
+  const changes = tablesChanges(change);
+  const removed = new Set(removeComponents);
+  const tables = [
+    ...before.tables.filter((table) => !removed.has(componentOf(table))),
+    ...newTables(before, change),
+  ];
+  const gone = new Set(change.dropIndexes);
   const newStates = new Map(setIndexState.map(({ id, state }) => [id, state]));
+  const created = createdIndexes(state, change, tables);
   // That an index got filled means nothing to transactions under way: they need not start again.
-  const structureChanges = createIndexes.length + dropIndexes.length > 0 ||
+  const structureChanges = created.length + gone.size + setComponents.length + removed.size > 0 ||
     before.indexes.some((index) => isReadabilityChange(index.state, newStates.get(index.id))) ||
-    change.activeSchema !== undefined || change.pendingSchema !== undefined;
-  const changes = structureChanges || newStates.size > 0;
-  if (!changes && tables.length === before.tables.length) return state;
+    changes.some(setsSchema);
+  const isSame = !structureChanges && newStates.size === 0 &&
+    tables.length === before.tables.length;
+  if (isSame) return state;
 
-  const created = createIndexes.map((index, i): IndexDefinition => {
-    const { table, name } = index;
-    const number = tables.find((candidate) => candidate.name === table)?.number;
-    assert(number !== undefined, `the table ${table} of the new index ${name} does not exist`);
-    const id = declaredIndexId(state.nextIndexOrdinal + i);
-    const indexState = index.staged ? "stagedBackfilling" : "backfilling";
-    return { ...specOf(index), id, table: number, name, state: indexState };
-  });
-  const kept = before.indexes.filter(({ id }) => !dropIndexes.includes(id))
+  const kept = before.indexes.filter(({ id }) => !gone.has(id))
     .map((index) => ({ ...index, state: newStates.get(index.id) ?? index.state }));
   return {
     catalog: {
       version: before.version + 1,
       structureVersion: before.structureVersion + (structureChanges ? 1 : 0),
+      ...changedComponents(before, change),
       tables,
       indexes: [...kept, ...created],
-      activeSchema: change.activeSchema === undefined ? before.activeSchema : change.activeSchema,
-      pendingSchema: change.pendingSchema === undefined
-        ? before.pendingSchema
-        : change.pendingSchema,
+      ...changedSchemas(before, change),
     },
     nextIndexOrdinal: state.nextIndexOrdinal + created.length,
   };
+}
+/** What changes for the tables of the app and of each component. */
+function tablesChanges(
+  change: CatalogChange,
+): readonly (TablesChange & { readonly component: ComponentId })[] {
+  return [{ ...change, component: appComponent }, ...change.components ?? []];
+}
+
+function newComponents(
+  { components = [] }: CatalogData,
+  { setComponents = [] }: CatalogChange,
+): Component[] {
+  return setComponents.filter(({ id }) => !components.some((component) => component.id === id));
+}
+
+function changedComponents(
+  before: CatalogData,
+  change: CatalogChange,
+): Pick<CatalogData, "components"> {
+  const { setComponents = [], removeComponents = [] } = change;
+  const changed = new Map(setComponents.map((component) => [component.id, component]));
+  const components = [
+    ...(before.components ?? []).map((component) => changed.get(component.id) ?? component),
+    ...newComponents(before, change),
+  ].filter(({ id }) => !removeComponents.includes(id));
+  return components.length === 0 ? {} : { components };
+}
+
+function createdIndexes(
+  { catalog, nextIndexOrdinal }: CatalogState,
+  change: CatalogChange,
+  tables: readonly TableDefinition[],
+): IndexDefinition[] {
+  const numbers = new Map(tables.map((table) => [qualifiedName(table), table.number]));
+  const empty = new Set(newComponents(catalog, change).map(({ id }) => id));
+  return tablesChanges(change)
+    .flatMap(({ component, createIndexes = [] }) =>
+      createIndexes.map((index) => ({ index, component }))
+    )
+    .map(({ index, component }, i) => {
+      const name = qualifiedName({ name: index.table, component });
+      const table = numbers.get(name);
+      assert(
+        table !== undefined,
+        `the table ${name} of the new index ${index.name} does not exist`,
+      );
+      const state = initialState(index.staged, empty.has(component));
+      const id = declaredIndexId(nextIndexOrdinal + i);
+      return { ...specOf(index), id, table, name: index.name, state };
+    });
+}
+
+function initialState(staged: boolean, isFilled: boolean): IndexState {
+  if (isFilled) return staged ? "staged" : "ready";
+  return staged ? "stagedBackfilling" : "backfilling";
+}
+
+function setsSchema({ activeSchema, pendingSchema }: TablesChange): boolean {
+  return activeSchema !== undefined || pendingSchema !== undefined;
+}
+
+function changedSchemas(
+  before: CatalogData,
+  change: CatalogChange,
+): Pick<CatalogData, "componentSchemas"> & Schemas {
+  const schemas = new Map<ComponentId, Schemas>(
+    Object.entries(before.componentSchemas ?? {}) as [ComponentId, Schemas][],
+  );
+  for (const { component, ...part } of change.components ?? []) {
+    schemas.set(component, changedPair(schemasOf(before, component), part));
+  }
+  for (const id of change.removeComponents ?? []) schemas.delete(id);
+  return {
+    ...schemas.size > 0 && { componentSchemas: Object.fromEntries(schemas) },
+    ...changedPair(before, change),
+  };
+}
+
+function changedPair(before: Schemas, change: TablesChange): Schemas {
+  const { activeSchema = before.activeSchema, pendingSchema = before.pendingSchema } = change;
+  return { activeSchema, pendingSchema };
 }
 
 function isReadabilityChange(from: IndexState, to: IndexState | undefined): boolean {

@@ -6,13 +6,14 @@ import { isDeepStrictEqual } from "node:util";
 import {
   byIdIndexId,
   Catalog,
+  componentOf,
   type IndexId,
   isDatabaseIndex,
   isFilled,
+  qualifiedName,
   type SearchIndex,
   systemTables,
   type TableDefinition,
-  type TableNumber,
 } from "../database/catalog.ts";
 import { type VectorEntry, vectorEntryOf } from "../database/vector_entry.ts";
 import { errorMessage } from "../errors.ts";
@@ -141,7 +142,7 @@ class DatabaseCheck {
     for (const index of this.#searchIndexesOf(table)) {
       this.#fullText.checkDocument(index, row, document);
     }
-    this.#checkSchema(document, table.name);
+    this.#checkSchema(document, table);
   }
 
   #checkVectors(table: TableDefinition, row: number, document: ValueObject): void {
@@ -159,11 +160,13 @@ class DatabaseCheck {
     }
   }
 
-  #checkSchema({ _id, _creationTime, ...fields }: ValueObject, table: string): void {
-    const nameOf = (number: number) => this.#catalog.tableNumbered(number as TableNumber)?.name;
-    const problem = this.#catalog.documentValidator("active", table)?.check(fields, nameOf);
+  #checkSchema({ _id, _creationTime, ...fields }: ValueObject, table: TableDefinition): void {
+    const tableNames = this.#catalog.tableNames(componentOf(table));
+    const problem = this.#catalog.documentValidator("active", table)?.check(fields, tableNames);
     if (problem) {
-      this.#report(`Document ${_id}: it does not match the schema of ${table}: ${problem}`);
+      this.#report(
+        `Document ${_id}: it does not match the schema of ${qualifiedName(table)}: ${problem}`,
+      );
     }
   }
 

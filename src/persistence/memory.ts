@@ -31,6 +31,7 @@ import {
 import {
   type BackfillStep,
   type CatalogChange,
+  changesPendingSchema,
   type CommittedTransaction,
   type Order,
   pendingSchemaViolationKey,
@@ -184,7 +185,7 @@ class MemoryWriter implements PersistenceWriter {
       advance(state, timestamp);
       for (const document of documents) writeDocument(state, document);
       state.catalogState = changedCatalog(state.catalogState, change);
-      if (change.pendingSchema !== undefined) state.records.delete(pendingSchemaViolationKey);
+      if (changesPendingSchema(change)) state.records.delete(pendingSchemaViolationKey);
       for (const id of change.dropIndexes ?? []) state.indexes.delete(id);
       for (const { key, json } of change.records ?? []) {
         if (json === null) state.records.delete(key);

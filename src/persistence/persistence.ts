@@ -10,6 +10,7 @@ import type {
   SchemaDefinition,
   TableNumber,
 } from "../database/catalog.ts";
+import type { Component, ComponentId } from "../database/component.ts";
 import type { Snapshot } from "../database/snapshot.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { DocumentWrite, WriteSet } from "../database/write_set.ts";
@@ -66,24 +67,43 @@ export type NewIndex = IndexSpec & {
   readonly staged: boolean;
 };
 
-/** A change of tables, indexes, schemas and records that becomes visible as one commit. */
-export interface CatalogChange {
+/** A change of what is declared of the tables of the app, or of one component. */
+export interface TablesChange {
   readonly createTables?: readonly string[];
   readonly createIndexes?: readonly NewIndex[];
-  readonly setIndexState?: readonly { id: IndexId; state: IndexState }[];
-  readonly dropIndexes?: readonly IndexId[];
   /** Absent: unchanged. */
   readonly activeSchema?: SchemaDefinition | null;
   readonly pendingSchema?: SchemaDefinition | null;
+}
+
+/** A change of components, tables, indexes, schemas and records that becomes visible as one commit. */
+export interface CatalogChange extends TablesChange {
+  /**
+   * New components, which get their system tables, and those whose state changes; parents before their children.
+   * Indexes that the same change creates in a new component are ready at once: there is nothing to fill them with.
+   */
+  readonly setComponents?: readonly Component[];
+  /** Components whose documents are all deleted, and which no other component has for a parent: they are forgotten. */
+  readonly removeComponents?: readonly ComponentId[];
+  /** What changes for the tables of components. */
+  readonly components?: readonly (TablesChange & { readonly component: ComponentId })[];
+  readonly setIndexState?: readonly { id: IndexId; state: IndexState }[];
+  readonly dropIndexes?: readonly IndexId[];
   /** Named JSON texts, e.g. the active deployment; null removes one. */
   readonly records?: readonly { key: string; json: string | null }[];
 }
 
 /**
- * Key of the record that a commit leaves when it contradicts the pending schema: JSON text of a string, the
- * first violation's. Setting `CatalogChange.pendingSchema` removes it.
+ * Key of the record that a commit leaves when it contradicts a pending schema: JSON text of the first
+ * `SchemaViolation`. Setting `pendingSchema`, of whomever, removes it.
  */
 export const pendingSchemaViolationKey = "pending_schema_violation";
+
+/** Whether it sets a pending schema: what was found against the one before means nothing any more. */
+export function changesPendingSchema({ pendingSchema, components = [] }: CatalogChange): boolean {
+  return pendingSchema !== undefined ||
+    components.some(({ pendingSchema }) => pendingSchema !== undefined);
+}
 
 /** Documents in the order of `by_creation_time`: that of their rows, which are so read from one place. */
 export interface BackfillStep {

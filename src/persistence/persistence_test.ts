@@ -15,6 +15,7 @@ import {
   type IndexId,
   type SearchIndex,
 } from "../database/catalog.ts";
+import { appComponent } from "../database/component.ts";
 import { NaiveSearch } from "../database/search/search_testing.ts";
 import { filterDigest } from "../database/search/search_entry.ts";
 import type { SearchHit } from "../database/search/search_snapshot.ts";
@@ -368,7 +369,10 @@ contract("a transaction that creates a table makes it visible with its documents
     },
   }]);
   assert.deepEqual(session.values(), [1]);
-  assert.equal(session.read((snapshot) => snapshot.catalog.tableNamed("items")?.number), table);
+  assert.equal(
+    session.read((snapshot) => snapshot.catalog.tableNamed(appComponent, "items")?.number),
+    table,
+  );
   assert.equal(session.writer.catalog.version, before.version + 1);
   assert.equal(session.writer.catalog.structureVersion, before.structureVersion);
 });
@@ -421,13 +425,17 @@ contract("records are named texts that can be replaced and removed", (session) =
 });
 
 contract("the first violation of a pending schema is kept until the next one is set", (session) => {
-  const violate = (pendingSchemaViolation: string) => {
+  const violate = (error: string) => {
+    const pendingSchemaViolation = { error, tableName: "items" };
     const writes = { documents: [], tables: [], pendingSchemaViolation };
     session.writer.apply([{ timestamp: session.next, writes }]);
   };
   violate("first");
   violate("second");
-  assert.equal(session.reader.getRecord(pendingSchemaViolationKey), '"first"');
+  assert.equal(
+    session.reader.getRecord(pendingSchemaViolationKey),
+    '{"error":"first","tableName":"items"}',
+  );
   session.writer.applyCatalogChange({ pendingSchema: null }, session.next);
   assert.equal(session.reader.getRecord(pendingSchemaViolationKey), undefined);
 });

@@ -35,6 +35,7 @@ import { migrate } from "./migrations.ts";
 import {
   type BackfillStep,
   type CatalogChange,
+  changesPendingSchema,
   type CommittedTransaction,
   pendingSchemaViolationKey,
   type PersistenceWriter,
@@ -139,10 +140,10 @@ class SqliteWriter implements PersistenceWriter {
   ): CatalogData {
     this.#commit(timestamp, changedCatalog(this.#catalogState, change), () => {
       this.#writeDocuments(documents, timestamp);
-      if (change.pendingSchema !== undefined) {
+      if (changesPendingSchema(change)) {
         this.#statements.removeRecord.run(pendingSchemaViolationKey);
       }
-      if (change.createIndexes?.length) this.#history.begin(timestamp);
+      if (createsIndexes(change)) this.#history.begin(timestamp);
       for (const id of change.dropIndexes ?? []) this.#statements.addDroppedIndex.run(id);
       for (const { key, json } of change.records ?? []) {
         if (json === null) this.#statements.removeRecord.run(key);
@@ -321,6 +322,11 @@ function newestSequences(batch: readonly CommittedTransaction[]): Map<number, nu
     newest.set(isolate, Math.max(sequence, newest.get(isolate) ?? 0));
   }
   return newest;
+}
+
+function createsIndexes({ createIndexes = [], components = [] }: CatalogChange): boolean {
+  return createIndexes.length > 0 ||
+    components.some(({ createIndexes = [] }) => createIndexes.length > 0);
 }
 
 function prepareStatements(database: Database) {

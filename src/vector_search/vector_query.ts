@@ -1,6 +1,7 @@
 /** Reads what a function asks of a vector index (function-abi 7, semantics 16). */
 import type { Catalog, VectorIndex } from "../database/catalog.ts";
 import { checkReadable } from "../database/compiled_query.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
 import { filterDigest } from "../database/vector_entry.ts";
 import { DeveloperError } from "../errors.ts";
 import { decodeValueOrUndefined, isPlainObject, type Value } from "../values/value.ts";
@@ -12,10 +13,14 @@ const limitMax = 256;
 const conditionsMax = 64;
 
 /** @throws DeveloperError with the code of the rule that is broken. */
-export function parseVectorQuery(query: unknown, catalog: Catalog): SearchRequest {
+export function parseVectorQuery(
+  query: unknown,
+  catalog: Catalog,
+  component: ComponentId = appComponent,
+): SearchRequest {
   const { indexName, vector, limit, expressions } = isPlainObject(query) ? query : {};
   if (typeof indexName !== "string") throw invalid("the name of the index is missing");
-  const index = mustFindIndex(catalog, indexName);
+  const index = mustFindIndex(catalog, component, indexName);
   return {
     index: index.id,
     limit: parseLimit(limit),
@@ -25,9 +30,13 @@ export function parseVectorQuery(query: unknown, catalog: Catalog): SearchReques
   };
 }
 
-function mustFindIndex(catalog: Catalog, indexName: string): VectorIndex {
+function mustFindIndex(
+  catalog: Catalog,
+  component: ComponentId,
+  indexName: string,
+): VectorIndex {
   const dot = indexName.indexOf(".");
-  const table = catalog.tableNamed(indexName.slice(0, Math.max(dot, 0)));
+  const table = catalog.tableNamed(component, indexName.slice(0, Math.max(dot, 0)));
   const named = table === undefined
     ? []
     : catalog.indexesOf(table.number).filter(({ name }) => name === indexName.slice(dot + 1));

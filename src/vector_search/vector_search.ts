@@ -1,4 +1,5 @@
 /** `ctx.vectorSearch`: checks a query against the catalog and hands it to a thread of its own. */
+import type { ComponentId } from "../database/component.ts";
 import type { SnapshotReader } from "../persistence/persistence.ts";
 import { RequestError } from "../errors.ts";
 import { moduleUrl } from "../program_files.ts";
@@ -26,21 +27,22 @@ export class VectorSearch {
   /**
    * Documents of the newest committed state, which need not be durable yet (function-abi 7).
    * @param query as the function library spells it; not checked yet.
+   * @param component whose index it names.
    * @throws DeveloperError when there is no such index, or the query is not one for it.
    * @throws RequestError when the machine cannot serve it.
    */
-  async search(query: unknown): Promise<SearchResult> {
-    const request = this.#parse(query);
+  async search(query: unknown, component?: ComponentId): Promise<SearchResult> {
+    const request = this.#parse(query, component);
     if (this.#thread === undefined || this.#thread.hasFailed) {
       this.#thread = new SearchThread(this.#options);
     }
     return await this.#thread.search(request);
   }
 
-  #parse(query: unknown): SearchRequest {
+  #parse(query: unknown, component?: ComponentId): SearchRequest {
     const snapshot = this.#options.reader.open();
     try {
-      return parseVectorQuery(query, snapshot.catalog);
+      return parseVectorQuery(query, snapshot.catalog, component);
     } finally {
       snapshot.close();
     }

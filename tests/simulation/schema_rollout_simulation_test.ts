@@ -13,6 +13,7 @@ import {
   isDatabaseIndex,
   isFilled,
 } from "../../src/database/catalog.ts";
+import { appComponent } from "../../src/database/component.ts";
 import { Transaction } from "../../src/database/transaction.ts";
 import type { ExportedSchema } from "../../src/deploy/analysis.ts";
 import { parseSchema } from "../../src/deploy/schema_definition.ts";
@@ -245,7 +246,7 @@ class Simulation {
     const documents = documentsOf(snapshot);
     for (const index of indexes.filter(isDatabaseIndex)) verifyIndex(index, snapshot, documents);
 
-    const validator = catalog.documentValidator("active", table);
+    const validator = catalog.documentValidator("active", { name: table });
     for (const { _id, _creationTime, ...fields } of documents) {
       assert.equal(validator?.check(fields, () => undefined) ?? null, null);
     }
@@ -277,7 +278,7 @@ function verifyIndex(index: DatabaseIndex, snapshot: Snapshot, documents: ValueO
 }
 
 function documentsOf(snapshot: Snapshot): ValueObject[] {
-  const number = snapshot.catalog.tableNamed(table)?.number;
+  const number = snapshot.catalog.tableNamed(appComponent, table)?.number;
   if (number === undefined) return [];
   return snapshot.scan(byIdIndexId(number), everything, "asc", 10_000)
     .map(({ json }) => parseDocument(json));

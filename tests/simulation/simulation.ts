@@ -6,6 +6,7 @@ import {
   type IndexId,
   type TableNumber,
 } from "../../src/database/catalog.ts";
+import { appComponent } from "../../src/database/component.ts";
 import type { Timestamp } from "../../src/database/timestamp.ts";
 import { MemoryPersistence } from "../../src/persistence/memory.ts";
 import { PersistenceError } from "../../src/persistence/persistence_error.ts";
@@ -274,7 +275,7 @@ function originKey({ isolate, sequence }: TransactionOrigin): string {
 }
 
 function tableOf({ catalog }: Snapshot): TableNumber {
-  return catalog.tableNamed(itemsTable)!.number;
+  return catalog.tableNamed(appComponent, itemsTable)!.number;
 }
 
 function itemsOf(snapshot: Snapshot, index: IndexId = byIdIndexId(tableOf(snapshot))): Item[] {
