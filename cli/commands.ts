@@ -6,9 +6,11 @@ import { Option } from "commander";
 import type { BundleOptions } from "../src/deploy/bundle.ts";
 import type { ApiClient } from "./api_client.ts";
 import type { Shell } from "./completion.ts";
+import type { DataOptions } from "./data.ts";
 import type { DevOptions } from "./dev.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import { describeFailure, exitStatus, UsageError } from "./failure.ts";
+import type { ImportOptions } from "./import.ts";
 import type { LogsOptions } from "./logs.ts";
 import {
   app,
@@ -136,6 +138,64 @@ const use: CommandGroup = {
         }),
       ],
     },
+    define<ServerOptions & DataOptions & { readonly json?: boolean }>({
+      usage: "data [table]",
+      summary: "list the tables, or show the documents of one",
+      examples: ["data", "data messages --limit 5", "data messages --order asc --format jsonl"],
+      options: [
+        new Option("--limit <number>", "of documents to show").argParser(parseCount(1_000_000))
+          .default(100),
+        new Option("--order <order>", "of creation: desc shows the newest first")
+          .choices(["asc", "desc"]).default("desc"),
+        new Option("--format <format>", "json and jsonl can be imported")
+          .choices(["table", "json", "jsonl"]).default("table"),
+        json("the same as --format json"),
+        ...server(),
+      ],
+      run: async ({ json, ...options }, call) => {
+        const client = await connectTo(options, call);
+        const { listTables, showTable } = await import("./data.ts");
+        const shown = { ...options, ...json && { format: "json" as const } };
+        const [table] = call.args;
+        return table === undefined
+          ? await listTables(client, shown)
+          : await showTable(client, table, shown);
+      },
+    }),
+    define<ServerOptions & ImportOptions>({
+      usage: "import <file>",
+      summary: "put documents from a file into tables: all of them, or none",
+      details:
+        "The file is CSV, lines of JSON, a JSON array, or a ZIP file that `hull export`, `npx convex export` " +
+        "or a dashboard made. Tables must be empty unless --append or --replace is given.",
+      examples: ["import people.csv --table people", "import export.zip --replace-all --yes"],
+      options: [
+        new Option("--table <name>", "that the documents go into; not for ZIP files"),
+        new Option("--format <format>", "in place of what the file's name says")
+          .choices(["csv", "jsonLines", "jsonArray", "zip"]),
+        new Option("--append", "add to what the tables hold"),
+        new Option("--replace", "put the documents in the place of what their tables hold"),
+        new Option("--replace-all", "and empty all other tables"),
+        new Option("-y, --yes", "delete what is replaced without asking"),
+        ...server(),
+      ],
+      run: async (options, call) =>
+        (await import("./import.ts"))
+          .importData(await connectTo(options, call), call.args[0]!, options),
+    }),
+    define<ServerOptions & { readonly files: boolean }>({
+      usage: "export <path>",
+      summary: "write all documents and files into a ZIP file, as of one moment",
+      details:
+        "Hull and Convex import it. Code, environment variables and jobs are not in it: for those, " +
+        "`hull backup` is there.",
+      examples: ["export monday.zip", "export . --no-files"],
+      arguments: { path: "new file, or folder to make it in" },
+      options: [new Option("--no-files", "leave stored files out"), ...server()],
+      run: async (options, call) =>
+        (await import("./export.ts"))
+          .exportData(await connectTo(options, call), call.args[0]!, options),
+    }),
     define<ServerOptions & LogsOptions>({
       usage: "logs",
       summary: "show what functions logged and how they failed",

@@ -84,12 +84,7 @@ export async function tryPush(
 }
 
 async function listFunctions(client: ApiClient): Promise<readonly FunctionSpec[]> {
-  const { value } = await client.post("/api/query", {
-    path: "_system/cli/modules:apiSpec",
-    args: {},
-    format: "json",
-  }) as { value: readonly FunctionSpec[] };
-  return value;
+  return await client.query("_system/cli/modules:apiSpec", {}) as readonly FunctionSpec[];
 }
 
 function startPushRequest(app: AppFolder, bundle: AppBundle, { moduleHashes }: ConfigHashes) {
