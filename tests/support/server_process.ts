@@ -20,6 +20,8 @@ export interface ServerOptions {
   readonly port?: number;
   readonly environment?: Readonly<Record<string, string>>;
   readonly arguments?: readonly string[];
+  /** What to start instead of the program under test. */
+  readonly executable?: string;
 }
 
 /** Settings for tests of what runs at the same time: two isolates from the first call on, not when calls have waited. */
@@ -59,7 +61,7 @@ export class ServerProcess implements AsyncDisposable {
       "--port",
       String(options.port ?? 0),
       ...(options.arguments ?? []),
-    ]);
+    ], options.executable);
     const process = new Deno.Command(program, {
       args,
       env: { NO_COLOR: "1", ...options.environment },
