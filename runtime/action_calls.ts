@@ -10,6 +10,7 @@ import type {
 import type { TableNames } from "../src/values/validator.ts";
 import { ActionRun } from "./action_run.ts";
 import { parseArguments } from "./call_values.ts";
+import type { DeploymentCode } from "./deployment_code.ts";
 import { describeFailure, SystemFailure } from "./failure.ts";
 import type { Deliver } from "./finished_call.ts";
 import type { OperationRequest } from "./host_operations.ts";
@@ -17,7 +18,6 @@ import { heapBytes } from "./heap_watch.ts";
 import { HttpExchange } from "./http_exchange.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { Log } from "./log.ts";
-import type { ModuleLoader } from "./module_loader.ts";
 import { turn } from "./settle.ts";
 
 export type Send = (message: FromIsolate, body?: string | Uint8Array) => void;
@@ -48,7 +48,7 @@ export class ActionCalls {
   async run(
     callId: number,
     call: FunctionCall,
-    loader: ModuleLoader,
+    deployment: DeploymentCode,
     body: Uint8Array,
     deliver: Deliver,
   ): Promise<void> {
@@ -57,7 +57,7 @@ export class ActionCalls {
     const log = this.#streamedLog(callId);
     const send = ({ body, ...request }: OperationRequest) =>
       this.#send({ type: "operation", callId, ...request }, body);
-    const run = new ActionRun({ call, loader, log, send, tables: this.#tables });
+    const run = new ActionRun({ call, deployment, log, send, tables: this.#tables });
     const exchange = call.request === undefined ? null : new HttpExchange({
       callId,
       request: call.request,

@@ -1,4 +1,5 @@
 /** One action or HTTP action: real time, the network, and the server for everything else (function-abi 2.4, 2.5). */
+import { displayName, type FunctionPath } from "../src/isolate/function_address.ts";
 import type { FunctionCall, HostOperation } from "../src/isolate/protocol.ts";
 import type { TableNames } from "../src/values/validator.ts";
 import { encodeValue, parseValue, type Value } from "../src/values/value.ts";
@@ -6,14 +7,14 @@ import { ActionSyscalls } from "./action_syscalls.ts";
 import { encodeResult, validateArguments } from "./call_values.ts";
 import { actionCtx } from "./ctx/action_ctx.ts";
 import type { ActionHost } from "./ctx/action_host.ts";
+import type { ComponentCode, DeploymentCode } from "./deployment_code.ts";
 import { Execution } from "./execution.ts";
 import { HostFailure } from "./failure.ts";
-import { displayName, type FunctionPath } from "./function_address.ts";
 import { HostOperations, type OperationRequest } from "./host_operations.ts";
 import { type FinishedResponse, HttpExchange } from "./http_exchange.ts";
 import type { Log } from "./log.ts";
 import { ModuleInstances } from "./module_instances.ts";
-import type { Exports, ModuleLoader } from "./module_loader.ts";
+import type { Exports } from "./module_loader.ts";
 import {
   findFunction,
   handlerOf,
@@ -24,7 +25,7 @@ import { settleAction } from "./settle.ts";
 
 export interface ActionOptions {
   readonly call: FunctionCall;
-  readonly loader: ModuleLoader;
+  readonly deployment: DeploymentCode;
   readonly log: Log;
   readonly send: (request: OperationRequest) => void;
   /** Which tables exist now. */
@@ -40,6 +41,7 @@ interface Router {
 
 export class ActionRun implements ActionHost {
   readonly call: FunctionCall;
+  readonly component: ComponentCode;
   readonly execution: Execution;
   readonly operations: HostOperations;
   readonly name: string;
@@ -51,8 +53,10 @@ export class ActionRun implements ActionHost {
   #exchange: HttpExchange | null = null;
 
   constructor(options: ActionOptions) {
-    const { call, loader, log, send } = options;
-    const { importSeed, importTimeMs, environmentVariables } = loader.manifest;
+    const { call, deployment, log, send } = options;
+    const { importSeed, importTimeMs } = deployment.manifest;
+    this.component = deployment.component(call.component);
+    const { loader, environmentVariables } = this.component;
     const { kind, nowMs, seed } = call;
     this.call = call;
     this.#options = options;
@@ -69,7 +73,8 @@ export class ActionRun implements ActionHost {
   async run(args: Value[]): Promise<string> {
     const found = findFunction(this.#import(), this.#path, "action");
     this.visibility = visibilityOf(found);
-    const { loader, tables } = this.#options;
+    const { tables } = this.#options;
+    const { loader } = this.component;
     validateArguments(loader.validator(this.call.args), args, tables);
     this.execution.beginRun(new ActionSyscalls(this, null));
     const result = await this.#settle(this.#invoke(found, args));
@@ -86,7 +91,8 @@ export class ActionRun implements ActionHost {
     const router = findRouter(this.#import());
     this.#exchange = exchange;
     this.execution.beginRun(new ActionSyscalls(this, exchange));
-    const route = router.lookup(exchange.pathname, exchange.method);
+    const path = this.call.request?.routedPath ?? exchange.pathname;
+    const route = router.lookup(path, exchange.method);
     if (route === null) return notFound("No matching routes found");
     const handled = async () => {
       await router.runRequest(exchange.requestText(), route[2]);

@@ -5,7 +5,6 @@ import type { ActionHost } from "./ctx/action_host.ts";
 import * as storage from "./ctx/action_storage.ts";
 import { deploymentMetadata } from "./ctx/meta.ts";
 import { searchVectors } from "./ctx/vector_search.ts";
-import { functionHandle, parseAddress } from "./function_address.ts";
 import { failExecution } from "./globals/refusals.ts";
 import type { HttpExchange } from "./http_exchange.ts";
 import {
@@ -76,7 +75,10 @@ const asyncOperations: Record<string, Operation> = {
   "1.0/actions/vectorSearch": async (host, { query }) => ({
     results: await searchVectors(host, query),
   }),
-  "1.0/createFunctionHandle": (_host, address) => functionHandle(parseAddress(address)),
+  "1.0/createFunctionHandle": async ({ operations }, { name, reference, functionHandle }) =>
+    new JsonText(
+      await operations.performJson("functionHandle", { name, reference, functionHandle }),
+    ),
   "1.0/getUserIdentity": (host) => ctx.userIdentity(host),
   "1.0/storageGetUrl": (host, { storageId }) =>
     storage.fileOperation(host, "storageGetUrl", storageId),
@@ -85,7 +87,7 @@ const asyncOperations: Record<string, Operation> = {
   "1.0/storageDelete": (host, { storageId }) =>
     storage.fileOperation(host, "storageDelete", storageId),
   "1.0/storageGenerateUploadUrl": (host) => storage.uploadUrl(host),
-  "1.0/getFunctionMetadata": ({ name }) => ({ name, componentPath: "" }),
+  "1.0/getFunctionMetadata": ({ name, component }) => ({ name, componentPath: component.path }),
   "1.0/getDeploymentMetadata": () => deploymentMetadata(),
   "1.0/getRequestMetadata": (host) => ctx.actionRequestMetadata(host),
 };

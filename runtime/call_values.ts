@@ -10,7 +10,7 @@ import {
 } from "../src/values/validator.ts";
 import { type EncodedValue, encodeValue, parseValue, type Value } from "../src/values/value.ts";
 import { type ConvexErrorClass, HostFailure, toUserError } from "./failure.ts";
-import { debugName, type FunctionPath } from "./function_address.ts";
+import { debugName, type FunctionPath } from "../src/isolate/function_address.ts";
 
 /** Of the arguments of a call, and of its result. */
 export const callBytesMax = 16 * 1024 * 1024;

@@ -5,12 +5,14 @@
  */
 import { QueryJournal, Transaction } from "../src/database/transaction.ts";
 import type { FunctionFailure } from "../src/errors.ts";
+import { debugName, displayName, type FunctionTarget } from "../src/isolate/function_address.ts";
 import type { FunctionCall } from "../src/isolate/protocol.ts";
 import { encodeValue, parseValue, type Value } from "../src/values/value.ts";
 import { encodeResult, validateArguments } from "./call_values.ts";
 import { Query, QueryInitializer } from "./ctx/query.ts";
 import { mutationCtx, queryCtx } from "./ctx/transaction_ctx.ts";
 import type { NestedCall, TransactionHost } from "./ctx/transaction_host.ts";
+import type { ComponentCode, DeploymentCode } from "./deployment_code.ts";
 import { Execution, type ExecutionOptions } from "./execution.ts";
 import {
   type ConvexErrorClass,
@@ -20,10 +22,8 @@ import {
   SystemFailure,
   toUserError,
 } from "./failure.ts";
-import { debugName, displayName, type FunctionPath, parseAddress } from "./function_address.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { ModuleInstances } from "./module_instances.ts";
-import type { ModuleLoader } from "./module_loader.ts";
 import {
   exportedValidator,
   findFunction,
@@ -41,14 +41,15 @@ const depthMax = 8;
 /** What all functions in one transaction have in common. */
 export interface TransactionScope {
   readonly services: IsolateServices;
-  readonly loader: ModuleLoader;
+  readonly deployment: DeploymentCode;
   readonly call: FunctionCall;
   readonly budgets: TransactionBudgets;
 }
 
 export interface RunOptions {
   readonly kind: "query" | "mutation";
-  readonly path: FunctionPath;
+  readonly target: FunctionTarget;
+  /** As the function's component sees it. */
   readonly transaction: Transaction;
   readonly execution: ExecutionOptions;
   /** Journal of an earlier run that this one must repeat. */
@@ -68,6 +69,7 @@ export class FunctionRun implements TransactionHost {
   readonly execution: Execution;
   readonly journal: QueryJournal;
   readonly name: string;
+  readonly component: ComponentCode;
   visibility: "public" | "internal" | null = null;
   /** Size of what it returned. */
   resultBytes = 0;
@@ -82,8 +84,9 @@ export class FunctionRun implements TransactionHost {
     this.kind = options.kind;
     this.execution = new Execution(options.execution);
     this.journal = new QueryJournal(options.journal);
-    this.name = displayName(options.path);
-    this.instances = new ModuleInstances(scope.loader, false);
+    this.name = displayName(options.target.path);
+    this.component = scope.deployment.component(options.target.component);
+    this.instances = new ModuleInstances(this.component.loader, false);
     this.#scope = scope;
     this.#options = options;
     this.#transaction = options.transaction;
@@ -93,8 +96,8 @@ export class FunctionRun implements TransactionHost {
     return this.#scope.call;
   }
 
-  get loader(): ModuleLoader {
-    return this.#scope.loader;
+  get deployment(): DeploymentCode {
+    return this.#scope.deployment;
   }
 
   /**
@@ -102,14 +105,18 @@ export class FunctionRun implements TransactionHost {
    * @throws what it fails with; see `describeFailure`.
    */
   async run(args: Value[], validators?: Validators): Promise<string> {
-    const { path } = this.#options;
+    const { target } = this.#options;
+    const { path } = target;
     const found = findFunction(this.instances.import(path.module), path, this.kind);
     this.visibility = visibilityOf(found);
+    if (target.mustBePublic && this.visibility !== "public") {
+      throw this.deployment.notExported(target);
+    }
     const { args: argsValidator, returns } = validators ?? {
       args: exportedValidator(found, "exportArgs"),
       returns: exportedValidator(found, "exportReturns"),
     };
-    const { loader } = this;
+    const { loader } = this.component;
     const tables = () => this.#transaction.tableName;
     validateArguments(loader.validator(argsValidator), args, tables);
     this.execution.beginRun(new TransactionSyscalls(this));
@@ -174,12 +181,12 @@ export class FunctionRun implements TransactionHost {
   }
 
   async callFunction(call: NestedCall): Promise<Value> {
-    const { path, kind } = this.#checkCall(call);
+    const { target, kind } = this.#checkCall(call);
     try {
       return await this.#queue.add(async () => {
         // When these are done, nothing of this function can run before the call returns.
         do await turn(); while (this.execution.pendingOperations > 0);
-        return await this.#callNested(call, kind, path);
+        return await this.#callNested(call, kind, target);
       });
     } catch (error) {
       // Made here, where the stack leads to who waits for the call.
@@ -192,21 +199,21 @@ export class FunctionRun implements TransactionHost {
     if (this.kind === "query" && udfType !== "query") {
       throw new Error(`Cannot call a ${udfType} function from a query function`);
     }
-    const path = parseAddress(address);
+    const target = this.perform(() => this.deployment.resolve(address, this.component.id));
     if (this.#options.depth >= depthMax) {
       throw new Error(
         "Cross component call depth limit exceeded. Do you have an infinite loop in your app?",
       );
     }
-    return { kind, path };
+    return { kind, target };
   }
 
   async #callNested(
     call: NestedCall,
     kind: "query" | "mutation",
-    path: FunctionPath,
+    target: FunctionTarget,
   ): Promise<Value> {
-    const nested = this.#nestedRun(call, kind, path);
+    const nested = this.#nestedRun(call, kind, target);
     const { budgets } = this.#scope;
     const readsStale = call.udfType === "snapshotQuery";
     const boundary = readsStale ? null : this.#transaction.nest(transactionLimits(call.limits));
@@ -226,17 +233,28 @@ export class FunctionRun implements TransactionHost {
     }
   }
 
-  #nestedRun({ udfType }: NestedCall, kind: "query" | "mutation", path: FunctionPath): FunctionRun {
+  #nestedRun(
+    { udfType }: NestedCall,
+    kind: "query" | "mutation",
+    target: FunctionTarget,
+  ): FunctionRun {
     const { options } = this.execution;
+    const { path: componentPath, environmentVariables } = this.deployment.component(
+      target.component,
+    );
+    const transaction = udfType === "snapshotQuery"
+      ? this.#snapshotTransaction()
+      : this.#transaction;
     return new FunctionRun(this.#scope, {
       kind,
-      path,
-      transaction: udfType === "snapshotQuery" ? this.#snapshotTransaction() : this.#transaction,
+      target,
+      transaction: transaction.ofComponent(target.component),
       execution: {
         ...options,
         kind,
         seed: this.execution.random.seed(),
-        log: options.log.nested(debugName(path)),
+        environmentVariables,
+        log: options.log.nested(debugName(target.path), componentPath),
       },
       journal: null,
       depth: this.#options.depth + 1,

@@ -9,6 +9,7 @@
  */
 import { setImmediate } from "node:timers";
 import { workerData } from "node:worker_threads";
+import { appComponent } from "../src/database/component.ts";
 import { decodeFrame, splitFrames } from "../src/isolate/frames.ts";
 import { Heartbeat } from "../src/isolate/heartbeat.ts";
 import type { IsolateData } from "../src/isolate/isolate_data.ts";
@@ -18,6 +19,7 @@ import { openSnapshotReader } from "../src/persistence/snapshot_reader.ts";
 import type { TableNames } from "../src/values/validator.ts";
 import { ActionCalls } from "./action_calls.ts";
 import { analyzeModules } from "./analysis.ts";
+import { DeploymentCode } from "./deployment_code.ts";
 import { Fifo } from "./fifo.ts";
 import type { Deliver } from "./finished_call.ts";
 import { installGlobals } from "./globals/prelude.ts";
@@ -48,7 +50,7 @@ class Isolate {
   readonly #data: IsolateData;
   readonly #services: IsolateServices;
   readonly #stackTraces = new StackTraces();
-  readonly #loaders = new Map<string, ModuleLoader>();
+  readonly #deployments = new Map<string, DeploymentCode>();
   readonly #transactions: TransactionCalls | null;
   readonly #actions: ActionCalls;
   /** Messages that arrived while user code was running. */
@@ -166,20 +168,20 @@ class Isolate {
   #load(deployment: DeploymentManifest): void {
     const { realm } = this.#services;
     this.#outbox.flush();
-    this.#loaders.set(deployment.id, new ModuleLoader(deployment, realm, this.#stackTraces));
+    this.#deployments.set(deployment.id, new DeploymentCode(deployment, realm, this.#stackTraces));
   }
 
   #unload(deployment: string): void {
-    this.#loaders.get(deployment)?.close();
-    this.#loaders.delete(deployment);
+    this.#deployments.get(deployment)?.close();
+    this.#deployments.delete(deployment);
   }
 
   /** Loads what other deployments have loaded, one module at a time: calls come in between. */
   #warmUp(deployment: string): void {
     this.#enqueue(() => {
-      const loader = this.#loaders.get(deployment);
-      const paths = [...this.#loaders.values()].flatMap((other) => other.loadedPaths);
-      for (const path of new Set(paths)) this.#enqueue(() => loader?.warmUp(path));
+      const code = this.#deployments.get(deployment);
+      const others = [...this.#deployments.values()].filter((other) => other !== code);
+      for (const load of code?.loadsOf(others) ?? []) this.#enqueue(load);
       this.#enqueue(() => this.#outbox.send({ type: "warm", deployment }));
     });
   }
@@ -200,8 +202,8 @@ class Isolate {
         this.#outbox.flush();
         await this.#transactions.decided();
       }
-      const loader = this.#loaders.get(call.deployment)!;
-      loader.trim();
+      const deployment = this.#deployments.get(call.deployment)!;
+      deployment.trim();
       const deliver: Deliver = ({ body: answer, ...result }) => {
         if (result.usage.durationMs < quickMs) this.#quick.add(functionKey(call));
         else this.#quick.delete(functionKey(call));
@@ -211,7 +213,7 @@ class Isolate {
         const last = this.#isSpoiled ? { isLast: true } : {};
         this.#outbox.hold({ type: "result", callId, ...result, ...last }, answer);
       };
-      await this.#run(callId, call, loader, body, deliver);
+      await this.#run(callId, call, deployment, body, deliver);
       this.#read();
     }
     if (this.#outbox.isDue || !this.#isQuickNext()) this.#outbox.flush();
@@ -228,14 +230,14 @@ class Isolate {
   async #run(
     callId: number,
     call: FunctionCall,
-    loader: ModuleLoader,
+    deployment: DeploymentCode,
     body: Uint8Array,
     deliver: Deliver,
   ): Promise<void> {
     if (call.kind === "action" || call.kind === "httpAction") {
-      return await this.#actions.run(callId, call, loader, body, deliver);
+      return await this.#actions.run(callId, call, deployment, body, deliver);
     }
-    await this.#transactions!.run(callId, call, loader, decoder.decode(body), deliver);
+    await this.#transactions!.run(callId, call, deployment, decoder.decode(body), deliver);
   }
 
   #analyze({ callId, deployment, only }: ToIsolate & { type: "analyze" }): void {
@@ -265,8 +267,8 @@ class Isolate {
   }
 }
 
-function functionKey({ module, export: name }: FunctionCall): string {
-  return `${module}:${name}`;
+function functionKey({ component = appComponent, module, export: name }: FunctionCall): string {
+  return `${component}/${module}:${name}`;
 }
 
 /** Ends the thread; the host is told why. */

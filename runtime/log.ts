@@ -6,19 +6,26 @@ const lineBytesMax = 32_768;
 const now = Date.now; // kept: user code sees another Date
 const encoder = new TextEncoder();
 
+type LineSource = Pick<LogLine, "udfPath" | "componentPath">;
+
 export class Log {
   readonly #buffer: LineBuffer;
-  readonly #udfPath: string | undefined;
+  readonly #source: LineSource;
 
   /** `onLine` is told of each line as it is added. */
-  constructor(onLine?: () => void, buffer = new LineBuffer(onLine), udfPath?: string) {
+  constructor(
+    onLine?: () => void,
+    buffer = new LineBuffer(onLine),
+    source: LineSource = {},
+  ) {
     this.#buffer = buffer;
-    this.#udfPath = udfPath;
+    this.#source = source;
   }
 
   /** The log of a function that this one calls; its lines appear here, under its name. */
-  nested(udfPath: string): Log {
-    return new Log(undefined, this.#buffer, udfPath);
+  nested(udfPath: string, componentPath: string): Log {
+    const source = { udfPath, ...componentPath !== "" && { componentPath } };
+    return new Log(undefined, this.#buffer, source);
   }
 
   /** One call of `console`, each argument as its text. */
@@ -27,7 +34,7 @@ export class Log {
       level,
       ...fitLine(messages),
       timestamp: now(),
-      ...this.#udfPath !== undefined && { udfPath: this.#udfPath },
+      ...this.#source,
     });
   }
 

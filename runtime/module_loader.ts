@@ -12,10 +12,10 @@ import {
   type ModuleFactory,
   type ModuleHost,
 } from "../src/isolate/module_factory.ts";
+import type { FunctionPath } from "../src/isolate/function_address.ts";
 import type { DeploymentManifest, ModuleEntry } from "../src/isolate/protocol.ts";
 import { parseValidator, type Validator } from "../src/values/validator.ts";
 import { type ConvexErrorClass, HostFailure } from "./failure.ts";
-import type { FunctionPath } from "./function_address.ts";
 import { findConvexError, freezeDeep } from "./library_objects.ts";
 import type { Realm } from "./realm.ts";
 import { SourceMap } from "./source_map.ts";
@@ -56,8 +56,8 @@ interface SharedPart {
   readonly everything: Exports | null;
 }
 
-/** Characters of code; V8 takes some four times as many bytes for code that consists of small functions. */
-const keptCodeMax = v8.getHeapStatistics().heap_size_limit / 5;
+/** Characters of code that a deployment may keep loaded; V8 takes some four times as many bytes for code that consists of small functions. */
+export const keptCodeMax = v8.getHeapStatistics().heap_size_limit / 5;
 
 export class ModuleLoader {
   readonly manifest: DeploymentManifest;
@@ -67,7 +67,6 @@ export class ModuleLoader {
   /** By path. */
   readonly #compiled = new Map<string, LoadedModule>();
   readonly #linked = new Set<LoadedModule>();
-  /** Characters of all that is compiled. */
   #codeLength = 0;
   readonly #validators = new Map<string, Validator>();
   #convexError: ConvexErrorClass | null = null;
@@ -121,20 +120,24 @@ export class ModuleLoader {
    * @throws DeveloperError when it does not exist (function-abi 8.1).
    */
   checkSchedulable({ module: path, export: name }: FunctionPath): void {
-    const entry = this.#entries.get(path);
-    if (entry === undefined) {
+    if (!this.#entries.has(path)) {
       throw new DeveloperError(
         "InvalidScheduledFunction",
         `Attempted to schedule function at nonexistent path: ${path}`,
       );
     }
-    // What a Node module exports, or one that cannot be loaded, shows when it runs.
-    if (entry.environment !== "isolate" || this.#mayExport(path, name)) return;
+    if (this.mayHave({ module: path, export: name })) return;
     throw new DeveloperError(
       "InvalidScheduledFunction",
       `Attempted to schedule function, but no exported function ${name} found in the file: ${path}. ` +
         "Did you forget to export it?",
     );
+  }
+
+  /** Whether there is such a function. What a Node module exports, or one that cannot be loaded, shows when it runs. */
+  mayHave({ module: path, export: name }: FunctionPath): boolean {
+    const entry = this.#entries.get(path);
+    return entry !== undefined && (entry.environment !== "isolate" || this.#mayExport(path, name));
   }
 
   #mayExport(path: string, name: string): boolean {
@@ -147,9 +150,9 @@ export class ModuleLoader {
     return doesExport(module, name);
   }
 
-  /** Between calls: makes room if the modules of earlier calls take much of the memory. They can be loaded again. */
-  trim(): void {
-    if (this.#codeLength > keptCodeMax) this.close();
+  /** Characters of all that is loaded. */
+  get codeLength(): number {
+    return this.#codeLength;
   }
 
   /** Forgets what was loaded. */

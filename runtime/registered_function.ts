@@ -1,6 +1,6 @@
 /** Functions as the function library registers them (function-abi 2). */
 import type { FunctionKind } from "../src/isolate/protocol.ts";
-import { debugName, type FunctionPath } from "./function_address.ts";
+import { debugName, type FunctionPath } from "../src/isolate/function_address.ts";
 import { HostFailure } from "./failure.ts";
 import type { Exports } from "./module_loader.ts";
 

@@ -16,17 +16,17 @@ import {
   Transaction,
 } from "../src/database/transaction.ts";
 import type { FunctionFailure } from "../src/errors.ts";
+import { debugName, type FunctionPath } from "../src/isolate/function_address.ts";
 import type { CallOutcome, FunctionCall } from "../src/isolate/protocol.ts";
 import type { HistoryReader } from "../src/persistence/persistence.ts";
 import { parseArguments } from "./call_values.ts";
+import type { DeploymentCode } from "./deployment_code.ts";
 import { describeFailure, SystemFailure } from "./failure.ts";
 import type { Deliver, FinishedCall } from "./finished_call.ts";
-import { debugName, type FunctionPath } from "./function_address.ts";
 import { FunctionRun } from "./function_run.ts";
 import { heapBytes } from "./heap_watch.ts";
 import type { IsolateServices } from "./isolate_services.ts";
 import { Log } from "./log.ts";
-import type { ModuleLoader } from "./module_loader.ts";
 import { pause } from "./settle.ts";
 import { TransactionBudgets } from "./transaction_budgets.ts";
 import { addUsageWarnings } from "./usage_warnings.ts";
@@ -57,7 +57,7 @@ export class TransactionCalls {
   async run(
     callId: number,
     call: FunctionCall,
-    loader: ModuleLoader,
+    deployment: DeploymentCode,
     args: string,
     deliver: Deliver,
   ): Promise<void> {
@@ -69,8 +69,8 @@ export class TransactionCalls {
     if (snapshot === undefined) return deliver(outOfRetention());
     this.#pending = this.#pending.filter(({ sequence }) => sequence > snapshot.decidedSequence);
     const log = new Log();
-    const transaction = this.#begin(call, loader, snapshot);
-    const run = this.#functionRun(call, loader, transaction, log);
+    const transaction = this.#begin(call, deployment, snapshot);
+    const run = this.#functionRun(call, deployment, transaction, log);
     heartbeat.begin(callId, limits.functionTimeoutMs, limits.databaseTimeoutS * 1000);
     realm.enter(run.execution);
     const result = await this.#execute(call, args, transaction, run);
@@ -178,8 +178,8 @@ export class TransactionCalls {
     });
   }
 
-  #begin(call: FunctionCall, loader: ModuleLoader, snapshot: Snapshot): Transaction {
-    const { id, fileStorageSecret } = loader.manifest;
+  #begin(call: FunctionCall, { manifest }: DeploymentCode, snapshot: Snapshot): Transaction {
+    const { id, fileStorageSecret } = manifest;
     return new Transaction({
       snapshot,
       kind: kindOf(call),
@@ -193,19 +193,20 @@ export class TransactionCalls {
 
   #functionRun(
     call: FunctionCall,
-    loader: ModuleLoader,
+    deployment: DeploymentCode,
     transaction: Transaction,
     log: Log,
   ): FunctionRun {
-    const { importSeed, importTimeMs, environmentVariables } = loader.manifest;
+    const { importSeed, importTimeMs } = deployment.manifest;
+    const { id: component, environmentVariables } = deployment.component(call.component);
     const { nowMs, seed, journal } = call;
     const kind = kindOf(call);
     const services = this.#services;
     const budgets = new TransactionBudgets(services.limits);
-    return new FunctionRun({ services, loader, call, budgets }, {
+    return new FunctionRun({ services, deployment, call, budgets }, {
       kind,
-      path: pathOf(call),
-      transaction,
+      target: { component, path: pathOf(call), mustBePublic: false },
+      transaction: transaction.ofComponent(component),
       execution: { kind, nowMs, seed, importSeed, importTimeMs, environmentVariables, log },
       journal,
       depth: 0,

@@ -11,7 +11,6 @@ import * as meta from "./ctx/meta.ts";
 import { scheduleJob } from "./ctx/scheduler.ts";
 import * as storage from "./ctx/storage.ts";
 import type { TransactionHost } from "./ctx/transaction_host.ts";
-import { functionHandle, parseAddress } from "./function_address.ts";
 import { failExecution, forbiddenError } from "./globals/refusals.ts";
 import {
   findOperation,
@@ -146,7 +145,8 @@ const asyncOperations: Record<string, Operation> = {
         limits: transactionLimits,
       }),
     ),
-  "1.0/createFunctionHandle": (_syscalls, address) => functionHandle(parseAddress(address)),
+  "1.0/createFunctionHandle": ({ host }, address) =>
+    host.perform(() => host.deployment.handleOf(address, host.component.id)),
   "1.0/getUserIdentity": ({ host }) => {
     host.execution.observedIdentity = true;
     return host.call.identity;

@@ -1,7 +1,7 @@
 /** The `ctx` that handlers of actions receive. */
 import type { HostOperation } from "../../src/isolate/protocol.ts";
 import { encodeValue, parseValue, type Value } from "../../src/values/value.ts";
-import { addressOf, type FunctionAddress } from "../function_address.ts";
+import { addressOf, type FunctionAddress } from "../../src/isolate/function_address.ts";
 import type { ActionHost } from "./action_host.ts";
 import { actionStorage } from "./action_storage.ts";
 import { functionArguments } from "./arguments.ts";
@@ -26,7 +26,7 @@ export function actionCtx(host: ActionHost) {
     meta: {
       getFunctionMetadata: async () => ({
         name: host.name,
-        componentPath: "",
+        componentPath: host.component.path,
         type: "action",
         visibility: host.visibility,
       }),

@@ -1,10 +1,13 @@
 /** What `ctx` and the syscalls need of the action that they serve. */
 import type { FunctionCall } from "../../src/isolate/protocol.ts";
+import type { ComponentCode } from "../deployment_code.ts";
 import type { Execution } from "../execution.ts";
 import type { HostOperations } from "../host_operations.ts";
 
 export interface ActionHost {
   readonly call: FunctionCall;
+  /** The component whose action runs. */
+  readonly component: ComponentCode;
   readonly execution: Execution;
   readonly operations: HostOperations;
   /** The action that runs: `dir/mod:fn`. */

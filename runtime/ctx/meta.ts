@@ -20,7 +20,7 @@ export function mutationMeta(host: TransactionHost) {
 }
 
 export function functionMetadata(host: TransactionHost) {
-  return { name: host.name, componentPath: "" };
+  return { name: host.name, componentPath: host.component.path };
 }
 
 function transactionMetrics(host: TransactionHost) {

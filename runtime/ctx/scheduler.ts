@@ -1,7 +1,7 @@
 /** `ctx.scheduler`: when and what to run later (function-abi 8). */
 import { cancelJob, insertJob } from "../../src/database/scheduled_jobs.ts";
 import { parseValue, type Value } from "../../src/values/value.ts";
-import { addressOf, debugName, type FunctionAddress, parseAddress } from "../function_address.ts";
+import { addressOf, debugName, type FunctionAddress } from "../../src/isolate/function_address.ts";
 import { functionArguments, requireArgument } from "./arguments.ts";
 import { encodeResolved } from "./checked_value.ts";
 import type { TransactionHost } from "./transaction_host.ts";
@@ -51,10 +51,11 @@ export function transactionScheduler(host: TransactionHost) {
 
 export function scheduleJob(host: TransactionHost, job: JobRequest): Promise<string> {
   return host.operation((transaction) => {
-    const path = parseAddress(job.address);
-    host.loader.checkSchedulable(path);
+    const { component, path } = host.deployment.resolve(job.address, host.component.id);
+    host.deployment.component(component).loader.checkSchedulable(path);
     host.countScheduled(job.argumentBytes);
     return insertJob(transaction, {
+      component,
       name: debugName(path),
       args: [job.args],
       timeS: job.timeS,

@@ -89,8 +89,10 @@ function documentId(host: TransactionHost, storageId: unknown, method: string): 
   }
 }
 
-function fileService({ loader, execution }: TransactionHost): { origin: string; secret: string } {
-  const { fileStorageSecret: secret } = loader.manifest;
+function fileService(
+  { deployment, execution }: TransactionHost,
+): { origin: string; secret: string } {
+  const { fileStorageSecret: secret } = deployment.manifest;
   const origin = execution.readVariable("CONVEX_CLOUD_URL");
   if (secret === undefined || origin === undefined) {
     throw new Error("File storage is not available here");

@@ -1,6 +1,6 @@
 /** The `ctx` that handlers of queries and mutations receive. */
 import { parseValue, type Value } from "../../src/values/value.ts";
-import { addressOf } from "../function_address.ts";
+import { addressOf } from "../../src/isolate/function_address.ts";
 import { functionArguments } from "./arguments.ts";
 import { transactionAuth } from "./auth.ts";
 import { encodeChecked, encodeResolved } from "./checked_value.ts";

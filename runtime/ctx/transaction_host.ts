@@ -3,8 +3,8 @@ import type { QueryJournal, Transaction } from "../../src/database/transaction.t
 import type { FunctionCall } from "../../src/isolate/protocol.ts";
 import type { Value } from "../../src/values/value.ts";
 import type { Execution } from "../execution.ts";
-import type { FunctionAddress } from "../function_address.ts";
-import type { ModuleLoader } from "../module_loader.ts";
+import type { FunctionAddress } from "../../src/isolate/function_address.ts";
+import type { ComponentCode, DeploymentCode } from "../deployment_code.ts";
 
 export interface TransactionHost {
   readonly kind: "query" | "mutation";
@@ -12,7 +12,9 @@ export interface TransactionHost {
   readonly call: FunctionCall;
   readonly execution: Execution;
   readonly journal: QueryJournal;
-  readonly loader: ModuleLoader;
+  readonly deployment: DeploymentCode;
+  /** The component whose function runs. */
+  readonly component: ComponentCode;
   /** The function that runs: `dir/mod:fn`. */
   readonly name: string;
   readonly visibility: "public" | "internal" | null;

@@ -1,7 +1,6 @@
 /** The host object of the function library, as far as Node actions have one (function-abi 3, 20). */
 import { Buffer } from "node:buffer";
 import type { HostOperation } from "../../src/isolate/protocol.ts";
-import { functionHandle, parseAddress } from "../function_address.ts";
 import { type Action, currentAction, unfinishedAction } from "./action.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -16,6 +15,7 @@ const functionCalls: Readonly<Record<string, readonly [name: string, HostOperati
   "actions/schedule": ["schedule", "schedule"],
 };
 const simpleCalls: Readonly<Record<string, readonly [name: string, HostOperation]>> = {
+  "1.0/createFunctionHandle": ["createFunctionHandle", "functionHandle"],
   "1.0/actions/cancel_job": ["cancel_job", "cancelJob"],
   "1.0/storageGetUrl": ["storageGetUrl", "storageGetUrl"],
   "1.0/storageGetMetadata": ["storageGetMetadata", "storageGetMetadata"],
@@ -26,7 +26,6 @@ const simpleCalls: Readonly<Record<string, readonly [name: string, HostOperation
 /** Answered without the server. */
 const localCalls: Readonly<Record<string, (action: Action, args: Fields) => unknown>> = {
   "1.0/getUserIdentity": ({ call }) => call.identity,
-  "1.0/createFunctionHandle": (_action, args) => functionHandle(parseAddress(args)),
   "1.0/getFunctionMetadata": ({ call }) => ({
     name: `${call.module.replace(/\.js$/, "")}:${call.export}`,
     componentPath: "",

@@ -1,5 +1,6 @@
 /** Actions and HTTP actions: run once, never again, with a host that performs what they ask for. */
 import { assert } from "../assert.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
 import { errorMessage, FunctionError } from "../errors.ts";
 import type { ActionHost, CallResult, HttpClient } from "../isolate/isolates.ts";
 import type { FunctionCall, LogLine } from "../isolate/protocol.ts";
@@ -11,9 +12,9 @@ import type { CallContext, FunctionResult, HttpRequestData, HttpResult } from ".
 import { developerFailure, internalFailure } from "./host_failures.ts";
 import { HostOperations, type NestedCalls } from "./host_operations.ts";
 import type { HostServices } from "./host_services.ts";
-import { matchRoute } from "./http_routes.ts";
 import { renderLogLines } from "./log_lines.ts";
-import { type DeployedFunction, identityOf, type Modules, tokenOf } from "./modules.ts";
+import type { DeployedFunction } from "./function_table.ts";
+import { identityOf, type Modules, tokenOf } from "./modules.ts";
 
 export interface ActionRunnerParts {
   readonly modules: Modules;
@@ -53,27 +54,33 @@ export class ActionRunner {
   /** See `Functions.httpAction`. */
   async http(request: HttpRequestData, context: CallContext): Promise<HttpResult> {
     const { modules, calls } = this.#parts;
-    const { httpRoutes, manifest } = modules;
-    if (httpRoutes === null || manifest === undefined) {
+    const { pathname } = new URL(request.url);
+    const routed = modules.routeRequest(request.method, pathname);
+    if (!routed || routed.route === null) {
       return {
         ok: false,
         notFound: "This Convex deployment does not have HTTP actions enabled.",
       };
     }
-    const route = matchRoute(httpRoutes, request.method, new URL(request.url).pathname);
+    const { route, component, path } = routed;
     if (route === undefined) return { ok: false, notFound: "No matching routes found" };
 
     const { method, url, headers, body, gone, identityError } = request;
     const source = body instanceof Uint8Array ? null : body;
     const call: FunctionCall = {
-      ...calls.ofRouter(manifest.id, context),
-      request: { method, url, headers, ...source !== null && { bodyFollows: true } },
+      ...calls.ofRouter(modules.manifest!.id, component, context),
+      request: {
+        ...{ method, url, headers },
+        ...source !== null && { bodyFollows: true },
+        ...path !== pathname && { routedPath: path },
+      },
       ...(identityError === undefined ? {} : { identityError }),
     };
     const subject: Subject = {
       kind: "httpAction",
       path: `${route.method} ${route.path}`,
       environment: "isolate",
+      componentPath: modules.pathOf(component),
     };
     const { promise, resolve, reject } = Promise.withResolvers<HttpResult>();
     const client: HttpClient = {
@@ -104,7 +111,11 @@ export class ActionRunner {
       execution.progress(lines);
     };
     try {
-      const host = this.#host({ ...context, parentExecutionId: execution.id }, print);
+      const host = this.#host(
+        call.component ?? appComponent,
+        { ...context, parentExecutionId: execution.id },
+        print,
+      );
       const answer = await isolates.runAction(
         call,
         body,
@@ -128,11 +139,12 @@ export class ActionRunner {
     }
   }
 
-  #host(context: CallContext, log: ActionHost["log"]): ActionHost {
-    const { functions, services } = this.#parts;
+  /** @param component The action's. */
+  #host(component: ComponentId, context: CallContext, log: ActionHost["log"]): ActionHost {
+    const { functions, services, modules } = this.#parts;
     const { caller } = context;
     const token = tokenOf(caller);
-    const operations = new HostOperations(functions, services, {
+    const operations = new HostOperations({ functions, services, modules }, component, {
       ...context,
       caller: {
         kind: "system",

@@ -8,6 +8,7 @@ import {
   query,
 } from "../../tests/support/fake_backend.ts";
 import { admin, context, startFunctions, user } from "../../tests/support/function_harness.ts";
+import { appComponent } from "../database/component.ts";
 import { DeveloperError, FunctionError, RequestError } from "../errors.ts";
 import type { HostOperation } from "../isolate/protocol.ts";
 import type { FunctionResult } from "./functions.ts";
@@ -169,9 +170,10 @@ Deno.test("function-abi §7, §8, §9: jobs, vectors and files are the services'
     ],
   );
   assert.deepEqual(answers[4].fields, { found: true, contentType: "text/plain" });
-  const caller = { requestId: scheduled.requestId, scheduledFunctionId: "job0" };
+  const component = appComponent;
+  const caller = { component, requestId: scheduled.requestId, scheduledFunctionId: "job0" };
   assert.deepEqual(asked, [
-    [{ path: "m:job", args: '[{"a":1}]', timeS: 12.5 }, caller],
+    [{ path: "m:job", component, args: '[{"a":1}]', timeS: 12.5 }, caller],
     ["job1", caller],
     [{ indexName: "a.b" }],
     [{ bytes: Uint8Array.of(1, 2), contentType: "text/plain", sha256: null }],

@@ -15,6 +15,8 @@ export interface Subject {
   /** `messages:list`, or `GET /x`. */
   readonly path: string;
   readonly environment: "isolate" | "node";
+  /** Names from the app downwards; empty for the app. */
+  readonly componentPath: string;
 }
 
 export interface Completion {
@@ -108,6 +110,7 @@ export class Execution {
       kind: "progress",
       functionKind: this.#subject.kind,
       identifier: this.#subject.path,
+      ...componentOf(this.#subject),
       logLines,
       timestampMs: this.#environment.nowMs(),
       requestId,
@@ -137,6 +140,7 @@ export class Execution {
       kind: "completion",
       functionKind: this.#subject.kind,
       identifier: this.#subject.path,
+      ...componentOf(this.#subject),
       environment: this.#subject.environment,
       logLines,
       timestampMs: this.#environment.nowMs(),
@@ -153,6 +157,10 @@ export class Execution {
       error: failure === null ? null : failureText(failure).trimEnd(),
     });
   }
+}
+
+function componentOf({ componentPath }: Subject): { readonly componentPath?: string } {
+  return componentPath === "" ? {} : { componentPath };
 }
 
 function identityType(caller: Caller): IdentityType {

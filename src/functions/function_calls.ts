@@ -1,4 +1,5 @@
 /** From a request to what an isolate is told, and from its answer to what a caller gets. */
+import { appComponent, type ComponentId } from "../database/component.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
 import type { FunctionFailure } from "../errors.ts";
@@ -7,7 +8,8 @@ import type { FunctionCall } from "../isolate/protocol.ts";
 import type { Completion } from "./execution_log.ts";
 import type { CallContext, FunctionResult } from "./functions.ts";
 import { renderLogLines } from "./log_lines.ts";
-import { type DeployedFunction, identityOf, tokenOf } from "./modules.ts";
+import type { DeployedFunction } from "./function_table.ts";
+import { identityOf, tokenOf } from "./modules.ts";
 import type { RequestIds } from "./request_id.ts";
 
 /** Chooses time and randomness of each execution; every attempt gets its own (semantics 1.1). */
@@ -25,10 +27,11 @@ export class FunctionCalls {
     context: CallContext,
     options: { readonly journal?: string | null; readonly at?: Timestamp } = {},
   ): FunctionCall {
-    const { kind, deployment, module, args, returns } = target;
+    const { kind, deployment, component, module, args, returns } = target;
     const { journal = null, at } = options;
     return {
       ...this.#execution(deployment, context),
+      ...component !== appComponent && { component },
       kind,
       module,
       export: target.export,
@@ -39,10 +42,11 @@ export class FunctionCalls {
     };
   }
 
-  /** The router of `http.js`, which finds the action by itself. */
-  ofRouter(deployment: string, context: CallContext): FunctionCall {
+  /** The router of a component's `http.js`, which finds the action by itself. */
+  ofRouter(deployment: string, component: ComponentId, context: CallContext): FunctionCall {
     return {
       ...this.#execution(deployment, context),
+      ...component !== appComponent && { component },
       kind: "httpAction",
       module: "http.js",
       export: "default",

@@ -3,6 +3,7 @@
  * `runner.ts` is the implementation.
  */
 import type { FunctionFailure } from "../errors.ts";
+import type { ComponentId } from "../database/component.ts";
 import type { CronRun } from "../database/cron_jobs.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { StreamedBody } from "../isolate/isolates.ts";
@@ -37,8 +38,10 @@ export interface CallContext {
    * server's own.
    */
   readonly client?: string;
-  /** Component to call into; absent or empty: the app itself. */
+  /** Component to call into, as the caller names it; absent or empty: the app itself. */
   readonly componentPath?: string;
+  /** Component to call into, of a call that the server makes itself; goes before `componentPath`. */
+  readonly component?: ComponentId;
   /** The scheduled job on whose behalf the call is made. */
   readonly scheduledFunctionId?: string;
   /** The run of a cron job that the call is; mutations only. */

@@ -2,6 +2,7 @@
  * Operations that a running action asks the server for (function-abi 7, 8, 9, 13). What an isolate sends:
  *
  *   runQuery, runMutation, runAction   fields: the function's address; body: its arguments
+ *   functionHandle                     fields: the function's address                     → its handle
  *   schedule                           address and `ts` in seconds; body: arguments       → job id
  *   cancelJob                          `id`                                               → null
  *   vectorSearch                       body: the query, as the function library makes it  → results
@@ -14,15 +15,26 @@
  * An address is `name` (`dir/mod:fn`), `functionHandle` or `reference`. Arguments are JSON text of one
  * object or of an array. Answers are JSON text unless said otherwise.
  */
-import { DeveloperError, FunctionError } from "../errors.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
 import type { Timestamp } from "../database/timestamp.ts";
+import { DeveloperError, FunctionError } from "../errors.ts";
 import { isMediaType, isSha256 } from "../file_storage/file_description.ts";
+import type { FunctionAddress } from "../isolate/function_address.ts";
 import type { HostOperation } from "../isolate/protocol.ts";
-import type { CallContext, FunctionResult, QueryRequest, QueryResult } from "./functions.ts";
+import type {
+  CallContext,
+  Caller,
+  FunctionResult,
+  QueryRequest,
+  QueryResult,
+} from "./functions.ts";
 import { calleeFailure } from "./host_failures.ts";
 import type { ActionCaller, HostServices } from "./host_services.ts";
+import type { Modules } from "./modules.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
+
+const nobody: Caller = { kind: "system", identity: null };
 
 export interface OperationAnswer {
   readonly body: Uint8Array;
@@ -44,12 +56,25 @@ const decoder = new TextDecoder();
 export class HostOperations {
   readonly #functions: NestedCalls;
   readonly #services: HostServices;
+  readonly #modules: Pick<Modules, "target" | "handleOf">;
+  /** The action's. */
+  readonly #component: ComponentId;
   /** Of the functions it calls. */
   readonly #context: CallContext;
 
-  constructor(functions: NestedCalls, services: HostServices, context: CallContext) {
-    this.#functions = functions;
-    this.#services = services;
+  constructor(
+    parts: {
+      readonly functions: NestedCalls;
+      readonly services: HostServices;
+      readonly modules: Pick<Modules, "target" | "handleOf">;
+    },
+    component: ComponentId,
+    context: CallContext,
+  ) {
+    this.#functions = parts.functions;
+    this.#services = parts.services;
+    this.#modules = parts.modules;
+    this.#component = component;
     this.#context = context;
   }
 
@@ -61,11 +86,13 @@ export class HostOperations {
   ): Promise<OperationAnswer> {
     switch (operation) {
       case "runQuery":
-        return text(valueOf(await this.#query(addressOf(fields), argumentsOf(body))));
+        return text(valueOf(await this.#query(fields, argumentsOf(body))));
       case "runMutation":
         return text(valueOf(await this.#call("mutation", fields, body)));
       case "runAction":
         return text(valueOf(await this.#call("action", fields, body)));
+      case "functionHandle":
+        return json(this.#modules.handleOf(fields, this.#component));
       case "schedule":
         return json(await this.#schedule(fields, body));
       case "cancelJob":
@@ -93,12 +120,13 @@ export class HostOperations {
     }
   }
 
-  async #query(path: string, args: string): Promise<FunctionResult> {
+  async #query(address: FunctionAddress, args: string): Promise<FunctionResult> {
+    const { path, context } = this.#target(address);
     const { result, timestamp } = await this.#functions.query({
       path,
       args,
       journal: null,
-      context: this.#context,
+      context,
     });
     // An action may tell the whole world.
     await this.#functions.durable(timestamp);
@@ -106,13 +134,23 @@ export class HostOperations {
   }
 
   #call(kind: "mutation" | "action", fields: Fields, body: Uint8Array): Promise<FunctionResult> {
-    return this.#functions[kind](addressOf(fields), argumentsOf(body), this.#context);
+    const { path, context } = this.#target(fields);
+    return this.#functions[kind](path, argumentsOf(body), context);
+  }
+
+  /** The identity stays within the app (components 7.3). */
+  #target(address: FunctionAddress): { readonly path: string; readonly context: CallContext } {
+    const { path, component } = this.#modules.target(address, this.#component);
+    const isWithinApp = this.#component === appComponent && component === appComponent;
+    const caller = isWithinApp ? this.#context.caller : nobody;
+    return { path, context: { ...this.#context, component, caller } };
   }
 
   #schedule(fields: Fields, body: Uint8Array): Promise<string> {
     const timeS = fields.ts;
     if (typeof timeS !== "number") throw invalidArgument("ts", "scheduler", "expected a number");
-    const job = { path: addressOf(fields), args: argumentsOf(body), timeS };
+    const target = this.#modules.target(fields, this.#component);
+    const job = { ...target, args: argumentsOf(body), timeS };
     return this.#services.schedule(job, this.#caller());
   }
 
@@ -151,30 +189,13 @@ export class HostOperations {
 
   #caller(): ActionCaller {
     const { requestId, scheduledFunctionId = null } = this.#context;
-    return { requestId, scheduledFunctionId };
+    return { component: this.#component, requestId, scheduledFunctionId };
   }
 }
 
 function valueOf(result: FunctionResult): string {
   if (result.ok) return result.value;
   throw new FunctionError(calleeFailure(result.failure));
-}
-
-/** The path of the function that is meant: handles and references of the app's own functions end with it. */
-function addressOf(fields: Fields): string {
-  const { name, functionHandle, reference } = fields;
-  if (typeof name === "string") return name;
-  if (typeof functionHandle === "string") {
-    const path = /^function:\/\/[^#]*#(.+)$/.exec(functionHandle)?.[1];
-    if (path !== undefined) return path;
-    throw new DeveloperError("FunctionHandleNotFound", "Function handle not found");
-  }
-  if (typeof reference === "string") {
-    const path = /^_reference\/function\/(.+)$/.exec(reference)?.[1];
-    if (path !== undefined) return decodeURIComponent(path);
-    throw new DeveloperError("InvalidReference", `Couldn't resolve ${reference}`);
-  }
-  throw new DeveloperError("InvalidArgument", "Missing required argument 'name'");
 }
 
 function argumentsOf(body: Uint8Array): string {

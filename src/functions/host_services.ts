@@ -5,6 +5,7 @@
  * A rule broken by user code is thrown as `DeveloperError` or `FunctionError`; its message reaches the
  * action as an ordinary rejection. Anything else becomes a generic text there and an event in our log.
  */
+import type { ComponentId } from "../database/component.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 
 export interface HostServices {
@@ -28,14 +29,17 @@ export interface HostServices {
 
 /** The action on whose behalf an operation runs. */
 export interface ActionCaller {
+  /** The component that it belongs to. */
+  readonly component: ComponentId;
   readonly requestId: string;
   /** The job that runs the action, if any: what a cancelled job schedules is created cancelled. */
   readonly scheduledFunctionId: string | null;
 }
 
 export interface JobRequest {
-  /** `dir/mod:fn` as the action named it; existence is for the scheduler to check. */
+  /** `dir/mod:fn` as the action named it, of a component; existence is for the scheduler to check. */
   readonly path: string;
+  readonly component: ComponentId;
   /** JSON text of the arguments array `[{…}]`, convex_encoded_json. */
   readonly args: string;
   /** When to run, in seconds since the epoch with fraction; may lie in the past. */

@@ -8,7 +8,7 @@
  * conflict is cheaper to retry than to avoid: everything else on the lane would wait its turn for nothing.
  */
 import type { Environment } from "../environment.ts";
-import type { DeployedFunction } from "./modules.ts";
+import type { DeployedFunction } from "./function_table.ts";
 
 /** So many meetings within so many milliseconds are often; fewer retries than that hurt nobody. */
 const meetingsMin = 16;

@@ -1,57 +1,61 @@
 /**
  * The live deployment: which functions exist, and who may call them (semantics 8.1).
  *
- * A deployment is turned into one table from every spelling of a function's path to the function, so
- * that a call costs one look-up and a switch of deployments is one assignment.
+ * A deployment is turned into tables of functions, one for the app and one for each component, so that a switch of
+ * deployments is one assignment.
  */
 import { assert } from "../assert.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
 import type { DeploymentRecord } from "../deploy/deployment.ts";
 import { FunctionError, RequestError } from "../errors.ts";
-import type { AnalyzedFunction, DeploymentManifest, UserIdentity } from "../isolate/protocol.ts";
-import { hostFailure } from "./host_failures.ts";
+import { ComponentTree } from "../isolate/component_tree.ts";
+import {
+  displayName,
+  type FunctionAddress,
+  handleNotFound,
+  notExported,
+  resolveAddress,
+} from "../isolate/function_address.ts";
+import { FunctionHandles } from "../isolate/function_handles.ts";
+import type { DeploymentManifest, UserIdentity } from "../isolate/protocol.ts";
 import { displayPath, fullPath, parseFunctionPath } from "./function_path.ts";
+import {
+  type DeployedFunction,
+  type FunctionTable,
+  tabulate,
+  tabulateSystem,
+} from "./function_table.ts";
 import type { CallContext, Caller } from "./functions.ts";
-import type { HttpRoute } from "./http_routes.ts";
-
-/** A function of one deployment; compared by reference. */
-export interface DeployedFunction {
-  /**
-   * Id of the manifest it runs under, which changes with environment variables while its code is live; empty for
-   * system queries, which belong to none.
-   */
-  readonly deployment: string;
-  readonly kind: "query" | "mutation" | "action";
-  readonly isPublic: boolean;
-  readonly environment: "isolate" | "node";
-  /** Whether the server answers it itself. */
-  readonly isSystem: boolean;
-  /** `dir/mod.js` */
-  readonly module: string;
-  readonly export: string;
-  /** `dir/mod:fn`, as in logs. */
-  readonly path: string;
-  /** Validators as JSON texts; null: none. */
-  readonly args: string | null;
-  readonly returns: string | null;
-}
+import { hostFailure } from "./host_failures.ts";
+import { type HttpRouting, type RoutedRequest, routeRequest, routingOf } from "./http_routes.ts";
 
 interface Deployment {
   manifest: DeploymentManifest;
-  readonly functions: ReadonlyMap<string, DeployedFunction>;
-  readonly httpRoutes: readonly HttpRoute[] | null;
+  readonly components: ComponentTree;
+  readonly handles: FunctionHandles;
+  readonly functions: ReadonlyMap<ComponentId, FunctionTable>;
+  readonly routing: HttpRouting;
 }
 
-const kinds = { Query: "query", Mutation: "mutation", Action: "action" } as const;
+/** A function that a running function means. */
+export interface CallTarget {
+  /** `dir/mod:fn` */
+  readonly path: string;
+  readonly component: ComponentId;
+}
+
 const kindNames = { query: "Query", mutation: "Mutation", action: "Action" } as const;
 const systemPrefix = "_system/";
 
 export class Modules {
-  readonly #system: ReadonlyMap<string, DeployedFunction>;
+  readonly #systemPaths: readonly string[];
+  /** About the app and about the components that anybody asked about. */
+  readonly #system = new Map<ComponentId, FunctionTable>();
   #live: Deployment | null = null;
 
   /** @param systemPaths Those of the queries that the server answers itself. */
   constructor(systemPaths: readonly string[] = []) {
-    this.#system = tabulateSystem(systemPaths);
+    this.#systemPaths = systemPaths;
   }
 
   /** Undefined until something was deployed. */
@@ -59,17 +63,19 @@ export class Modules {
     return this.#live?.manifest;
   }
 
-  /** Routes of `http.js`; null when the app has none. */
-  get httpRoutes(): readonly HttpRoute[] | null {
-    return this.#live?.httpRoutes ?? null;
+  /** Which component's router a request belongs to, if any's; undefined as long as nothing was deployed. */
+  routeRequest(method: string, pathname: string): RoutedRequest | undefined {
+    return this.#live === null ? undefined : routeRequest(this.#live.routing, method, pathname);
   }
 
   /** Replaces the live deployment; calls that have begun finish under the one they began with. */
   setDeployment(record: DeploymentRecord, manifest: DeploymentManifest): void {
     const live: Pick<Deployment, "manifest"> = { manifest };
     this.#live = Object.assign(live, {
-      functions: tabulate(record, live),
-      httpRoutes: record.analysis["http.js"]?.httpRoutes ?? null,
+      components: new ComponentTree(manifest.components),
+      handles: new FunctionHandles(manifest.fileStorageSecret ?? manifest.id),
+      functions: tables(record, live),
+      routing: routingOf(record),
     });
   }
 
@@ -79,9 +85,44 @@ export class Modules {
     this.#live.manifest = manifest;
   }
 
-  /** The function under one of its spellings, whoever asks; undefined when there is none. */
-  find(path: string): DeployedFunction | undefined {
-    return this.#live?.functions.get(path);
+  /** The function of a component under one of its spellings, whoever asks; undefined when there is none. */
+  find(path: string, component: ComponentId = appComponent): DeployedFunction | undefined {
+    return this.#live?.functions.get(component)?.get(path);
+  }
+
+  /** Names from the app downwards, `child/grandchild`; empty for the app. */
+  pathOf(component: ComponentId): string {
+    return this.#live?.components.pathOf(component) ?? "";
+  }
+
+  /**
+   * The function that a function of component `from` means.
+   * @throws DeveloperError when a reference or a handle leads nowhere; what a name leads to, its call will tell.
+   */
+  target(address: FunctionAddress, from: ComponentId): CallTarget {
+    const { components, handles } = this.#mustGetLive();
+    const { component, path, mustBePublic } = resolveAddress(address, from, components, handles);
+    const name = displayName(path);
+    const found = this.find(name, component);
+    if (address.functionHandle !== undefined && found === undefined) throw handleNotFound();
+    if (mustBePublic && found?.isPublic !== true) {
+      throw notExported(components.get(component)!.name, path);
+    }
+    return { path: name, component };
+  }
+
+  /** @throws DeveloperError when there is no such function. */
+  handleOf(address: FunctionAddress, from: ComponentId): string {
+    const { path, component } = this.target(address, from);
+    const found = this.find(path, component);
+    if (found === undefined) throw handleNotFound();
+    const functionPath = { module: found.module, export: found.export };
+    return this.#mustGetLive().handles.make({ component, path: functionPath });
+  }
+
+  #mustGetLive(): Deployment {
+    assert(this.#live !== null, "functions run on a deployment");
+    return this.#live;
   }
 
   /**
@@ -94,10 +135,10 @@ export class Modules {
     context: CallContext,
   ): DeployedFunction {
     checkSystemModule(path, kind, context.caller);
-    checkComponent(context);
-    const found = this.#findFor(path, context.caller);
+    const component = this.#componentOf(context);
+    const found = this.#findFor(path, component, context.caller);
     if (found === undefined || !(found.isPublic || seesInternal(context.caller))) {
-      throw notFound("public function", path, ".");
+      throw notFound("public function", path, this.pathOf(component), ".");
     }
     if (found.kind !== kind) throw wrongKind(found, kind);
     return found;
@@ -109,21 +150,48 @@ export class Modules {
    * @throws FunctionError with the text that the CLI knows.
    */
   resolveAny(path: string, context: CallContext): DeployedFunction {
-    checkComponent(context);
-    const found = this.#findFor(path, context.caller);
+    const component = this.#componentOf(context);
+    const found = this.#findFor(path, component, context.caller);
     const actsAsUser = context.caller.kind === "admin" && context.caller.impersonating !== null;
     if (
       found === undefined ||
       !(found.isPublic || (seesInternal(context.caller) && !actsAsUser))
     ) {
-      throw notFound("function", path, ". Did you forget to run `npx convex dev`?");
+      const end = ". Did you forget to run `npx convex dev`?";
+      throw notFound("function", path, this.pathOf(component), end);
     }
     return found;
   }
 
   /** System queries show what no function of the app may see, so they are there for administrators alone. */
-  #findFor(path: string, caller: Caller): DeployedFunction | undefined {
-    return this.find(path) ?? (caller.kind === "admin" ? this.#system.get(path) : undefined);
+  #findFor(path: string, component: ComponentId, caller: Caller): DeployedFunction | undefined {
+    return this.find(path, component) ??
+      (caller.kind === "admin" ? this.#systemIn(component).get(path) : undefined);
+  }
+
+  #systemIn(component: ComponentId): FunctionTable {
+    let table = this.#system.get(component);
+    if (table === undefined) {
+      table = tabulateSystem(this.#systemPaths, component, this.pathOf(component));
+      this.#system.set(component, table);
+    }
+    return table;
+  }
+
+  /** The component that a call is for. @throws FunctionError when it may not be called, or is not there. */
+  #componentOf({ component, componentPath, caller }: CallContext): ComponentId {
+    if (component !== undefined) return component;
+    if (!componentPath) return appComponent;
+    if (!seesInternal(caller)) {
+      throw new FunctionError(
+        hostFailure(
+          "Only admin or system users can call functions on non-root components directly",
+        ),
+      );
+    }
+    const found = this.#live?.components.at(componentPath);
+    if (found !== undefined) return found;
+    throw new FunctionError(hostFailure(`Component path '${componentPath}' not found`));
   }
 
   /** Whether a function of an earlier `resolve` is still the one to run. */
@@ -166,14 +234,11 @@ function checkSystemModule(path: string, kind: DeployedFunction["kind"], caller:
   throw new FunctionError(hostFailure(`Operation ${kind} not permitted`));
 }
 
-/** Hull has no components yet, so every path but the app's own is unknown. */
-function checkComponent(context: CallContext): void {
-  if (!context.componentPath) return;
-  throw new FunctionError(hostFailure(`Component path '${context.componentPath}' not found`));
-}
-
-function notFound(what: string, path: string, end: string): FunctionError {
-  return new FunctionError(hostFailure(`Could not find ${what} for '${shown(path)}'${end}`));
+function notFound(what: string, path: string, componentPath: string, end: string): FunctionError {
+  const where = componentPath === "" ? "" : ` in '${componentPath}'`;
+  return new FunctionError(
+    hostFailure(`Could not find ${what} for '${shown(path)}'${where}${end}`),
+  );
 }
 
 function shown(path: string): string {
@@ -196,69 +261,19 @@ function wrongKind(found: DeployedFunction, kind: DeployedFunction["kind"]): Fun
   );
 }
 
-function tabulate(
-  record: DeploymentRecord,
-  live: Pick<Deployment, "manifest">,
-): Map<string, DeployedFunction> {
-  const environments = new Map(
-    live.manifest.modules.map((module) => [module.path, module.environment]),
-  );
-  const table = new Map<string, DeployedFunction>();
-  for (const [module, analyzed] of Object.entries(record.analysis)) {
-    const environment = environments.get(module) ?? "isolate";
-    for (const entry of analyzed.functions) {
-      const deployed = deployedFunction(entry, module, environment, live);
-      for (const spelling of spellings(module, entry.name)) table.set(spelling, deployed);
-    }
-  }
-  return table;
-}
-
-function tabulateSystem(paths: readonly string[]): Map<string, DeployedFunction> {
-  const table = new Map<string, DeployedFunction>();
-  for (const path of paths) {
-    const { module, name } = parseFunctionPath(path);
-    const deployed: DeployedFunction = {
-      deployment: "",
-      kind: "query",
-      isPublic: false,
-      environment: "isolate",
-      isSystem: true,
-      module,
-      export: name,
-      path,
-      args: null,
-      returns: null,
-    };
-    for (const spelling of spellings(module, name)) table.set(spelling, deployed);
-  }
-  return table;
-}
-
-function deployedFunction(
-  entry: AnalyzedFunction,
-  module: string,
-  environment: "isolate" | "node",
-  live: Pick<Deployment, "manifest">,
-): DeployedFunction {
-  return {
-    get deployment() {
-      return live.manifest.id;
-    },
-    kind: kinds[entry.udfType],
-    isPublic: entry.visibility === "public",
-    environment,
-    isSystem: false,
-    module,
-    export: entry.name,
-    path: displayPath({ module, name: entry.name }),
-    args: entry.args,
-    returns: entry.returns,
-  };
-}
-
-function spellings(module: string, name: string): string[] {
-  const bare = module.replace(/\.js$/, "");
-  const named = [`${bare}:${name}`, `${module}:${name}`];
-  return name === "default" ? [...named, bare, module] : named;
+function tables(
+  { analysis, definitions = [] }: DeploymentRecord,
+  live: { readonly manifest: DeploymentManifest },
+): Map<ComponentId, FunctionTable> {
+  const { modules, components = [] } = live.manifest;
+  const app = { live, component: appComponent, componentPath: "", modules, analysis };
+  const byPath = new Map(definitions.map((definition) => [definition.path, definition]));
+  const others = components.map(({ id, path, definition, modules }) => ({
+    live,
+    component: id,
+    componentPath: path,
+    modules,
+    analysis: byPath.get(definition)?.analysis ?? {},
+  }));
+  return new Map([app, ...others].map((code) => [code.component, tabulate(code)]));
 }

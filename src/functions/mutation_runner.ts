@@ -23,7 +23,8 @@ import type { Execution, ExecutionLog } from "./execution_log.ts";
 import { completionOf, failed, type FunctionCalls, functionResult } from "./function_calls.ts";
 import type { CallContext, FunctionResult } from "./functions.ts";
 import { Lanes } from "./lanes.ts";
-import type { DeployedFunction, Modules } from "./modules.ts";
+import type { DeployedFunction } from "./function_table.ts";
+import type { Modules } from "./modules.ts";
 import { fullPath } from "./function_path.ts";
 
 export type MutationResult = FunctionResult & { readonly timestamp?: Timestamp };

@@ -23,7 +23,7 @@ import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
 import type { FunctionFailure } from "../errors.ts";
 import type { UserIdentity } from "../isolate/protocol.ts";
-import type { DeployedFunction } from "./modules.ts";
+import type { DeployedFunction } from "./function_table.ts";
 import { QueryEntry, type QueryExecution, type Watcher } from "./query_entry.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 

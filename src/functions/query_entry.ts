@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import type { ReadSet } from "../database/read_set.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { FunctionResult, QueryResult } from "./functions.ts";
-import type { DeployedFunction } from "./modules.ts";
+import type { DeployedFunction } from "./function_table.ts";
 import type { Subscription } from "./subscriptions.ts";
 
 /** What running a query gave. */

@@ -9,7 +9,8 @@ import type { DeploymentLeases } from "./deployment_leases.ts";
 import type { ExecutionLog } from "./execution_log.ts";
 import { completionOf, failed, type FunctionCalls, functionResult } from "./function_calls.ts";
 import type { FunctionResult, QueryRequest, QueryResult } from "./functions.ts";
-import { type DeployedFunction, identityOf, type Modules } from "./modules.ts";
+import type { DeployedFunction } from "./function_table.ts";
+import { identityOf, type Modules } from "./modules.ts";
 import type { CacheRequest, QueryCache } from "./query_cache.ts";
 import { QueryEntry, type QueryExecution } from "./query_entry.ts";
 import type { Subscriptions } from "./subscriptions.ts";
@@ -94,7 +95,7 @@ export class QueryRunner {
 
   async #execute(query: DeployedFunction, request: QueryRequest): Promise<QueryExecution> {
     const { subscriptions, calls, systemQueries } = this.#parts;
-    if (query.isSystem) return systemQueries.run(query.path, request.args);
+    if (query.isSystem) return systemQueries.run(query.path, request.args, query.component);
     const from = subscriptions.applied;
     const { journal } = request;
     const call = calls.of(query, request.context, { journal });

@@ -32,7 +32,8 @@ import type {
   QueryResult,
 } from "./functions.ts";
 import type { HostServices } from "./host_services.ts";
-import { type DeployedFunction, Modules } from "./modules.ts";
+import type { DeployedFunction } from "./function_table.ts";
+import { Modules } from "./modules.ts";
 import { type MutationResult, MutationRunner, type SessionRequest } from "./mutation_runner.ts";
 import { QueryCache } from "./query_cache.ts";
 import { QueryEntry } from "./query_entry.ts";

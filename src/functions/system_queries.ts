@@ -1,3 +1,4 @@
+import type { ComponentId } from "../database/component.ts";
 import type { QueryExecution } from "./query_entry.ts";
 
 /**
@@ -8,10 +9,10 @@ export interface SystemQueries {
   /** Their paths: `_system/dir/mod:fn`. */
   readonly paths: readonly string[];
   /**
-   * Runs one of them on the newest snapshot.
+   * Runs one of them on the newest snapshot, about one component.
    * @param args JSON text of the arguments array `[{…}]`, convex_encoded_json.
    */
-  run(path: string, args: string): QueryExecution;
+  run(path: string, args: string, component: ComponentId): QueryExecution;
 }
 
 /** For servers that have none. */

@@ -82,7 +82,7 @@ function parseCursor(text: string | null): number {
 function encode(entry: LogEntry, isStructured: boolean): Record<string, unknown> {
   const common = {
     udfType: kindNames[entry.functionKind],
-    componentPath: null,
+    componentPath: entry.componentPath ?? null,
     identifier: entry.identifier,
     logLines: isStructured ? entry.logLines.map(structuredLine) : renderLogLines(entry.logLines),
     timestamp: entry.timestampMs / 1000,
@@ -139,12 +139,13 @@ function usageStats({ usage }: CompletionEntry): Record<string, number> {
 
 function structuredLine(line: LogLine): Record<string, unknown> {
   const { messages, level, timestamp, isTruncated, udfPath, systemCode } = line;
+  const componentPath = line.componentPath ?? null;
   return {
     messages,
     level,
     timestamp,
     isTruncated,
     ...(systemCode === undefined ? {} : { systemMetadata: { code: systemCode } }),
-    ...(udfPath === undefined ? {} : { componentPath: null, udfPath }),
+    ...(udfPath === undefined ? {} : { componentPath, udfPath }),
   };
 }

@@ -113,6 +113,8 @@ export interface HttpActionRequest {
   readonly headers: readonly (readonly [string, string])[];
   /** The body is not there yet; the isolate asks for it piece by piece. */
   readonly bodyFollows?: boolean;
+  /** The path that the component's router sees; absent: that of the URL. */
+  readonly routedPath?: string;
 }
 
 export interface HttpActionResponse {
@@ -128,8 +130,9 @@ export interface LogLine {
   readonly messages: readonly string[];
   readonly isTruncated: boolean;
   readonly timestamp: number;
-  /** Nested function that logged it. */
+  /** Nested function that logged it, and the path of its component if that is not the app. */
   readonly udfPath?: string;
+  readonly componentPath?: string;
   readonly systemCode?: string;
 }
 
@@ -185,6 +188,7 @@ export type HostOperation =
   | "runQuery"
   | "runMutation"
   | "runAction"
+  | "functionHandle"
   | "schedule"
   | "cancelJob"
   | "vectorSearch"

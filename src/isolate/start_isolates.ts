@@ -132,8 +132,7 @@ class StartedIsolates implements Isolates {
     client?: string,
   ): Promise<CallResult> {
     const manifest = this.#mustGetDeployment(call);
-    const module = manifest.modules.find(({ path }) => path === call.module);
-    const runner = module?.environment === "node" ? this.#node : this.#actions;
+    const runner = isNodeModule(manifest, call) ? this.#node : this.#actions;
     return runner.run(manifest, call, body, host, client);
   }
 
@@ -192,4 +191,13 @@ function executorSettings(
   const { config, environment, databasePath, dataFolder } = options;
   const isolateModule = options.isolateModule ?? moduleUrl("isolate").href;
   return { kind, config, environment, databasePath, dataFolder, isolateModule, isolatesMax };
+}
+
+/** Components have none. */
+function isNodeModule(
+  { modules }: DeploymentManifest,
+  { component, module }: FunctionCall,
+): boolean {
+  return component === undefined &&
+    modules.find(({ path }) => path === module)?.environment === "node";
 }

@@ -17,6 +17,8 @@ interface CommonFields {
   readonly functionKind: FunctionKind;
   /** `messages:list`, or `GET /x` for an HTTP action. */
   readonly identifier: string;
+  /** Of the component that it is part of; absent for the app. */
+  readonly componentPath?: string;
   readonly logLines: readonly LogLine[];
   readonly timestampMs: number;
   readonly requestId: string;

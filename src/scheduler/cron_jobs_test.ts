@@ -13,7 +13,7 @@ import {
 } from "../database/cron_jobs.ts";
 import { RequestError } from "../errors.ts";
 import type { CallContext, FunctionResult } from "../functions/functions.ts";
-import type { DeployedFunction } from "../functions/modules.ts";
+import type { DeployedFunction } from "../functions/function_table.ts";
 import { RequestIds } from "../functions/request_id.ts";
 import { MemoryPersistence } from "../persistence/memory.ts";
 import { CronJobs } from "./cron_jobs.ts";

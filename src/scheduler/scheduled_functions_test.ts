@@ -9,7 +9,7 @@ import {
 } from "../database/scheduled_jobs.ts";
 import { DeveloperError, RequestError } from "../errors.ts";
 import type { CallContext, FunctionResult } from "../functions/functions.ts";
-import type { DeployedFunction } from "../functions/modules.ts";
+import type { DeployedFunction } from "../functions/function_table.ts";
 import { RequestIds } from "../functions/request_id.ts";
 import { PersistenceError } from "../persistence/persistence_error.ts";
 import { MemoryPersistence } from "../persistence/memory.ts";
