@@ -56,14 +56,14 @@ export class ActionRun implements ActionHost {
     const { call, deployment, log, send } = options;
     const { importSeed, importTimeMs } = deployment.manifest;
     this.component = deployment.component(call.component);
-    const { loader, environmentVariables } = this.component;
+    const { loader, environment } = this.component;
     const { kind, nowMs, seed } = call;
     this.call = call;
     this.#options = options;
     this.#path = { module: call.module, export: call.export };
     this.name = displayName(this.#path);
     this.execution = new Execution({
-      ...{ kind, nowMs, seed, importSeed, importTimeMs, environmentVariables, log },
+      ...{ kind, nowMs, seed, importSeed, importTimeMs, ...environment, log },
     });
     this.#instances = new ModuleInstances(loader, true);
     this.operations = new HostOperations(send, () => this.#instances.convexError);

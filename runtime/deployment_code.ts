@@ -10,6 +10,7 @@ import {
 } from "../src/isolate/function_address.ts";
 import { FunctionHandles } from "../src/isolate/function_handles.ts";
 import type { DeploymentManifest } from "../src/isolate/protocol.ts";
+import type { ExecutionOptions } from "./execution.ts";
 import { keptCodeMax, ModuleLoader } from "./module_loader.ts";
 import type { Realm } from "./realm.ts";
 import type { StackTraces } from "./stack_traces.ts";
@@ -21,7 +22,7 @@ export interface ComponentCode {
   readonly path: string;
   /** Components of one definition share theirs. */
   readonly loader: ModuleLoader;
-  readonly environmentVariables: Readonly<Record<string, string>>;
+  readonly environment: Pick<ExecutionOptions, "environmentVariables" | "variableSources">;
 }
 
 export class DeploymentCode {
@@ -52,9 +53,10 @@ export class DeploymentCode {
   }
 
   #codeOf(id: ComponentId): ComponentCode {
-    const { path, definition, environmentVariables } = this.#tree.get(id) ??
-      { ...this.manifest, path: "", definition: appDefinition };
-    return { id, path, loader: this.#loaders.get(definition)!, environmentVariables };
+    const { path, definition, environmentVariables, variableSources } = this.#tree.get(id) ??
+      { ...this.manifest, path: "", definition: appDefinition, variableSources: undefined };
+    const environment = { environmentVariables, variableSources };
+    return { id, path, loader: this.#loaders.get(definition)!, environment };
   }
 
   /**

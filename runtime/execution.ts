@@ -16,6 +16,8 @@ export interface ExecutionOptions {
   readonly importTimeMs: number;
   readonly importSeed: string;
   readonly environmentVariables: Readonly<Record<string, string>>;
+  /** The deployment's variables behind these, by name; absent: those of the same name. */
+  readonly variableSources?: Readonly<Record<string, string>> | undefined;
   readonly log: Log;
 }
 
@@ -95,11 +97,13 @@ export class Execution {
 
   /** The value of an environment variable; undefined without one. */
   readVariable(name: string): string | undefined {
-    this.observeVariable(name);
-    const { environmentVariables } = this.options;
+    const { environmentVariables, variableSources } = this.options;
+    if (variableSources === undefined) this.observeVariable(name);
+    else if (hasOwn(variableSources, name)) this.observeVariable(variableSources[name]!);
     return hasOwn(environmentVariables, name) ? environmentVariables[name] : undefined;
   }
 
+  /** The function's result depends on a variable of the deployment. */
   observeVariable(name: string): void {
     if (this.observedVariables === null || name in this.observedVariables) return;
     if (++this.#observedVariablesCount > variablesKeptMax) this.observedVariables = null;

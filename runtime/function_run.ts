@@ -239,9 +239,7 @@ export class FunctionRun implements TransactionHost {
     target: FunctionTarget,
   ): FunctionRun {
     const { options } = this.execution;
-    const { path: componentPath, environmentVariables } = this.deployment.component(
-      target.component,
-    );
+    const { path: componentPath, environment } = this.deployment.component(target.component);
     const transaction = udfType === "snapshotQuery"
       ? this.#snapshotTransaction()
       : this.#transaction;
@@ -253,7 +251,7 @@ export class FunctionRun implements TransactionHost {
         ...options,
         kind,
         seed: this.execution.random.seed(),
-        environmentVariables,
+        ...environment,
         log: options.log.nested(debugName(target.path), componentPath),
       },
       journal: null,

@@ -198,7 +198,7 @@ export class TransactionCalls {
     log: Log,
   ): FunctionRun {
     const { importSeed, importTimeMs } = deployment.manifest;
-    const { id: component, environmentVariables } = deployment.component(call.component);
+    const { id: component, environment } = deployment.component(call.component);
     const { nowMs, seed, journal } = call;
     const kind = kindOf(call);
     const services = this.#services;
@@ -207,7 +207,7 @@ export class TransactionCalls {
       kind,
       target: { component, path: pathOf(call), mustBePublic: false },
       transaction: transaction.ofComponent(component),
-      execution: { kind, nowMs, seed, importSeed, importTimeMs, environmentVariables, log },
+      execution: { kind, nowMs, seed, importSeed, importTimeMs, ...environment, log },
       journal,
       depth: 0,
     });

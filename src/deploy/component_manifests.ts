@@ -28,6 +28,7 @@ export function componentManifests(
         ...boundVariables(component, variables),
         ...mountedUrls(component, builtInVariables),
       },
+      variableSources: variableSources(component, builtInVariables),
     };
   });
 }
@@ -39,6 +40,14 @@ function boundVariables({ env }: DeployedComponent, variables: Variables): Varia
     binding.type === "value" ? binding.value : variables[binding.name],
   ]);
   return Object.fromEntries(values.filter(([, value]) => value !== undefined));
+}
+
+function variableSources({ env }: DeployedComponent, builtIn: Variables): Variables {
+  const bound = env.flatMap(([name, binding]) =>
+    binding.type === "envVar" ? [[name, binding.name] as const] : []
+  );
+  const own = Object.keys(builtIn).map((name) => [name, name] as const);
+  return Object.fromEntries([...bound, ...own]);
 }
 
 /** A component whose routes begin somewhere builds its URLs from there. */

@@ -7,7 +7,7 @@ import { FunctionHandles } from "./function_handles.ts";
 
 const child = "id of child" as ComponentId;
 const grandchild = "id of grandchild" as ComponentId;
-const common = { definition: "d", modules: [], environmentVariables: {} };
+const common = { definition: "d", modules: [], environmentVariables: {}, variableSources: {} };
 const tree = new ComponentTree([
   { ...common, id: child, parent: appComponent, name: "child", path: "child" },
   { ...common, id: grandchild, parent: child, name: "below", path: "child/below" },

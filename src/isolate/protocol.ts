@@ -56,6 +56,8 @@ export interface ComponentManifest {
   readonly modules: readonly ModuleEntry[];
   /** What it declares and was given, and the built-ins (components 9.5). */
   readonly environmentVariables: Readonly<Record<string, string>>;
+  /** The deployment's variable behind each of those that do not have a fixed value, set or not. */
+  readonly variableSources: Readonly<Record<string, string>>;
 }
 
 export interface ModuleEntry {

@@ -7,6 +7,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type MessagePort as NodeMessagePort, Worker } from "node:worker_threads";
 import { defaultConfig } from "../../src/config.ts";
+import type { ComponentId } from "../../src/database/component.ts";
 import type { Timestamp } from "../../src/database/timestamp.ts";
 import { buildModuleFactory } from "../../src/deploy/module_factory.ts";
 import { errorMessage } from "../../src/errors.ts";
@@ -16,6 +17,7 @@ import type { IsolateData, IsolateKind } from "../../src/isolate/isolate_data.ts
 import type {
   AnalysisResult,
   CallOutcome,
+  ComponentManifest,
   DeploymentManifest,
   ExecutionUsage,
   FromIsolate,
@@ -23,6 +25,7 @@ import type {
   FunctionKind,
   HostOperation,
   LogLine,
+  ModuleEntry,
   ToIsolate,
 } from "../../src/isolate/protocol.ts";
 import { databasePath } from "../../src/persistence/data_folder.ts";
@@ -37,12 +40,20 @@ export interface HarnessOptions {
   readonly kind?: IsolateKind;
   readonly catalog?: CatalogChange;
   readonly environmentVariables?: Record<string, string>;
+  /** Components by path, parents first. */
+  readonly components?: Readonly<Record<string, HarnessComponent>>;
   /** Answers operations of actions; the body is JSON text or bytes. */
   readonly operation?: (
     operation: HostOperation,
     fields: Readonly<Record<string, unknown>>,
     body: Uint8Array,
   ) => { body?: string | Uint8Array; fields?: Record<string, unknown> } | { error: string };
+}
+
+export interface HarnessComponent {
+  readonly definition: string;
+  readonly bundle: Bundle;
+  readonly environment?: Record<string, string>;
 }
 
 export interface Answer {
@@ -196,15 +207,14 @@ export class IsolateHarness {
     environment: Record<string, string>,
   ): Promise<DeploymentManifest> {
     const id = crypto.randomUUID();
-    const modules = [];
-    for (const [path, { source, sourceMap }] of bundle) {
-      const file = join(this.folder, `${id}-${path.replaceAll("/", "-")}.json`);
-      await Deno.writeTextFile(file, await buildModuleFactory({ path, source, sourceMap }));
-      modules.push({ path, environment: "isolate" as const, file });
+    const components = [];
+    for (const [path, component] of Object.entries(this.#options.components ?? {})) {
+      components.push(await this.#componentManifest(path, component));
     }
     return {
       id,
-      modules,
+      modules: await this.#writeModules(bundle),
+      components,
       environmentVariables: {
         CONVEX_CLOUD_URL: "http://127.0.0.1:3210",
         ...this.#options.environmentVariables,
@@ -214,6 +224,31 @@ export class IsolateHarness {
       importTimeMs: 1_600_000_000_000,
       fileStorageSecret: "cd".repeat(32),
     };
+  }
+
+  async #componentManifest(
+    path: string,
+    { definition, bundle, environment = {} }: HarnessComponent,
+  ): Promise<ComponentManifest> {
+    const [name = "", ...parents] = path.split("/").reverse();
+    return {
+      id: path as ComponentId,
+      parent: parents.reverse().join("/") as ComponentId,
+      ...{ name, path, definition },
+      modules: await this.#writeModules(bundle),
+      environmentVariables: environment,
+      variableSources: {},
+    };
+  }
+
+  async #writeModules(bundle: Bundle): Promise<ModuleEntry[]> {
+    const modules: ModuleEntry[] = [];
+    for (const [path, { source, sourceMap }] of bundle) {
+      const file = join(this.folder, `${crypto.randomUUID()}-${path.replaceAll("/", "-")}.json`);
+      await Deno.writeTextFile(file, await buildModuleFactory({ path, source, sourceMap }));
+      modules.push({ path, environment: "isolate", file });
+    }
+    return modules;
   }
 
   query(path: string, args: unknown = {}, more: Partial<FunctionCall> = {}): Promise<Answer> {
