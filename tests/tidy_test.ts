@@ -57,7 +57,10 @@ const contracts = new Set([
 const sharedWithRuntime = new Set([
   "src/assert.ts",
   "src/errors.ts",
+  "src/isolate/component_tree.ts",
   "src/isolate/frames.ts",
+  "src/isolate/function_address.ts",
+  "src/isolate/function_handles.ts",
   "src/isolate/heartbeat.ts",
   "src/isolate/isolate_data.ts",
   "src/isolate/module_factory.ts",

@@ -166,6 +166,13 @@ export class IsolateHarness {
     this.#options = options;
     this.writer = openWriter(folder);
     if (options.catalog !== undefined) this.#createCatalog(options.catalog);
+    if (options.components !== undefined) {
+      const setComponents = Object.keys(options.components).map((path) => ({
+        ...componentAt(path),
+        state: "active" as const,
+      }));
+      this.writer.applyCatalogChange({ setComponents }, this.#nextTimestamp());
+    }
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.onmessage = ({ data }) => splitFrames(data).forEach((frame) => this.#receive(frame));
@@ -230,11 +237,9 @@ export class IsolateHarness {
     path: string,
     { definition, bundle, environment = {} }: HarnessComponent,
   ): Promise<ComponentManifest> {
-    const [name = "", ...parents] = path.split("/").reverse();
     return {
-      id: path as ComponentId,
-      parent: parents.reverse().join("/") as ComponentId,
-      ...{ name, path, definition },
+      ...componentAt(path),
+      ...{ path, definition },
       modules: await this.#writeModules(bundle),
       environmentVariables: environment,
       variableSources: {},
@@ -399,4 +404,10 @@ export class IsolateHarness {
 
 function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(pieces.flatMap((piece) => [...piece]));
+}
+
+/** Tests have the path for an id. */
+function componentAt(path: string) {
+  const [name = "", ...parents] = path.split("/").reverse();
+  return { id: path as ComponentId, parent: parents.reverse().join("/") as ComponentId, name };
 }
