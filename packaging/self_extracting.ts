@@ -61,7 +61,9 @@ async function fillScript(
     OS: target.os,
     ID: `${version}-${digest.slice(0, 16)}`,
     UNAME: unamePatterns[targetName]!,
-    LIBC: target.os === "darwin" ? "macOS 11 or newer" : "glibc 2.27 or newer",
+    LIBC: target.os === "darwin"
+      ? "macOS 11 or newer"
+      : "glibc 2.27 or newer, 2.34 for vector search",
     MIB: String(Math.ceil(archiveBytes / 1024 ** 2)),
     OFFSET: offsetPlace,
   };

@@ -260,7 +260,7 @@ Deno.test(
       const entries = since.split("\n").map((line) => JSON.parse(line) as Entry);
       assert.deepEqual(entries.at(-1)!.identifier, "talk:fail");
       assert.equal(entries.length, (await deployment.page(0)).entries.length);
-      assert.equal((await server.command("logs", "--since", "1x")).code, 1);
+      assert.equal((await server.command("logs", "--since", "1x")).code, 2);
       await using history = deployment.officialLogs("--history", "2", "--jsonl");
       assert.equal(JSON.parse(await history.line(/^\{.*talk:fail.*\}$/)).requestId, requestId);
     });
