@@ -1,15 +1,110 @@
-/** What the documentation says in words: numbers, links, settings, commands. */
+/** What the documentation says in words is so: numbers, links, messages, commands, settings. */
 import assert from "node:assert/strict";
-import { root } from "../support/source_files.ts";
+import { dirname, join, normalize } from "node:path/posix";
+import { readSources, root } from "../support/source_files.ts";
+import { commands, commandTables } from "./command_tables.ts";
 import { limitTables } from "./limits.ts";
+import { anchorsOf, linksOf } from "./markdown.ts";
+import { pages } from "./pages.ts";
 
-Deno.test("docs/limits.md has the numbers of the source", () => {
-  const path = `${root}docs/limits.md`;
-  const page = Deno.readTextFileSync(path);
-  if (Deno.env.get("HULL_REWRITE") === "1") {
-    const tables = /<!-- Made of the source[^]*<!-- deno-fmt-ignore-end -->/;
-    Deno.writeTextFileSync(path, page.replace(tables, limitTables));
-  } else {
-    assert.ok(page.includes(limitTables()), "run `HULL_REWRITE=1 deno test -A tests/docs`");
+const everyPage = pages();
+
+Deno.test("tables of the documentation have the numbers and commands of the source", () => {
+  for (
+    const [path, tables] of [
+      ["docs/limits.md", limitTables()],
+      ["docs/command-line.md", commandTables()],
+    ] as const
+  ) {
+    const page = Deno.readTextFileSync(root + path);
+    if (Deno.env.get("HULL_REWRITE") === "1") {
+      const old = /<!-- Made of [^]*<!-- deno-fmt-ignore-end -->/;
+      Deno.writeTextFileSync(root + path, page.replace(old, () => tables));
+    } else {
+      assert.ok(page.includes(tables), `${path}: run \`HULL_REWRITE=1 deno test -A tests/docs\``);
+    }
   }
 });
+
+Deno.test("links of the documentation lead somewhere", () => {
+  const broken: string[] = [];
+  for (const { path, markdown } of everyPage) {
+    for (const link of linksOf(markdown).filter((link) => !/^[a-z]+:/.test(link))) {
+      const [file, anchor] = link.split("#") as [string, string?];
+      const target = file === "" ? path : normalize(join(dirname(path), file));
+      if (!exists(target)) broken.push(`${path}: ${link}`);
+      else if (anchor !== undefined && !anchorsIn(target).has(anchor)) {
+        broken.push(`${path}: ${link}, of which the page has ${[...anchorsIn(target)].join(", ")}`);
+      }
+    }
+  }
+  assert.deepEqual(broken, []);
+});
+
+Deno.test("each guide can be reached from README.md", () => {
+  const { markdown } = everyPage.find(({ path }) => path === "README.md")!;
+  const links = new Set(linksOf(markdown).map((link) => link.split("#")[0]));
+  const lost = everyPage.map(({ path }) => path)
+    .filter((path) => path !== "README.md" && !links.has(path));
+  assert.deepEqual(lost, []);
+});
+
+Deno.test("docs/troubleshooting.md quotes messages that the program has", () => {
+  const { markdown } = everyPage.find(({ path }) => path === "docs/troubleshooting.md")!;
+  const text = readSources("src", "runtime", "cli").filter(({ path }) => !path.endsWith("_test.ts"))
+    .map(({ code }) => code).join("\n")
+    // One message may be written as several strings, and holds quotation marks and backquotes.
+    .replaceAll(/["`]\s*\+\s*["`]/g, "").replaceAll("\\`", "`");
+  const quoted = [...markdown.matchAll(/^### `(.*)`$/gm)].map(([, message]) => message!);
+  assert.ok(quoted.length > 30, "the messages stand in headings");
+  const gone = quoted.filter((message) =>
+    !message.split("…").every((part) => text.includes(part.trim()))
+  );
+  assert.deepEqual(gone, []);
+  const codes = [...markdown.matchAll(/^\| \d{3} +\| `(\w+)`/gm)].map(([, code]) => code!);
+  assert.deepEqual(codes.filter((code) => !text.includes(`"${code}"`)), []);
+});
+
+Deno.test("settings that the documentation names are there", () => {
+  const code = readSources("src", "cli", "runtime", "packaging", "tests")
+    .map(({ code }) => code).join("\n");
+  const unknown = everyPage.flatMap(({ path, markdown }) =>
+    [...markdown.matchAll(/\b(?:HULL|CONVEX)_[A-Z_]+\b/g)].map(([name]) => name)
+      .filter((name) => !new RegExp(`\\b${name}\\b`).test(code)).map((name) => `${path}: ${name}`)
+  );
+  assert.deepEqual(unknown, []);
+});
+
+Deno.test("commands and options that the documentation names are there", () => {
+  const known = new Map(commands.map((command) => [command.name, command]));
+  const wrong: string[] = [];
+  for (const { path, markdown } of everyPage) {
+    // At the beginning of a block's line or after a prompt, in backquotes, as a path, in a list of strings.
+    const calls = markdown.replaceAll('", "', " ")
+      .matchAll(/(?:^(?:\$ )?(?:sudo )?|[`/"(]|task )hull (?!ready on )([a-z][^`\n)|]*)/gm);
+    for (const [, call] of calls) {
+      const [first, second] = call!.split(/[\s"]+/);
+      const command = known.get(`${first} ${second}`) ?? known.get(first!);
+      if (command === undefined) wrong.push(`${path}: hull ${call}`);
+      for (const [option] of call!.matchAll(/(?<=\s)--[\w-]+/g)) {
+        if (command?.options.has(option) === false) {
+          wrong.push(`${path}: hull ${command.name} has no ${option}`);
+        }
+      }
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(root + path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function anchorsIn(path: string): Set<string> {
+  return anchorsOf(Deno.readTextFileSync(root + path));
+}

@@ -88,19 +88,33 @@ const sections: Readonly<Record<string, readonly Limit[]>> = {
       "Dimensions of a vector, at least",
       "src/deploy/schema_definition.ts vectorDimensions.min",
     ),
-    limit("Dimensions of a vector, at most", "src/deploy/schema_definition.ts vectorDimensions.max"),
+    limit(
+      "Dimensions of a vector, at most",
+      "src/deploy/schema_definition.ts vectorDimensions.max",
+    ),
   ],
   "Search": [
-    limit("Words of a search; further ones are ignored", "src/database/search/search_query.ts tokensMax"),
+    limit(
+      "Words of a search; further ones are ignored",
+      "src/database/search/search_query.ts tokensMax",
+    ),
     limit("Filters of a search", "src/database/search/search_query.ts filtersMax"),
     limit("Results of a full-text search", "src/database/search/search_scan.ts candidatesMax"),
     limit("Words that a prefix stands for", "src/database/search/search_scan.ts expansionsMax"),
-    limit("Length of a word; longer ones are ignored", "src/database/search/tokens.ts tokenBytesMax", "bytes"),
+    limit(
+      "Length of a word; longer ones are ignored",
+      "src/database/search/tokens.ts tokenBytesMax",
+      "bytes",
+    ),
     limit("Results of a vector search", "src/vector_search/vector_query.ts limitMax"),
     limit("Conditions of a vector search", "src/vector_search/vector_query.ts conditionsMax"),
   ],
   "Code, variables and schedules": [
-    limit("Bundled code of the default runtime", "src/deploy/bundle_size.ts bundleBytesMax", "bytes"),
+    limit(
+      "Bundled code of the default runtime",
+      "src/deploy/bundle_size.ts bundleBytesMax",
+      "bytes",
+    ),
     limit("Modules of an app", "src/deploy/pushed_modules.ts modulesMax"),
     limit("External packages, compressed", "src/deploy/external_packages.ts zippedMax", "bytes"),
     limit("External packages on disk", "src/deploy/external_packages.ts unzippedMax", "bytes"),
@@ -109,7 +123,11 @@ const sections: Readonly<Record<string, readonly Limit[]>> = {
     limit("Name of a variable", "src/deploy/environment_variables.ts nameLengthMax", "characters"),
     limit("Value of a variable", "src/deploy/environment_variables.ts valueBytesMax", "bytes"),
     limit("All variables together", "src/deploy/environment_variables.ts totalBytesMax", "bytes"),
-    limit("How far away a function may be scheduled", "src/database/scheduled_jobs.ts yearsMax", "years"),
+    limit(
+      "How far away a function may be scheduled",
+      "src/database/scheduled_jobs.ts yearsMax",
+      "years",
+    ),
     limit("Scheduled functions at the same time", "HULL_SCHEDULED_FUNCTIONS_MAX"),
   ],
   "Clients": [
@@ -176,7 +194,9 @@ function constantOf(from: string): number {
 function format(value: number, unit: Unit): string {
   switch (unit) {
     case "bytes":
-      return value % 1_000_000 === 0 ? `${value / 1_000_000} MB` : formatBytes(value).replace(".00 ", " ");
+      return value % 1_000_000 === 0
+        ? `${value / 1_000_000} MB`
+        : formatBytes(value).replace(".00 ", " ");
     case "megabytes":
       return `${value} MiB`;
     case "ms":

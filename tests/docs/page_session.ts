@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { writeAppFile } from "../support/apps.ts";
+import { programCommand } from "../support/program.ts";
 import { root } from "../support/source_files.ts";
 import { within } from "../support/waiting.ts";
 import { type Block, exchangesOf, isOutput } from "./markdown.ts";
@@ -62,7 +63,7 @@ export class PageSession implements AsyncDisposable {
     if (language === "json") JSON.parse(text);
     if (path !== "") {
       await writeAppFile(this.folder, path, `${this.#withRealPort(text)}\n`);
-      if (path.startsWith("convex/") || path === "convex.json") this.#isPushed = false;
+      if (/(^|\/)convex(\/|\.json$)/.test(path)) this.#isPushed = false;
     } else if (language === "sh") {
       await this.push();
       const { code, output } = await this.#execute(`set -e\n${text}`);
@@ -103,7 +104,6 @@ export class PageSession implements AsyncDisposable {
         HULL_DOCS_PORT: this.#port,
         HULL_DOCS_TOOLS: this.#tools,
         HULL_DOCS_ROOT: root,
-        HULL_DOCS_DENO: Deno.execPath(),
         ...this.#deployment && {
           CONVEX_SELF_HOSTED_URL: this.#deployment.url,
           CONVEX_SELF_HOSTED_ADMIN_KEY: this.#deployment.adminKey,
@@ -118,9 +118,8 @@ export class PageSession implements AsyncDisposable {
     return { code, output };
   }
 
-  /** After `hull dev` or `hull serve`. */
+  /** After `hull dev` or `hull serve`, of which the last one counts. */
   async #findOwnServer(): Promise<void> {
-    if (this.#deployment !== undefined) return;
     const key = await Deno.readTextFile(`${this.#tools}/admin_key`).catch(() => undefined);
     if (key === undefined) return;
     this.#deployment = { url: `http://127.0.0.1:${this.#port}`, adminKey: key.trim() };
@@ -145,6 +144,8 @@ function freePort(): string {
 
 const noOtherHost = fileURLToPath(new URL("../support/no_other_host.mjs", import.meta.url));
 
+const program = programCommand([]).map((word) => `'${word}'`).join(" ");
+
 /** Programs that pages call, by name. */
 const scripts: Readonly<Record<string, string>> = {
   hull: `#!/bin/bash
@@ -153,7 +154,7 @@ case "$1" in
     case " $* " in *" --once "*|*" --help "*) ;; *)
       case " $* " in *" --port "*) ;; *) set -- "$@" --port "$HULL_DOCS_PORT" ;; esac
       log="$HULL_DOCS_TOOLS/log"
-      "$HULL_DOCS_DENO" run -A "$HULL_DOCS_ROOT/main.ts" "$@" > "$log" 2>&1 < /dev/null &
+      ${program} "$@" > "$log" 2>&1 < /dev/null &
       pid=$!
       echo $pid >> "$HULL_DOCS_TOOLS/servers"
       [ "$1" = dev ] && ready='Functions ready|✖' || ready='hull ready'
@@ -169,7 +170,7 @@ case "$1" in
       exit
     esac ;;
 esac
-exec "$HULL_DOCS_DENO" run -A "$HULL_DOCS_ROOT/main.ts" "$@"
+exec ${program} "$@"
 `,
   npx: `#!/bin/bash
 case "$*" in

@@ -8,11 +8,13 @@ import { PageSession } from "./page_session.ts";
 import { pages } from "./pages.ts";
 
 const runLanguages = ["sh", "console", "json"];
+/** Files for other programs; `config_files_test.ts` looks at them. */
+const configLanguages = ["ini", "nginx", "caddyfile", "dockerfile"];
 /** With a path, these are files of the page's app. */
-const fileLanguages = ["ts", "tsx", "js", "html", "css", "json", "svelte", "vue", "env"];
+const fileLanguages = ["ts", "tsx", "js", "json", "svelte"];
 
 /** A command that starts a server, which the page's other commands then talk to. */
-const serverStart = /^(\$ )?(hull|npx -y deno@\S+ task( hull)?) (dev|serve)\b/m;
+const serverStart = /^(\$ )?(.* && )?(hull|npx -y deno@\S+ task( hull)?) (dev|serve)\b/m;
 /** As an app's own tsconfig.json would have it. */
 const typeCheck = {
   nodeModulesDir: "manual",
@@ -70,5 +72,5 @@ Deno.test("the TypeScript of all pages is right", async () => {
 
 function isRun({ language, path }: Block): boolean {
   return language === "text" || runLanguages.includes(language) ||
-    (path !== "" && fileLanguages.includes(language));
+    (path !== "" && [...fileLanguages, ...configLanguages].includes(language));
 }
