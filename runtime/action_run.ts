@@ -22,6 +22,7 @@ import {
   visibilityOf,
 } from "./registered_function.ts";
 import { settleAction } from "./settle.ts";
+import { StoredBlobs } from "./stored_blobs.ts";
 
 export interface ActionOptions {
   readonly call: FunctionCall;
@@ -44,6 +45,9 @@ export class ActionRun implements ActionHost {
   readonly component: ComponentCode;
   readonly execution: Execution;
   readonly operations: HostOperations;
+  readonly blobs = new StoredBlobs((operation, fields, body) =>
+    this.operations.perform(operation, fields, body)
+  );
   readonly name: string;
   visibility: "public" | "internal" | null = null;
   readonly #options: ActionOptions;

@@ -51,9 +51,9 @@ export class ActionSyscalls implements Syscalls {
       case "convexJsonFromResponse":
         return this.#exchange?.takeResponse(args.response);
       case "storage/storeBlob":
-        return storage.storeBlob(this.#host, args.blob, args.options);
+        return this.#host.blobs.store(args.blob, args.options);
       case "storage/getBlob":
-        return storage.getBlob(this.#host, args.storageId);
+        return this.#host.blobs.get(args.storageId);
       default:
         failExecution(this.#host.execution, new Error(`Unknown JS syscall: ${operation}`));
     }

@@ -553,7 +553,7 @@ function hostServices(
     schedule: (job, caller) => scheduler().schedule(job, caller),
     cancelJob: (id) => scheduler().cancel(id),
     searchVectors: (query) => vectorSearch.search(query),
-    storeFile: ({ bytes, ...description }) => files().add([bytes], description),
+    storeFile: ({ chunks, ...description }) => files().add(chunks, description),
     tableNames() {
       const snapshot = reader.open();
       const { tables } = snapshot.catalog.data;
@@ -561,10 +561,10 @@ function hostServices(
       const systemNames = Object.entries(systemTables).map(([name, number]) => ({ name, number }));
       return [...systemNames, ...tables].map(({ number, name }) => [number, name]);
     },
-    async getFile(storageId) {
+    async readFile(storageId, start, bytesMax) {
       const file = files().findByStorageId(storageId);
-      if (file === null) return null;
-      return { bytes: await files().read(file), contentType: file.contentType };
+      const bytes = file && await files().read(file, start, bytesMax);
+      return bytes && { bytes, size: file!.size, contentType: file!.contentType };
     },
     deleteFile: (storageId) => files().delete(storageId),
     getFileUrl: async (storageId) => files().url(storageId),

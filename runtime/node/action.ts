@@ -13,6 +13,7 @@ import { encodeResult, parseArguments, validateArguments } from "../call_values.
 import { describeFailure, HostFailure } from "../failure.ts";
 import { heapBytes } from "../heap_watch.ts";
 import { Log } from "../log.ts";
+import { StoredBlobs } from "../stored_blobs.ts";
 import type { UserModules } from "./user_modules.ts";
 
 export type Send = (message: FromIsolate, body?: Uint8Array | string) => void;
@@ -54,6 +55,9 @@ export class Action {
   /** Names this execution in the library's requests (function-abi 20). */
   readonly requestId = randomUUID();
   readonly log = new Log(() => this.#flushLater());
+  readonly blobs = new StoredBlobs((operation, fields, body) =>
+    this.perform(operation, operation, fields, body)
+  );
   /** Modules may ask for nothing while they are being imported. */
   importing = true;
   readonly #callId: number;

@@ -72,9 +72,9 @@ async function asyncSyscall(name: string, json: string): Promise<string> {
 async function jsSyscall(name: string, args: Fields): Promise<unknown> {
   switch (name) {
     case "storage/storeBlob":
-      return await storeBlob(mustGetAction(name, args), args);
+      return await mustGetAction(name, args).blobs.store(args.blob, args.options as Fields);
     case "storage/getBlob":
-      return await getBlob(mustGetAction(name, args), args);
+      return await mustGetAction(name, args).blobs.get(args.storageId);
     default:
       throw refusal(name);
   }
@@ -137,31 +137,6 @@ function refusal(name: string): Error {
     );
   }
   return new Error(`Unknown operation ${name}`);
-}
-
-async function storeBlob(action: Action, { blob, options }: Fields): Promise<string> {
-  if (!(blob instanceof Blob)) {
-    throw new Error(
-      "store() expects a Blob. If you are trying to store a Request, `await request.blob()` will give you the correct input.",
-    );
-  }
-  const { sha256 } = (options ?? {}) as { sha256?: string };
-  const fields = {
-    ...(blob.type === "" ? {} : { contentType: blob.type }),
-    ...(sha256 === undefined ? {} : { sha256 }),
-  };
-  const bytes = new Uint8Array(await blob.arrayBuffer());
-  return JSON.parse(text(await action.perform("storageStore", "storageStore", fields, bytes)));
-}
-
-async function getBlob(action: Action, { storageId }: Fields): Promise<Blob | null> {
-  if (typeof storageId !== "string") {
-    throw new Error(`storage.get requires a string storageId but received ${storageId}`);
-  }
-  const { body, fields } = await action.perform("storageGet", "storageGet", { storageId });
-  if (fields.found !== true) return null;
-  const type = typeof fields.contentType === "string" ? fields.contentType : "";
-  return new Blob([body as Uint8Array<ArrayBuffer>], { type });
 }
 
 function text({ body }: { body: Uint8Array }): string {

@@ -47,9 +47,6 @@ export interface FileDocument {
 /** The bytes of a new file, piece by piece. */
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-/** What is read at once lies in the memory of the server and of the action, in bytes. */
-const readBytesMax = 128 * 1024 * 1024;
-
 const storageById = byIdIndexId(systemTables._storage);
 
 export class FileStorage {
@@ -138,16 +135,21 @@ export class FileStorage {
     }
   }
 
-  /** All bytes of a file. @throws DeveloperError when it is too large to be held in memory. */
-  async read({ key, size }: FileDocument): Promise<Uint8Array> {
-    if (size > readBytesMax) {
-      throw new DeveloperError(
-        "FileTooLarge",
-        `storage.get() reads files of up to ${readBytesMax} bytes, and this one has ${size}. ` +
-          "Fetch the URL that storage.getUrl() returns and read the response's body piece by piece.",
-      );
+  /** A part of a file, from `start`, of at most `bytesMax`. Null when the file was deleted after its document was read. */
+  async read(
+    document: FileDocument,
+    start: number,
+    bytesMax: number,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    using file = await this.open(document, start);
+    if (file === null) return null;
+    const bytes = new Uint8Array(Math.max(0, Math.min(bytesMax, document.size - start)));
+    for (let length = 0; length < bytes.length;) {
+      const count = await file.read(bytes.subarray(length));
+      if (count === null) throw new Error("A stored file is shorter than its document says");
+      length += count;
     }
-    return await this.#parts.store.read(key);
+    return bytes;
   }
 
   /** @throws DeveloperError when there is no such file. */

@@ -96,10 +96,6 @@ export class FileStore {
     return file;
   }
 
-  async read(key: string): Promise<Uint8Array> {
-    return await Deno.readFile(this.#pathOf(key));
-  }
-
   /** Removes a file if it is there. Whoever is reading it reads on. */
   async remove(key: string): Promise<void> {
     await removeIfThere(this.#pathOf(key));

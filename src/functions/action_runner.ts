@@ -110,12 +110,12 @@ export class ActionRunner {
       printed.push(...lines);
       execution.progress(lines);
     };
+    const operations = this.#operations(
+      call.component ?? appComponent,
+      { ...context, parentExecutionId: execution.id },
+    );
     try {
-      const host = this.#host(
-        call.component ?? appComponent,
-        { ...context, parentExecutionId: execution.id },
-        print,
-      );
+      const host = hostOf(operations, print);
       const answer = await isolates.runAction(
         call,
         body,
@@ -136,15 +136,17 @@ export class ActionRunner {
     } catch (error) {
       execution.fail(errorMessage(error));
       throw error;
+    } finally {
+      operations.close();
     }
   }
 
   /** @param component The action's. */
-  #host(component: ComponentId, context: CallContext, log: ActionHost["log"]): ActionHost {
+  #operations(component: ComponentId, context: CallContext): HostOperations {
     const { functions, services, modules } = this.#parts;
     const { caller } = context;
     const token = tokenOf(caller);
-    const operations = new HostOperations({ functions, services, modules }, component, {
+    return new HostOperations({ functions, services, modules }, component, {
       ...context,
       caller: {
         kind: "system",
@@ -153,19 +155,22 @@ export class ActionRunner {
       },
       origin: "Action",
     });
-    return {
-      log,
-      async operation(operation, fields, body) {
-        try {
-          return await operations.perform(operation, fields, body);
-        } catch (error) {
-          const failure = developerFailure(error);
-          if (failure === undefined) logEvent("error", `${operation} failed`, { error });
-          return { failure: failure ?? internalFailure };
-        }
-      },
-    };
   }
+}
+
+function hostOf(operations: HostOperations, log: ActionHost["log"]): ActionHost {
+  return {
+    log,
+    async operation(operation, fields, body) {
+      try {
+        return await operations.perform(operation, fields, body);
+      } catch (error) {
+        const failure = developerFailure(error);
+        if (failure === undefined) logEvent("error", `${operation} failed`, { error });
+        return { failure: failure ?? internalFailure };
+      }
+    },
+  };
 }
 
 /** Of an action that ended before it responded. */

@@ -56,6 +56,8 @@ const functions = {
   "m:bad": mutation(() => fail("Uncaught ConvexError: boom", '{"why":1}')),
 };
 
+import { filePieceBytesMax } from "../isolate/protocol.ts";
+
 Deno.test("semantics 11.4: an action's query sees the mutation before it", async () => {
   const { runner } = startFunctions({
     ...functions,
@@ -146,7 +148,7 @@ Deno.test("function-abi §7, §8, §9: jobs, vectors and files are the services'
       cancelJob: remember(undefined),
       searchVectors: remember({ matches: [{ id: "d1", score: 0.5 }], timestamp: 1 }),
       storeFile: remember("file1"),
-      getFile: remember({ bytes: encoder.encode("hi"), contentType: "text/plain" }),
+      readFile: remember({ bytes: encoder.encode("hi"), size: 2, contentType: "text/plain" }),
       deleteFile: remember(undefined),
       getFileUrl: remember(null),
       getFileMetadata: remember('{"size":2}'),
@@ -169,15 +171,15 @@ Deno.test("function-abi §7, §8, §9: jobs, vectors and files are the services'
       '"http://x"',
     ],
   );
-  assert.deepEqual(answers[4].fields, { found: true, contentType: "text/plain" });
+  assert.deepEqual(answers[4].fields, { found: true, contentType: "text/plain", size: 2 });
   const component = appComponent;
   const caller = { component, requestId: scheduled.requestId, scheduledFunctionId: "job0" };
   assert.deepEqual(asked, [
     [{ path: "m:job", component, args: '[{"a":1}]', timeS: 12.5 }, caller],
     ["job1", caller],
     [{ indexName: "a.b" }],
-    [{ bytes: Uint8Array.of(1, 2), contentType: "text/plain", sha256: null }],
-    ["file1"],
+    [{ chunks: [Uint8Array.of(1, 2)], contentType: "text/plain", sha256: null }],
+    ["file1", 0, filePieceBytesMax],
     ["file1"],
     ["file1"],
     ["file1"],

@@ -7,7 +7,10 @@
  *   cancelJob                          `id`                                               → null
  *   vectorSearch                       body: the query, as the function library makes it  → results
  *   storageStore                       `contentType`?, `sha256`?; body: the bytes         → storage id
- *   storageGet                         `storageId`   → body: the bytes, fields `found`, `contentType`
+ *   storageStorePiece                  the same and `upload`; body: the next piece        → null
+ *   storageStore                       the same and `upload`; body: the last piece        → storage id
+ *   storageGet                         `storageId`, `start`?   → body: the bytes from there on, or the first of them,
+ *                                                                fields `found`, `contentType`, `size`
  *   storageDelete, storageGetUrl, storageGetMetadata      `storageId`
  *   storageGenerateUploadUrl           nothing
  *   tableNames                         nothing     → number and name of each table
@@ -18,9 +21,10 @@
 import { appComponent, type ComponentId } from "../database/component.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { DeveloperError, FunctionError } from "../errors.ts";
-import { isMediaType, isSha256 } from "../file_storage/file_description.ts";
+import { type FileDescription, isMediaType, isSha256 } from "../file_storage/file_description.ts";
 import type { FunctionAddress } from "../isolate/function_address.ts";
-import type { HostOperation } from "../isolate/protocol.ts";
+import { filePieceBytesMax, type HostOperation } from "../isolate/protocol.ts";
+import { FileUploads } from "./file_uploads.ts";
 import type {
   CallContext,
   Caller,
@@ -49,6 +53,9 @@ export interface NestedCalls {
   action(path: string, args: string, context: CallContext): Promise<FunctionResult>;
 }
 
+/** A Blob lies in the memory that all actions share (HULL_EXECUTOR_MEMORY_MIB), so it must leave room for others. */
+const blobBytesMax = 128 * 1024 * 1024;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -61,6 +68,7 @@ export class HostOperations {
   readonly #component: ComponentId;
   /** Of the functions it calls. */
   readonly #context: CallContext;
+  readonly #uploads: FileUploads;
 
   constructor(
     parts: {
@@ -76,6 +84,12 @@ export class HostOperations {
     this.#modules = parts.modules;
     this.#component = component;
     this.#context = context;
+    this.#uploads = new FileUploads((file) => parts.services.storeFile(file));
+  }
+
+  /** The action has ended. */
+  close(): void {
+    this.#uploads.close();
   }
 
   /** @throws FunctionError or DeveloperError for what the action's code may catch, anything for the rest. */
@@ -102,8 +116,11 @@ export class HostOperations {
         return json({ results: await this.#searchVectors(body) });
       case "storageStore":
         return json(await this.#storeFile(fields, body));
+      case "storageStorePiece":
+        await this.#uploads.write(countField(fields, "upload"), descriptionOf(fields), body);
+        return json(null);
       case "storageGet":
-        return await this.#getFile(stringField(fields, "storageId"));
+        return await this.#getFile(fields);
       case "storageDelete":
         await this.#services.deleteFile(stringField(fields, "storageId"));
         return json(null);
@@ -163,28 +180,21 @@ export class HostOperations {
   }
 
   #storeFile(fields: Fields, bytes: Uint8Array): Promise<string> {
-    const contentType = optionalString(fields, "contentType");
-    const sha256 = optionalString(fields, "sha256");
-    if (contentType !== null && !isMediaType(contentType)) {
-      throw new DeveloperError(
-        "InvalidContentTypeHeader",
-        `Invalid type of a Blob: ${JSON.stringify(contentType)} is no media type.`,
-      );
-    }
-    if (sha256 !== null && !isSha256(sha256)) {
-      throw new DeveloperError(
-        "InvalidDigestHeader",
-        `Invalid \`sha256\`: ${JSON.stringify(sha256)} is not the base64 form of 32 bytes.`,
-      );
-    }
-    return this.#services.storeFile({ bytes, contentType, sha256 });
+    const description = descriptionOf(fields);
+    const upload = uploadOf(fields);
+    return upload === undefined
+      ? this.#services.storeFile({ ...description, chunks: [bytes] })
+      : this.#uploads.finish(upload, description, bytes);
   }
 
-  async #getFile(storageId: string): Promise<OperationAnswer> {
-    const file = await this.#services.getFile(storageId);
-    return file === null
-      ? { body: new Uint8Array(0), fields: { found: false } }
-      : { body: file.bytes, fields: { found: true, contentType: file.contentType } };
+  async #getFile(fields: Fields): Promise<OperationAnswer> {
+    const start = fields.start === undefined ? 0 : countField(fields, "start");
+    const storageId = stringField(fields, "storageId");
+    const piece = await this.#services.readFile(storageId, start, filePieceBytesMax);
+    if (piece === null) return { body: new Uint8Array(0), fields: { found: false } };
+    const { bytes, size, contentType } = piece;
+    if (size > blobBytesMax) throw tooLargeForBlob(size);
+    return { body: bytes, fields: { found: true, contentType, size } };
   }
 
   #caller(): ActionCaller {
@@ -201,6 +211,44 @@ function valueOf(result: FunctionResult): string {
 function argumentsOf(body: Uint8Array): string {
   const args = decoder.decode(body);
   return args.startsWith("[") ? args : `[${args}]`;
+}
+
+/** @throws DeveloperError when type or digest is none. */
+function descriptionOf(fields: Fields): FileDescription {
+  const contentType = optionalString(fields, "contentType");
+  const sha256 = optionalString(fields, "sha256");
+  if (contentType !== null && !isMediaType(contentType)) {
+    throw new DeveloperError(
+      "InvalidContentTypeHeader",
+      `Invalid type of a Blob: ${JSON.stringify(contentType)} is no media type.`,
+    );
+  }
+  if (sha256 !== null && !isSha256(sha256)) {
+    throw new DeveloperError(
+      "InvalidDigestHeader",
+      `Invalid \`sha256\`: ${JSON.stringify(sha256)} is not the base64 form of 32 bytes.`,
+    );
+  }
+  return { contentType, sha256 };
+}
+
+/** The action's own number for a file that it stores in pieces. */
+function uploadOf(fields: Fields): number | undefined {
+  return fields.upload === undefined ? undefined : countField(fields, "upload");
+}
+
+function tooLargeForBlob(size: number): DeveloperError {
+  return new DeveloperError(
+    "FileTooLarge",
+    `storage.get() reads files of up to ${blobBytesMax} bytes, and this one has ${size}. ` +
+      "Fetch the URL that storage.getUrl() returns and read the response's body piece by piece.",
+  );
+}
+
+function countField(fields: Fields, name: string): number {
+  const value = fields[name];
+  if (Number.isSafeInteger(value) && Number(value) >= 0) return Number(value);
+  throw invalidArgument(name, "operation", "expected a count");
 }
 
 function stringField(fields: Fields, name: string): string {

@@ -7,6 +7,7 @@
  */
 import type { ComponentId } from "../database/component.ts";
 import type { Timestamp } from "../database/timestamp.ts";
+import type { FileDescription } from "../file_storage/file_description.ts";
 
 export interface HostServices {
   /** Creates a job and resolves with its document id (function-abi 8.1). */
@@ -15,9 +16,10 @@ export interface HostServices {
   cancelJob(id: string, caller: ActionCaller): Promise<void>;
   /** The documents that are nearest to a vector (function-abi 7). */
   searchVectors(query: unknown): Promise<VectorSearchResult>;
-  /** Stores bytes and resolves with the file's `_storage` document id (function-abi 9). */
+  /** Stores a file and resolves with the file's `_storage` document id (function-abi 9). */
   storeFile(file: FileToStore): Promise<string>;
-  getFile(storageId: string): Promise<StoredFile | null>;
+  /** A part of a file, from `start`, of at most `bytesMax`; null when there is no such file. */
+  readFile(storageId: string, start: number, bytesMax: number): Promise<FilePiece | null>;
   deleteFile(storageId: string): Promise<void>;
   getFileUrl(storageId: string): Promise<string | null>;
   /** Metadata as JSON text of an encoded object, or null. */
@@ -53,14 +55,14 @@ export interface VectorSearchResult {
   readonly timestamp: Timestamp;
 }
 
-export interface FileToStore {
-  readonly bytes: Uint8Array;
-  readonly contentType: string | null;
-  /** Expected digest in base64; null: not checked. */
-  readonly sha256: string | null;
+export interface FileToStore extends FileDescription {
+  /** Each is asked for when the one before has been written. */
+  readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
-export interface StoredFile {
+export interface FilePiece {
   readonly bytes: Uint8Array;
+  /** Of the whole file. */
+  readonly size: number;
   readonly contentType: string | null;
 }

@@ -406,10 +406,12 @@ Deno.test("pool renew() moves to new isolates and lets the old ones finish what 
   const more = run("more");
   assert.deepEqual(old.args, ["running", "ahead", "more"]);
   replacement.ready();
+  await environment.advance(0);
   assert.deepEqual(replacement.args, ["ahead", "more"]);
   old.skipRevoked();
   old.answer();
   assert.equal(await running, "running");
+  await environment.advance(0);
   assert.equal(old.terminated, true);
   replacement.answer();
   replacement.answer();
@@ -421,6 +423,7 @@ Deno.test("pool ends an isolate that claims another's transactions or speaks out
   isolates[0]!.ready();
   run("a").catch(() => {});
   isolates[0]!.listener.message({ type: "log", callId: 1, logLines: [] }, new Uint8Array(0));
+  await environment.advance(0);
   assert.equal(isolates[0]!.terminated, true);
 });
 

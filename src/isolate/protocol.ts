@@ -195,6 +195,8 @@ export type HostOperation =
   | "cancelJob"
   | "vectorSearch"
   | "storageStore"
+  /** A part of a file that is too large to be sent at once. */
+  | "storageStorePiece"
   | "storageGet"
   | "storageDelete"
   | "storageGetUrl"
@@ -258,6 +260,9 @@ export type FromHttpAction =
   }
   /** Body: the piece that was asked for. */
   | { readonly type: "responsePiece"; readonly callId: number };
+
+/** What actions store or get in one piece of a file, in bytes; two sides hold one each. */
+export const filePieceBytesMax = 1024 * 1024;
 
 /** A piece of a body is not larger, in bytes. */
 export const pieceBytesMax = 64 * 1024;

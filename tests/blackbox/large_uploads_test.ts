@@ -14,12 +14,43 @@ import { ServerProcess } from "../support/server_process.ts";
 const MiB = 1024 * 1024;
 const sizeMiB = Number(Deno.env.get("HULL_TEST_UPLOAD_MIB") ?? 160);
 const extraMiBMax = 100;
+/** `ctx.storage.get` reads no larger ones. */
+const blobMiB = 120;
 
 const files = `
 import { v } from "convex/values";
 import { mutation, query } from "./_generated/server";
 export const uploadUrl = mutation((ctx) => ctx.storage.generateUploadUrl());
 export const url = query({ args: { id: v.id("_storage") }, handler: (ctx, { id }) => ctx.storage.getUrl(id) });
+export const metadata = query({ args: { id: v.id("_storage") }, handler: (ctx, { id }) => ctx.db.system.get(id) });
+`;
+
+/** What a function stores, gets and stores again, in each runtime. */
+const storing = `
+const MiB = 1024 * 1024;
+const make = () => new Blob(Array.from({ length: ${blobMiB} }, (_, n) => new Uint8Array(MiB).fill(n)));
+async function both(ctx) {
+  const id = await ctx.storage.store(make());
+  return [id, await ctx.storage.store(await ctx.storage.get(id))];
+}
+`;
+const inIsolate = `
+import { action, httpAction } from "./_generated/server";
+${storing}
+export const store = action({ args: {}, handler: both });
+export const respond = httpAction(async (ctx) => Response.json(await both(ctx)));
+`;
+const inNode = `"use node";
+import { action } from "./_generated/server";
+${storing}
+export const store = action({ args: {}, handler: both });
+`;
+const router = `
+import { httpRouter } from "convex/server";
+import { respond } from "./isolate";
+const http = httpRouter();
+http.route({ path: "/store", method: "POST", handler: respond });
+export default http;
 `;
 
 /** Like a browser's: of a length that is announced. */
@@ -48,7 +79,14 @@ Deno.test({
     "semantics §19: a large file needs less than 100 MiB of the server's memory on its way in and out",
   ignore: Deno.build.os !== "linux",
   async fn() {
-    const app = await makeApp({ files: { "convex/files.ts": files } });
+    const app = await makeApp({
+      files: {
+        "convex/files.ts": files,
+        "convex/isolate.ts": inIsolate,
+        "convex/node.ts": inNode,
+        "convex/http.ts": router,
+      },
+    });
     await using server = await ServerProcess.start();
     await server.deploy(app);
     await Deno.remove(app, { recursive: true });
@@ -73,6 +111,21 @@ Deno.test({
     assert.equal(served.digest("hex"), digest.digest("hex"));
     const downloaded = await memoryMiB("VmHWM") - before;
     assert.ok(downloaded < extraMiBMax, `${downloaded} MiB more for upload and download`);
+
+    const metadata = async (id: string) => await http.query(api.files.metadata, { id });
+    const actions = {
+      action: () => http.action(api.isolate.store, {}),
+      "HTTP action": () => fetch(`${server.url}/store`, { method: "POST" }).then((r) => r.json()),
+      "Node action": () => http.action(api.node.store, {}),
+    };
+    for (const [name, run] of Object.entries(actions)) {
+      const [first, second] = await run();
+      const [stored, again] = [await metadata(first), await metadata(second)];
+      assert.deepEqual([stored.size, again.size], [blobMiB * MiB, blobMiB * MiB], name);
+      assert.equal(stored.sha256, again.sha256, name);
+    }
+    const moved = await memoryMiB("VmHWM") - before;
+    assert.ok(moved < extraMiBMax, `${moved} MiB more for what actions store and get`);
     await clients.close();
   },
 });

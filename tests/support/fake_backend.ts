@@ -211,6 +211,10 @@ export class FakeBackend implements Isolates, CommitterClient {
 
   deploy(): void {}
 
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
   retire(deployment: string): void {
     this.retired.push(deployment);
   }
