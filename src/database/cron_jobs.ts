@@ -11,12 +11,14 @@
 import { DeveloperError } from "../errors.ts";
 import { compareValues } from "../values/compare.ts";
 import type { Value, ValueObject } from "../values/value.ts";
+import { appComponent, type ComponentId } from "./component.ts";
 import { type CronSchedule, firstTime, timeAfter } from "./cron_schedule.ts";
 import type { Query } from "./query.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** A job as `crons.ts` defines it. */
 export interface CronDefinition {
+  /** Unique within its component. */
   readonly name: string;
   /** `dir/mod.js:fn` */
   readonly function: string;
@@ -27,6 +29,8 @@ export interface CronDefinition {
 
 export interface CronJob extends CronDefinition {
   readonly id: string;
+  /** Whose job and whose function it is. */
+  readonly component: ComponentId;
   /** When it runs next, in milliseconds since the epoch. */
   readonly dueMs: number;
   /** For `TimedJob`: nothing but the clock makes a cron job due. */
@@ -67,22 +71,24 @@ const runsMax = 5;
 const imminentMs = 30_000;
 
 /**
- * Makes `definitions` the cron jobs: by name, what is the same goes on undisturbed, what has another schedule begins
+ * Makes `definitions` the cron jobs of the component of `transaction`: by name, what is the same goes on undisturbed, what has another schedule begins
  * anew, what is missing goes with its runs.
  */
 export function replaceCronJobs(
   transaction: Transaction,
   definitions: readonly CronDefinition[],
 ): void {
-  const { system, options: { nowMs } } = transaction;
-  const existing = new Map(listCronJobs(transaction).map((job) => [job.name, job]));
+  const { component, system, options: { nowMs } } = transaction;
+  const own = listCronJobs(transaction).filter((job) => job.component === component);
+  const existing = new Map(own.map((job) => [job.name, job]));
   for (const definition of definitions) {
     const job = existing.get(definition.name);
     existing.delete(definition.name);
     const fields = fieldsOf(definition);
     if (job === undefined) {
       const nextTime = firstTime(definition.schedule, nowMs);
-      system.insert("_cron_jobs", { ...fields, nextTime, state: "pending" });
+      const owner = component === appComponent ? {} : { component };
+      system.insert("_cron_jobs", { ...fields, ...owner, nextTime, state: "pending" });
     } else if (!isSame(job, definition)) {
       const nextTime = keepsNextTime(job, definition, nowMs)
         ? job.dueMs
@@ -96,7 +102,7 @@ export function replaceCronJobs(
   }
 }
 
-/** All jobs, by the time of their next run. */
+/** All jobs of the app and of all components, by the time of their next run. */
 export function listCronJobs({ system }: Transaction): CronJob[] {
   return system.openQuery(cronJobsByTime).collect().map(parseCronJob);
 }
@@ -117,6 +123,7 @@ export function parseCronJob(document: ValueObject): CronJob {
   const { _id, name, args, nextTime, state } = document;
   return {
     id: String(_id),
+    component: String(document.component ?? appComponent) as ComponentId,
     name: String(name),
     function: String(document.function),
     args: args ?? [],
@@ -146,10 +153,10 @@ export function recordCronRun(
   transaction: Transaction,
   { jobId, dueMs, status, logLines, ...rest }: CronRunRecord,
 ): void {
-  const { system } = transaction;
   const job = getCronJob(transaction, jobId);
   if (job === null) return;
-  const { name, function: path, args } = job;
+  const { name, function: path, args, component } = job;
+  const { system } = transaction.ofComponent(component);
   system.insert("_cron_job_runs", {
     jobId,
     name,

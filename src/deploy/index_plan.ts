@@ -4,11 +4,13 @@
  */
 import {
   type CatalogData,
+  componentOf,
   type IndexDefinition,
   type IndexId,
   type IndexSpec,
   isFilled,
 } from "../database/catalog.ts";
+import type { ComponentId } from "../database/component.ts";
 import type { CatalogChange, NewIndex } from "../persistence/persistence.ts";
 import type { ParsedSchema, ParsedTable } from "./schema_definition.ts";
 
@@ -52,18 +54,26 @@ export type IndexConfig =
     }
   );
 
-/** Compares `catalog` with the schema of a push. */
-export function planIndexes(catalog: CatalogData, next: ParsedSchema | null): IndexPlan {
-  return new Planner(catalog).plan(next);
+/** Compares the tables of the app or of a component, which may be new, with its schema in a push. */
+export function planIndexes(
+  catalog: CatalogData,
+  component: ComponentId,
+  next: ParsedSchema | null,
+): IndexPlan {
+  return new Planner(catalog, component).plan(next);
 }
 
 class Planner {
   readonly #numbers: ReadonlyMap<string, number>;
   readonly #names: ReadonlyMap<number, string>;
+  readonly #indexes: readonly IndexDefinition[];
 
-  constructor(readonly catalog: CatalogData) {
-    this.#numbers = new Map(catalog.tables.map((table) => [table.name, table.number]));
-    this.#names = new Map(catalog.tables.map((table) => [table.number, table.name]));
+  constructor(catalog: CatalogData, component: ComponentId) {
+    const tables = catalog.tables.filter((table) => componentOf(table) === component);
+    this.#numbers = new Map(tables.map((table) => [table.name, table.number]));
+    const names = new Map<number, string>(tables.map((table) => [table.number, table.name]));
+    this.#names = names;
+    this.#indexes = catalog.indexes.filter(({ table }) => names.has(table));
   }
 
   plan(next: ParsedSchema | null): IndexPlan {
@@ -94,7 +104,7 @@ class Planner {
       else if (isReady && declared.staged) diff.disabled_indexes.push(configOf(declared));
       else if (!isReady && !declared.staged) diff.enabled_indexes.push(configOf(declared));
     }
-    const unwanted = this.catalog.indexes.filter((index) => !wanted.has(index));
+    const unwanted = this.#indexes.filter((index) => !wanted.has(index));
     const drop = unwanted.filter((index) => !isUnfinished(index));
     diff.removed_indexes.push(...drop.map((index) => configOf(this.#declaration(index))));
     return {
@@ -119,7 +129,7 @@ class Planner {
 
   #find(declared: NewIndex): IndexDefinition | undefined {
     const table = this.#numbers.get(declared.table);
-    return this.catalog.indexes.find((index) =>
+    return this.#indexes.find((index) =>
       index.table === table && identity(this.#declaration(index)) === identity(declared)
     );
   }

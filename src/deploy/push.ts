@@ -11,8 +11,8 @@
  */
 import { basename, dirname } from "node:path";
 import type { Config } from "../config.ts";
-import type { Component } from "../database/component.ts";
-import { replaceCronJobs } from "../database/cron_jobs.ts";
+import { appComponent, type Component, type ComponentId } from "../database/component.ts";
+import { type CronDefinition, replaceCronJobs } from "../database/cron_jobs.ts";
 import { RequestError } from "../errors.ts";
 import type { Isolates } from "../isolate/isolates.ts";
 import type { DeploymentManifest } from "../isolate/protocol.ts";
@@ -29,7 +29,7 @@ import { dryRunResponse, finishPushResponse } from "./finish_push_response.ts";
 import { type IndexDiff } from "./index_plan.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 import { ModuleStore } from "./module_store.ts";
-import type { PendingSchema, SchemaStatus } from "./pending_schema.ts";
+import type { DeclaredSchema, PendingSchema, SchemaStatus } from "./pending_schema.ts";
 import { type AnalyzedPush, PushAnalyzer } from "./push_analyzer.ts";
 import { parseFinishPush, parseStartPush, parseWaitForSchema } from "./push_request.ts";
 import { schemaEvaluationResponse } from "./schema_evaluation.ts";
@@ -60,7 +60,7 @@ export interface PushServiceOptions extends SchemaRolloutOptions {
 
 /** A push between `start_push` and `finish_push`. */
 interface OpenPush extends AnalyzedPush {
-  readonly indexDiff: IndexDiff;
+  readonly indexDiffs: Readonly<Record<string, IndexDiff>>;
   readonly schema: PendingSchema;
   /** Id of the deployment it is to replace. */
   readonly replaces: string | undefined;
@@ -136,10 +136,10 @@ export class PushService {
     const request = parseStartPush(body);
     return await this.#options.live.exclusively(async () => {
       const push = await this.#analyzer.analyze(request);
-      const indexDiff = this.#indexDiff(push);
+      const indexDiffs = this.#indexDiffs(push);
       const isTrial = request.dryRun || request.forCodegen;
-      const schemaId = isTrial ? null : await this.#begin(push, indexDiff);
-      return startPushResponse(push, { schemaId, indexDiffs: { "": indexDiff } });
+      const schemaId = isTrial ? null : await this.#begin(push, indexDiffs);
+      return startPushResponse(push, { schemaId, indexDiffs });
     });
   }
 
@@ -148,7 +148,7 @@ export class PushService {
     const request = parseStartPush(body);
     return await this.#options.live.exclusively(async () => {
       const push = await this.#analyzer.analyze(request);
-      const indexDiffs = { "": this.#indexDiff(push) };
+      const indexDiffs = this.#indexDiffs(push);
       return { schemaChange: schemaChangeResponse(push, { schemaId: null, indexDiffs }) };
     });
   }
@@ -198,7 +198,10 @@ export class PushService {
         live.variables,
       );
       const change = {
-        ...this.#schemas.finish(push.schema),
+        ...this.#schemas.finish(push.schema, {
+          schemas: declaredSchemas(push),
+          components: push.record.components ?? [],
+        }),
         records: [{ key: recordKeys.deployment, json: JSON.stringify(push.record) }],
       };
       const known = this.#knownComponents();
@@ -210,7 +213,7 @@ export class PushService {
       return finishPushResponse({
         previous,
         next: push.record,
-        indexDiffs: { "": push.indexDiff },
+        indexDiffs: push.indexDiffs,
         isKnown: (component) => known.some(({ id }) => id === component),
       });
     });
@@ -248,11 +251,13 @@ export class PushService {
     manifest: DeploymentManifest,
   ): Promise<void> {
     const { live, committer, transactions } = this.#options;
-    const cronJobs = parseCronDefinitions(record.analysis);
+    const cronJobs = this.#cronDefinitions(record);
     for (let attempt = 1;; attempt++) {
-      const { request } = transactions.prepare((transaction) =>
-        replaceCronJobs(transaction, cronJobs)
-      );
+      const { request } = transactions.prepare((transaction) => {
+        for (const [component, definitions] of cronJobs) {
+          replaceCronJobs(transaction.ofComponent(component), definitions);
+        }
+      }, change);
       try {
         // At once: the code before may need an index that is gone. What new code answers waits until all this is durable.
         await live.switchTo(
@@ -277,23 +282,45 @@ export class PushService {
     }
   }
 
-  #indexDiff({ analysis }: AnalyzedPush): IndexDiff {
-    return this.#schemas.plan(analysis.schema?.parsed ?? null).diff;
+  /** By component, those that the app stops using included: they have none from now on. */
+  #cronDefinitions(record: DeploymentRecord): Map<ComponentId, CronDefinition[]> {
+    const { definitions = [], components = [] } = record;
+    const byPath = new Map(definitions.map(({ path, analysis }) => [path, analysis]));
+    return new Map([
+      [appComponent, parseCronDefinitions(record.analysis)],
+      ...this.#knownComponents().map(({ id }) => [id, []] as [ComponentId, CronDefinition[]]),
+      ...components.map(({ id, definition }): [ComponentId, CronDefinition[]] => [
+        id,
+        parseCronDefinitions(byPath.get(definition) ?? {}),
+      ]),
+    ]);
   }
 
-  /** Resolves with the id of its schema, null without one. */
-  async #begin(push: AnalyzedPush, indexDiff: IndexDiff): Promise<string | null> {
-    const schema = await this.#schemas.begin(push.analysis.schema);
+  /** By path of the component. */
+  #indexDiffs(push: AnalyzedPush): Record<string, IndexDiff> {
+    const diffs = declaredSchemas(push).map(({ path, component, schema }) =>
+      [path, this.#schemas.plan(schema?.parsed ?? null, component).diff] as const
+    );
+    return Object.fromEntries(diffs);
+  }
+
+  /** Resolves with the id of its schemas, null without any. */
+  async #begin(
+    push: AnalyzedPush,
+    indexDiffs: OpenPush["indexDiffs"],
+  ): Promise<string | null> {
+    const schemas = declaredSchemas(push);
+    const schema = await this.#schemas.begin(schemas);
     const [oldest] = this.#open.keys();
     if (oldest !== undefined && this.#open.size >= openPushesMax) this.#open.delete(oldest);
     this.#open.set(push.id, {
       ...push,
-      indexDiff,
+      indexDiffs,
       schema,
       replaces: this.#options.live.record?.id,
     });
     this.#abandonUnlessContinued();
-    return push.analysis.schema === null ? null : schema.id;
+    return schemas.every(({ schema }) => schema === null) ? null : schema.id;
   }
 
   /** Takes back all open pushes if there is no next step of any for too long: the CLI may have been stopped. */
@@ -352,6 +379,18 @@ function moduleFilesOf({ modules, components = [] }: DeploymentManifest): string
 
 function packagesKeyOf({ nodePackages }: DeploymentManifest): string | undefined {
   return nodePackages == null ? undefined : basename(dirname(nodePackages));
+}
+
+/** The schemas of the app and of all components of a push. */
+function declaredSchemas({ analysis, componentCode, record }: AnalyzedPush): DeclaredSchema[] {
+  return [
+    { component: appComponent, path: "", schema: analysis.schema },
+    ...(record.components ?? []).map(({ id, path, definition }) => ({
+      component: id,
+      path,
+      schema: componentCode.get(definition)!.schema,
+    })),
+  ];
 }
 
 function isSameObject(

@@ -1,6 +1,7 @@
 /** Checks the documents that exist already against a new schema (semantics 7.3). */
-import { byCreationTimeIndexId, type SchemaTable, type TableNumber } from "../database/catalog.ts";
-import { appComponent } from "../database/component.ts";
+import { byCreationTimeIndexId, type SchemaTable } from "../database/catalog.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
+import type { SchemaViolation } from "../database/write_set.ts";
 import type { Environment } from "../environment.ts";
 import type { SnapshotReader } from "../persistence/persistence.ts";
 import { type IndexKey, indexKeyOf, keySuccessor, lowestKey } from "../values/index_key.ts";
@@ -16,14 +17,11 @@ import type { ParsedSchema } from "./schema_definition.ts";
 const chunk = { documentsMax: 100, bytesMax: 64 * 1024 };
 const batchLength = 10;
 
-export interface SchemaViolation {
-  readonly error: string;
-  readonly tableName: string | null;
-}
-
 export interface SchemaCheckOptions {
   readonly reader: SnapshotReader;
   readonly environment: Environment;
+  /** Whose documents are checked. */
+  readonly component: ComponentId;
   /** Enforced so far: what it guarantees is not checked again. */
   readonly active: ParsedSchema | null;
   /** True as soon as nobody needs the answer any more. */
@@ -43,7 +41,7 @@ export async function findViolation(
     let from: IndexKey | null = lowestKey;
     while (from !== null) {
       if (options.isCancelled()) return null;
-      const checked = checkChunk(options.reader, table.tableName, validator, from);
+      const checked = checkChunk(options, { name: table.tableName, validator, from });
       if ("error" in checked) return checked;
       from = checked.next;
       await nextTurn(options.environment);
@@ -64,18 +62,23 @@ export function tablesToCheck(schema: ParsedSchema, active: ParsedSchema | null)
 
 const anything: ValidatorJson = { type: "any" };
 
+interface Chunk {
+  /** Of the table. */
+  readonly name: string;
+  readonly validator: Validator;
+  readonly from: IndexKey;
+}
+
 function checkChunk(
-  reader: SnapshotReader,
-  tableName: string,
-  validator: Validator,
-  from: IndexKey,
+  { reader, component }: SchemaCheckOptions,
+  { name, validator, from }: Chunk,
 ): SchemaViolation | { readonly next: IndexKey | null } {
   const snapshot = reader.open();
   try {
     const { catalog } = snapshot;
-    const table = catalog.tableNamed(appComponent, tableName);
+    const table = catalog.tableNamed(component, name);
     if (table === undefined) return { next: null };
-    const nameOf = (number: number) => catalog.tableNumbered(number as TableNumber)?.name;
+    const tableNames = catalog.tableNames(component);
     const index = byCreationTimeIndexId(table.number);
     let lower = from;
     let documents = 0;
@@ -84,12 +87,13 @@ function checkChunk(
       const batch = snapshot.scan(index, { lower, upper: null }, "asc", batchLength);
       for (const { json } of batch) {
         const { _id, _creationTime, ...fields } = parseDocument(json);
-        const problem = validator.check(fields, nameOf);
+        const problem = validator.check(fields, tableNames);
         if (problem !== null) {
           return {
             error:
-              `Document with ID "${_id}" in table "${tableName}" does not match the schema: ${problem}`,
-            tableName,
+              `Document with ID "${_id}" in table "${name}" does not match the schema: ${problem}`,
+            ...component !== appComponent && { component },
+            tableName: name,
           };
         }
         documents++;

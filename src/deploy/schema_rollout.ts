@@ -1,30 +1,36 @@
 /**
- * Brings a new schema to the database: checks documents against it and fills its indexes while the old one
- * is still in force. At most one is on its way; a push with another one overwrites it.
+ * Brings the new schemas of a push, the app's and those of its components, to the database: checks documents against
+ * them and fills their indexes while the old ones are still in force. At most one push's are on their way; another
+ * push with others overwrites them. A component that is new has no documents, so its tables and indexes are made by
+ * the end of the push.
  */
 import { Buffer } from "node:buffer";
 import type { CommitterClient } from "../committer/protocol.ts";
 import {
   byIdIndexId,
   type CatalogData,
+  componentOf,
   type IndexDefinition,
   type IndexId,
   isFilled,
+  type SchemaDefinition,
+  schemasOf,
 } from "../database/catalog.ts";
-import { appComponent } from "../database/component.ts";
+import { appComponent, type Component, type ComponentId } from "../database/component.ts";
 import type { SchemaViolation } from "../database/write_set.ts";
 import type { Environment } from "../environment.ts";
 import { errorMessage, RequestError } from "../errors.ts";
 import { log } from "../logger.ts";
 import {
   type CatalogChange,
+  changesPendingSchema,
   pendingSchemaViolationKey,
   type SnapshotReader,
+  type TablesChange,
 } from "../persistence/persistence.ts";
 import { lowestKey } from "../values/index_key.ts";
-import type { ExportedSchema } from "./analysis.ts";
 import { type IndexPlan, isUnfinished, planIndexes } from "./index_plan.ts";
-import { PendingSchema, type SchemaStatus } from "./pending_schema.ts";
+import { type DeclaredSchema, PendingSchema, type SchemaStatus } from "./pending_schema.ts";
 import { findViolation, tablesToCheck } from "./schema_check.ts";
 import type { ParsedSchema } from "./schema_definition.ts";
 
@@ -49,12 +55,12 @@ export class SchemaRollout {
     this.#options = options;
   }
 
-  /** What the indexes of a schema ask for as things are now. */
-  plan(next: ParsedSchema | null): IndexPlan {
-    return planIndexes(this.#catalog(), next);
+  /** What the indexes of a schema of the app, or of a component that may be new, ask for as things are now. */
+  plan(next: ParsedSchema | null, component: ComponentId = appComponent): IndexPlan {
+    return planIndexes(this.#catalog(), component, next);
   }
 
-  /** How many documents a table has; 0 when there is no such table. */
+  /** How many documents a table of the app has; 0 when there is no such table. */
   countDocuments(tableName: string): number {
     const snapshot = this.#options.reader.open();
     try {
@@ -66,25 +72,38 @@ export class SchemaRollout {
     }
   }
 
-  /** Creates what the schema needs and starts to check and fill. The same schema pushed twice goes on. */
-  async begin(next: ExportedSchema | null): Promise<PendingSchema> {
+  /**
+   * Creates what the schemas need and starts to check and fill. The same schemas pushed twice go on.
+   * @param schemas the app's, and one for each component that the push uses, new ones included.
+   */
+  async begin(schemas: readonly DeclaredSchema[]): Promise<PendingSchema> {
     const previous = this.#pending;
     if (previous !== null) this.#takeViolation(previous);
-    if (previous?.isOver === false && previous.schema?.json === next?.json) return previous;
+    const before = this.#catalog();
+    const known = schemas.filter(({ component }) => isKnown(before, component));
+    if (previous?.isOver === false && isSameSchemas(previous.parts, known)) return previous;
     previous?.overwrite();
-    const catalog = await this.#prepareCatalog(next?.parsed ?? null);
-    const { enable } = planIndexes(catalog, next?.parsed ?? null);
+    const catalog = await this.#prepareCatalog(known);
+    const parts = known.map((declared) => ({
+      ...declared,
+      enable: planIndexes(catalog, declared.component, parsedOf(declared)).enable,
+    }));
     const id = Buffer.from(this.#options.environment.randomBytes(16)).toString("hex");
-    const pending = new PendingSchema(id, next, enable.length);
+    const pending = new PendingSchema(
+      id,
+      parts.map(({ enable, ...declared }) => ({ ...declared, indexesTotal: enable.length })),
+    );
     this.#pending = pending;
-    this.#fill(enable.filter((index) => !isFilled(index)));
-    for (const { id } of enable) {
-      this.#inBackground(pending, async () => {
-        await this.#filling.get(id);
-        pending.markIndexComplete();
-      });
+    this.#fill(parts.flatMap(({ enable }) => enable).filter((index) => !isFilled(index)));
+    for (const { component, enable } of parts) {
+      for (const { id } of enable) {
+        this.#inBackground(pending, async () => {
+          await this.#filling.get(id);
+          pending.markIndexComplete(component);
+        });
+      }
     }
-    this.#inBackground(pending, () => this.#validate(pending, activeSchema(catalog)));
+    this.#inBackground(pending, () => this.#validate(pending, catalog));
     return pending;
   }
 
@@ -99,22 +118,29 @@ export class SchemaRollout {
   }
 
   /**
-   * The change that puts a schema into force.
-   * @throws RequestError unless it is complete.
+   * The change that puts the schemas of a push into force, and mounts and unmounts components.
+   * @throws RequestError unless `pending` is complete.
    */
-  finish(pending: PendingSchema): CatalogChange {
+  finish(pending: PendingSchema, { schemas, components }: RolloutEnd): CatalogChange {
     this.#takeViolation(pending);
     if (!pending.isComplete) throw notComplete(pending.status);
-    const next = pending.schema?.parsed ?? null;
     const catalog = this.#catalog();
-    const { createTables, createIndexes, atFinish } = planIndexes(catalog, next);
-    if (createTables.length + createIndexes.length > 0) {
-      throw raceDetected("A table of this push has been deleted since the push started.");
-    }
+    const parts = schemas.map(({ component, schema }) => {
+      const next = schema?.parsed ?? null;
+      const plan = planIndexes(catalog, component, next);
+      return isKnown(catalog, component)
+        ? finishKnown(catalog, component, { plan, next })
+        : finishNew(component, { plan, next });
+    });
+    const app = parts.find(({ component }) => component === appComponent);
+    const setComponents = changedComponents(catalog, components);
     return {
-      ...atFinish,
-      ...!isSameSchema(next, catalog.activeSchema) && { activeSchema: next },
-      ...catalog.pendingSchema !== null && { pendingSchema: null },
+      ...app?.tables,
+      ...setComponents.length > 0 && { setComponents },
+      components: parts.filter((part) => part !== app && Object.keys(part.tables).length > 0)
+        .map(({ component, tables }) => ({ component, ...tables })),
+      setIndexState: parts.flatMap(({ setIndexState }) => setIndexState),
+      dropIndexes: parts.flatMap(({ dropIndexes }) => dropIndexes),
     };
   }
 
@@ -144,36 +170,71 @@ export class SchemaRollout {
   }
 
   async #removeUnfinished(): Promise<void> {
-    const { pendingSchema, indexes } = this.#catalog();
-    const dropIndexes = indexes.filter(isUnfinished).map(({ id }) => id);
-    if (pendingSchema === null && dropIndexes.length === 0) return;
-    await this.#options.committer.changeCatalog({ pendingSchema: null, dropIndexes });
+    const catalog = this.#catalog();
+    const dropIndexes = catalog.indexes.filter(isUnfinished).map(({ id }) => id);
+    const change = { ...withoutPendingSchemas(catalog, []), dropIndexes };
+    if (!changesPendingSchema(change) && dropIndexes.length === 0) return;
+    await this.#options.committer.changeCatalog(change);
   }
 
-  async #prepareCatalog(next: ParsedSchema | null): Promise<CatalogData> {
+  async #prepareCatalog(schemas: readonly DeclaredSchema[]): Promise<CatalogData> {
     const catalog = this.#catalog();
-    const { createTables, createIndexes, dropAtStart } = this.plan(next);
-    // Every write of user code has to look at a pending schema, so there is none without need.
-    const mustCheck = next !== null && tablesToCheck(next, activeSchema(catalog)).length > 0;
-    const pendingSchema = mustCheck ? next : null;
-    const changesNothing = pendingSchema === null && catalog.pendingSchema === null &&
-      createTables.length + createIndexes.length + dropAtStart.length === 0;
+    const parts = schemas.map((declared) => {
+      const { component } = declared;
+      const next = parsedOf(declared);
+      const { createTables, createIndexes, dropAtStart } = planIndexes(catalog, component, next);
+      const { activeSchema, pendingSchema: before } = schemasOf(catalog, component);
+      // Every write of user code has to look at a pending schema, so there is none without need.
+      const mustCheck = next !== null && tablesToCheck(next, parsed(activeSchema)).length > 0;
+      const pendingSchema = mustCheck ? next : null;
+      return {
+        component,
+        dropAtStart,
+        tables: {
+          ...createTables.length > 0 && { createTables },
+          ...createIndexes.length > 0 && { createIndexes },
+          ...(pendingSchema !== null || before !== null) && { pendingSchema },
+        },
+      };
+    });
+    // A push before may have left something in components that this one does not use.
+    const used = new Set(schemas.map(({ component }) => component));
+    const left = catalog.indexes.filter((index) =>
+      isUnfinished(index) && !used.has(ownerOf(catalog, index))
+    );
+    const dropIndexes = [
+      ...parts.flatMap(({ dropAtStart }) => dropAtStart),
+      ...left.map(({ id }) => id),
+    ];
+    const { components: cleared = [], ...app } = withoutPendingSchemas(catalog, [...used]);
+    const components = [
+      ...cleared,
+      ...parts.filter(({ component, tables }) =>
+        component !== appComponent && Object.keys(tables).length > 0
+      ).map(({ component, tables }) => ({ component, ...tables })),
+    ];
+    const ofApp = parts.find(({ component }) => component === appComponent)?.tables;
+    const change: CatalogChange = { ...app, ...ofApp, components, dropIndexes };
+    const changesNothing = components.length + dropIndexes.length === 0 &&
+      Object.keys({ ...app, ...ofApp }).length === 0;
     if (changesNothing) return catalog;
-    const change = { createTables, createIndexes, dropIndexes: dropAtStart, pendingSchema };
     return (await this.#options.committer.changeCatalog(change)).catalog;
   }
 
-  async #validate(pending: PendingSchema, active: ParsedSchema | null): Promise<void> {
+  async #validate(pending: PendingSchema, catalog: CatalogData): Promise<void> {
     const { reader, environment } = this.#options;
-    const schema = pending.schema?.parsed;
-    const violation = schema === undefined ? null : await findViolation(schema, {
-      reader,
-      environment,
-      active,
-      isCancelled: () => pending.isOver,
-    });
-    if (violation === null) pending.markValid();
-    else pending.fail(violation);
+    for (const { component, schema } of pending.parts) {
+      const active = parsed(schemasOf(catalog, component).activeSchema);
+      const violation = schema === null ? null : await findViolation(schema.parsed, {
+        reader,
+        environment,
+        component,
+        active,
+        isCancelled: () => pending.isOver,
+      });
+      if (violation !== null) return pending.fail(violation);
+      pending.markValid(component);
+    }
   }
 
   /** A write that contradicted the pending schema has left a record. */
@@ -235,9 +296,97 @@ export class SchemaRollout {
   }
 }
 
+/** What a push leads to. */
+export interface RolloutEnd {
+  /** As `begin` got them from the same push. */
+  readonly schemas: readonly DeclaredSchema[];
+  /** All that the app uses from then on, parents before their children; others are unmounted. */
+  readonly components: readonly Omit<Component, "state">[];
+}
+
+interface PartEnd {
+  readonly plan: IndexPlan;
+  readonly next: ParsedSchema | null;
+}
+
+function finishKnown(catalog: CatalogData, component: ComponentId, { plan, next }: PartEnd) {
+  const { createTables, createIndexes, atFinish } = plan;
+  if (createTables.length + createIndexes.length > 0) {
+    throw raceDetected("A table of this push has been deleted since the push started.");
+  }
+  const { activeSchema, pendingSchema } = schemasOf(catalog, component);
+  const tables: TablesChange = {
+    ...atFinish.createIndexes.length > 0 && { createIndexes: atFinish.createIndexes },
+    ...!isSameSchema(next, activeSchema) && { activeSchema: next },
+    ...pendingSchema !== null && { pendingSchema: null },
+  };
+  const { setIndexState, dropIndexes } = atFinish;
+  return { component, tables, setIndexState, dropIndexes };
+}
+
+function finishNew(component: ComponentId, { plan, next }: PartEnd) {
+  const tables: TablesChange = {
+    createTables: plan.createTables,
+    createIndexes: [...plan.createIndexes, ...plan.atFinish.createIndexes],
+    activeSchema: next,
+  };
+  return { component, tables, setIndexState: [], dropIndexes: [] };
+}
+
+/** The components whose entry in the catalog changes: new, moved to another state, or not used any more. */
+function changedComponents(
+  { components: before = [] }: CatalogData,
+  used: RolloutEnd["components"],
+): Component[] {
+  const mounted = used.map(({ id, parent, name }): Component => ({
+    id,
+    parent,
+    name,
+    state: "active",
+  }));
+  const unmounted = before.filter(({ id }) => !used.some((component) => component.id === id))
+    .map((component): Component => ({ ...component, state: "unmounted" }));
+  return [...mounted, ...unmounted].filter((component) =>
+    before.find(({ id }) => id === component.id)?.state !== component.state
+  );
+}
+
+/** What clears the pending schemas of all but `kept`. */
+function withoutPendingSchemas(
+  catalog: CatalogData,
+  kept: readonly ComponentId[],
+): Pick<CatalogChange, "pendingSchema" | "components"> {
+  const pending = [appComponent, ...(catalog.components ?? []).map(({ id }) => id)]
+    .filter((id) => !kept.includes(id) && schemasOf(catalog, id).pendingSchema !== null);
+  return {
+    ...pending.includes(appComponent) && { pendingSchema: null },
+    components: pending.filter((id) => id !== appComponent)
+      .map((component) => ({ component, pendingSchema: null })),
+  };
+}
+
+function ownerOf({ tables }: CatalogData, { table }: IndexDefinition): ComponentId {
+  const owner = tables.find(({ number }) => number === table);
+  return owner === undefined ? appComponent : componentOf(owner);
+}
+
+function isKnown({ components = [] }: CatalogData, component: ComponentId): boolean {
+  return component === appComponent || components.some(({ id }) => id === component);
+}
+
+function parsedOf({ schema }: DeclaredSchema): ParsedSchema | null {
+  return schema?.parsed ?? null;
+}
+
 /** What the catalog holds was parsed by `parseSchema`. */
-function activeSchema(catalog: CatalogData): ParsedSchema | null {
-  return catalog.activeSchema as ParsedSchema | null;
+function parsed(schema: SchemaDefinition | null): ParsedSchema | null {
+  return schema as ParsedSchema | null;
+}
+
+function isSameSchemas(a: readonly DeclaredSchema[], b: readonly DeclaredSchema[]): boolean {
+  const described = (schemas: readonly DeclaredSchema[]) =>
+    JSON.stringify(schemas.map(({ component, schema }) => [component, schema?.json]));
+  return described(a) === described(b);
 }
 
 function isSameSchema(a: unknown, b: unknown): boolean {

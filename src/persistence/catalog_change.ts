@@ -63,6 +63,11 @@ export function newTables(catalog: CatalogData, change: CatalogChange): TableCre
   return [...missing.values()].map((table, i) => ({ ...table, number: first + i as TableNumber }));
 }
 
+/** What a catalog becomes, but for the ids of new indexes. */
+export function catalogAfter(catalog: CatalogData, change: CatalogChange): CatalogData {
+  return changedCatalog({ catalog, nextIndexOrdinal: firstUserIndexOrdinal }, change).catalog;
+}
+
 /** Everything of `change` but its records. The same state when that is nothing. */
 export function changedCatalog(state: CatalogState, change: CatalogChange): CatalogState {
   const before = state.catalog;

@@ -3,7 +3,8 @@ import type { Config } from "../config.ts";
 import { Transaction } from "../database/transaction.ts";
 import type { Environment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
-import type { SnapshotReader } from "./persistence.ts";
+import { changedSnapshot } from "./changed_snapshot.ts";
+import type { CatalogChange, SnapshotReader } from "./persistence.ts";
 import type { CommitRequest, CommitterClient } from "../committer/protocol.ts";
 
 export interface ServerTransactionsParts {
@@ -56,9 +57,14 @@ export class ServerTransactions {
     );
   }
 
-  /** Runs `work` on the newest state without committing. */
-  prepare<T>(work: (transaction: Transaction) => T): { result: T; request: CommitRequest } {
+  /** Runs `work` on the newest state, or on what `change` would make of it, without committing. */
+  prepare<T>(
+    work: (transaction: Transaction) => T,
+    change?: CatalogChange,
+  ): { result: T; request: CommitRequest } {
     return this.#onSnapshot("mutation", (transaction) => {
+      // New tables have the numbers that they get, as long as nobody else creates one.
+      if (change !== undefined) transaction.userTables();
       const result = work(transaction);
       const { timestamp, catalog } = transaction.options.snapshot;
       const { reads, writes } = transaction.finish();
@@ -67,16 +73,20 @@ export class ServerTransactions {
         result,
         request: { snapshot: timestamp, structureVersion, reads, writes, dependsOn: [] },
       };
-    });
+    }, change);
   }
 
-  #onSnapshot<T>(kind: "query" | "mutation", work: (transaction: Transaction) => T): T {
+  #onSnapshot<T>(
+    kind: "query" | "mutation",
+    work: (transaction: Transaction) => T,
+    change?: CatalogChange,
+  ): T {
     const { reader, environment, config } = this.#parts;
     const snapshot = reader.open();
     try {
       return work(
         new Transaction({
-          snapshot,
+          snapshot: change === undefined ? snapshot : changedSnapshot(snapshot, change),
           kind,
           limits: config,
           nowMs: environment.nowMs(),

@@ -10,7 +10,7 @@
  */
 import type { AppliedCommit, CommitterClient } from "../committer/protocol.ts";
 import type { Config } from "../config.ts";
-import { byIdIndexId, systemTables } from "../database/catalog.ts";
+import { systemIndexes } from "../database/catalog.ts";
 import {
   type CronJob,
   cronJobsByTime,
@@ -61,7 +61,8 @@ interface Occurrence {
 const backOff = { firstMs: 500, maxMs: 15_000 };
 /** Characters of a run's result, and of its log lines together, that are kept. */
 const keptCharactersMax = 1000;
-const jobsById = byIdIndexId(systemTables._cron_jobs);
+/** Every write to a job names its key there. */
+const jobsByTime = systemIndexes.find(({ name }) => name === "by_next_time")!.id;
 
 export class CronJobs {
   readonly #parts: CronJobsParts;
@@ -112,9 +113,10 @@ export class CronJobs {
       caller: { kind: "system", identity: null },
       requestId: requestIds.requestId(),
       origin: "Cron",
+      component: job.component,
     };
     const occurrence = this.#occurrence(job);
-    switch (modules.find(path)?.kind) {
+    switch (modules.find(path, job.component)?.kind) {
       case "mutation":
         return await this.#mutation(occurrence, args, context);
       case "action":
@@ -248,5 +250,5 @@ function cutLines(lines: readonly string[]) {
 }
 
 function touchesJobs({ keys }: AppliedCommit): boolean {
-  return keys.some(([index]) => index === jobsById);
+  return keys.some(([index]) => index === jobsByTime);
 }

@@ -54,15 +54,16 @@ class Deployment {
   /** A push that waits for its schema for as long as `patienceMs`; whether it went through. */
   async push(schema: ExportedSchema, patienceMs: number): Promise<boolean> {
     const { rollout } = this;
+    const schemas = [{ component: appComponent, path: "", schema }];
     const { pending, before } = await this.exclusively(async () => ({
-      pending: await rollout.begin(schema),
+      pending: await rollout.begin(schemas),
       before: this.finished,
     }));
     const status = await rollout.wait(pending.id, patienceMs);
     if (status.type !== "complete") return false;
     return await this.exclusively(async () => {
       if (this.finished !== before) return false;
-      await this.server.client.changeCatalog(rollout.finish(pending));
+      await this.server.client.changeCatalog(rollout.finish(pending, { schemas, components: [] }));
       this.finished++;
       rollout.finished();
       return true;
