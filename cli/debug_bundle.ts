@@ -2,7 +2,7 @@
 import { dirname, join, resolve } from "node:path";
 import { loadAppFolder } from "../src/deploy/app_folder.ts";
 import { bundleApp, type BundleOptions } from "../src/deploy/bundle.ts";
-import { generateCode } from "../src/deploy/codegen.ts";
+import { generateCode } from "../src/deploy/generate_code.ts";
 
 /** Writes what a push would send, modules of isolates into `isolate/` and Node modules into `node/`. */
 export async function writeDebugBundle(

@@ -1,7 +1,7 @@
 /** `hull deploy`: pushes an app once. */
 import { loadAppFolder } from "../src/deploy/app_folder.ts";
 import { bundleApp, type BundleOptions } from "../src/deploy/bundle.ts";
-import { generateCode } from "../src/deploy/codegen.ts";
+import { generateCode } from "../src/deploy/generate_code.ts";
 import { type ApiClient, ApiError } from "./api_client.ts";
 import { describePushFailure } from "./push_failure.ts";
 import type { TypecheckMode } from "./options.ts";

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { AppError, loadAppFolder } from "../src/deploy/app_folder.ts";
 import { bundleApp, type BundleOptions } from "../src/deploy/bundle.ts";
-import { generateCode } from "../src/deploy/codegen.ts";
+import { generateCode } from "../src/deploy/generate_code.ts";
 import type { Environment } from "../src/environment.ts";
 import { type ApiClient, ApiError } from "./api_client.ts";
 import { describePushFailure } from "./push_failure.ts";

@@ -3,7 +3,7 @@ import { type AuthProvider, isCustomJwt } from "../src/auth/auth_provider.ts";
 import { documentFetcher } from "../src/auth/provider_document.ts";
 import { AppError, type AppFolder, loadAppFolder, NoAppError } from "../src/deploy/app_folder.ts";
 import { bundleApp } from "../src/deploy/bundle.ts";
-import { generateCode } from "../src/deploy/codegen.ts";
+import { generateCode } from "../src/deploy/generate_code.ts";
 import { findEntryPoints } from "../src/deploy/entry_points.ts";
 import { systemEnvironment } from "../src/environment.ts";
 import { errorMessage } from "../src/errors.ts";

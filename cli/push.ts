@@ -3,7 +3,7 @@ import type { AuthProvider } from "../src/auth/auth_provider.ts";
 import type { AppFolder } from "../src/deploy/app_folder.ts";
 import type { AppBundle } from "../src/deploy/bundle.ts";
 import { type BundledModule, hashModule } from "../src/deploy/bundled_module.ts";
-import { type DeclaredVariable, generateCode } from "../src/deploy/codegen.ts";
+import { type AnalyzedBundle, generateCode } from "../src/deploy/generate_code.ts";
 import { type ApiClient, ApiError } from "./api_client.ts";
 import type { FinishedPush, FunctionSpec, PushChanges } from "./push_changes.ts";
 import { Progress } from "./terminal.ts";
@@ -17,9 +17,7 @@ interface ConfigHashes {
 }
 
 interface StartedPush {
-  readonly analysis: {
-    readonly "": { readonly definition: { readonly envVars: readonly DeclaredVariable[] } };
-  };
+  readonly analysis: AnalyzedBundle["analysis"];
   readonly schemaChange: unknown;
 }
 
@@ -52,7 +50,7 @@ export async function pushBundle(
   }) as ConfigHashes;
   const request = startPushRequest(app, bundle, hashes);
   const started = await client.postCompressed("/api/deploy2/start_push", request) as StartedPush;
-  await generateCode(app, started.analysis[""].definition.envVars);
+  await generateCode(app, { bundle, analysis: started.analysis });
   await waitForSchema(client, started);
   const finished = await client.postCompressed("/api/deploy2/finish_push", {
     startPush: started,
@@ -98,7 +96,7 @@ function startPushRequest(app: AppFolder, bundle: AppBundle, { moduleHashes }: C
     functions: app.functions,
     appDefinition: {
       definition: bundle.definition,
-      dependencies: [],
+      dependencies: dependenciesOf(bundle),
       schema: bundle.schema,
       changedModules: bundle.modules.filter((module) => !isUnchanged(module)),
       unchangedModuleHashes: bundle.modules.filter(isUnchanged).map((module) => ({
@@ -108,10 +106,21 @@ function startPushRequest(app: AppFolder, bundle: AppBundle, { moduleHashes }: C
       })),
       udfServerVersion: app.convexPackage.version,
     },
-    componentDefinitions: [],
+    componentDefinitions: bundle.components.map((component) => ({
+      definitionPath: component.definitionPath,
+      definition: component.definition,
+      dependencies: dependenciesOf(component),
+      schema: component.schema,
+      functions: component.modules,
+      udfServerVersion: app.convexPackage.version,
+    })),
     nodeDependencies: bundle.nodeDependencies,
     ...app.nodeVersion !== null && { nodeVersion: app.nodeVersion },
   };
+}
+
+function dependenciesOf({ imports }: Pick<AppBundle, "imports">): string[] {
+  return [...new Set(imports.map(({ definitionPath }) => definitionPath))];
 }
 
 async function waitForSchema(client: ApiClient, { schemaChange }: StartedPush): Promise<void> {

@@ -206,6 +206,7 @@ const resources: readonly Resource[] = [
       "src/deploy/bundle.ts",
       "src/deploy/bundle_plugins.ts",
       "src/deploy/external_imports.ts",
+      "src/deploy/folder_bundler.ts",
       "src/deploy/import_chains.ts",
       "src/isolate/node_program.ts",
     ],

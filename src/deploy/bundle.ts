@@ -1,52 +1,19 @@
-/**
- * Bundles an app's functions folder as the deploy API expects it (deploy-protocol 3.4): one ES module a
- * file, code that several files share in chunks, isolate and Node modules apart. The options are those
- * of the official CLI, so that either tool pushes the same modules.
- */
-import type { BuildFailure, BuildOptions, BuildResult, Message } from "esbuild";
-import { join, relative, resolve } from "node:path";
-import { AppError, type AppFolder } from "./app_folder.ts";
-import {
-  asyncHooksShim,
-  embeddedConvex,
-  findNodeImports,
-  type NodeImport,
-  refuseComponents,
-  serverOnlyStub,
-  wasmAsModule,
-} from "./bundle_plugins.ts";
-import { checkBundleSize, type InputSizes, inputSizes } from "./bundle_size.ts";
-import type { BundledModule } from "./bundled_module.ts";
-import type { NodeDependency } from "./deployment.ts";
-import { findEntryPoints, misplacedCronJobs } from "./entry_points.ts";
-import { ExternalImports } from "./external_imports.ts";
-import { ImportChains } from "./import_chains.ts";
+/** Bundles an app together with the components that it uses, and those that these use (components 2.1). */
+import { type AppFolder, readTextIfExists } from "./app_folder.ts";
+import type { ComponentImport } from "./bundle_plugins.ts";
+import { type BundleOptions, type FolderBundle, FolderBundler } from "./folder_bundler.ts";
 
-export interface AppBundle {
-  /** Modules of functions, their shared chunks, and auth.config.js. */
-  readonly modules: readonly BundledModule[];
-  readonly schema: BundledModule | null;
-  /** convex.config.js; made up when the app has none. */
-  readonly definition: BundledModule;
-  /** External packages of the Node modules. */
-  readonly nodeDependencies: readonly NodeDependency[];
-  /** Absolute paths of the files that went in. */
-  readonly inputs: readonly string[];
-  readonly warnings: readonly string[];
+export type { BundleOptions };
+
+export interface AppBundle extends FolderBundle {
+  /** Each once, whoever uses it. */
+  readonly components: readonly ComponentBundle[];
 }
 
-export interface BundleOptions {
-  /** Say by which imports isolate modules came to one of Node.js: takes longer. */
-  readonly tracesNodeApis?: boolean;
-  /** Let it be larger than what may be pushed. */
-  readonly mayBeTooLarge?: boolean;
-}
-
-interface Build {
-  readonly modules: readonly BundledModule[];
-  readonly inputs: readonly string[];
-  readonly sizes: InputSizes;
-  readonly warnings: readonly string[];
+export interface ComponentBundle extends FolderBundle {
+  /** Absolute. */
+  readonly folder: string;
+  readonly definitionPath: string;
 }
 
 /**
@@ -56,244 +23,58 @@ interface Build {
  */
 export async function bundleApp(app: AppFolder, options: BundleOptions = {}): Promise<AppBundle> {
   const esbuild = await import("esbuild");
+  const bundleFolder = (folder: string) =>
+    new FolderBundler({ app, folder, esbuild, ...options }).bundle();
   try {
-    return await new Bundler(app, esbuild, options).bundle();
+    const own = await bundleFolder(app.functionsPath);
+    const components = await followImports(own.imports, bundleFolder);
+    return {
+      ...own,
+      components,
+      inputs: [...new Set([own, ...components].flatMap((bundle) => bundle.inputs))],
+      warnings: [own, ...components].flatMap((bundle) => bundle.warnings),
+    };
   } finally {
     await esbuild.stop();
   }
 }
 
-class Bundler {
-  constructor(
-    readonly app: AppFolder,
-    readonly esbuild: typeof import("esbuild"),
-    readonly options: BundleOptions,
-  ) {}
-
-  async bundle(): Promise<AppBundle> {
-    const entryPoints = await findEntryPoints(this.app.functionsPath);
-    const [isolatePaths, nodePaths] = (["isolate", "node"] as const).map((environment) =>
-      entryPoints.filter((entry) => entry.environment === environment)
-        .map((entry) => join(this.app.functionsPath, entry.path))
-    ) as [string[], string[]];
-
-    const externals = await ExternalImports.of(this.app);
-    const builds = await Promise.all([
-      this.#buildDefinition(),
-      this.#buildSingle("schema"),
-      this.#buildIsolateModules(isolatePaths, nodePaths),
-      this.#buildNodeModules(nodePaths, externals),
-      this.#buildSingle("auth.config"),
-    ]);
-    const [definition, schema, functions, node, authConfig] = builds;
-    const modules = [functions, node, authConfig].flatMap((build) => build.modules);
-    if (!this.options.mayBeTooLarge) {
-      checkBundleSize(modules, [functions, node, authConfig].map((build) => build.sizes));
-    }
-    return {
-      modules,
-      schema: schema.modules[0] ?? null,
-      definition: { ...definition.modules[0]!, path: "convex.config.js" },
-      nodeDependencies: await externals.dependencies(),
-      inputs: [...new Set([...builds.flatMap((build) => build.inputs), ...externals.inputs])],
-      warnings: [
-        ...await misplacedCronJobs(this.app.functionsPath, entryPoints),
-        ...builds.flatMap((build) => build.warnings),
-      ],
-    };
-  }
-
-  async #buildDefinition(): Promise<Build> {
-    const file = this.#find("convex.config");
-    return await this.#build({
-      ...file === undefined ? this.#emptyDefinition() : { entryPoints: [file] },
-      minify: true,
-      plugins: [refuseComponents],
-    });
-  }
-
-  #emptyDefinition(): BuildOptions {
-    return {
-      stdin: {
-        contents: `import { defineApp } from "convex/server";\nexport default defineApp();\n`,
-        resolveDir: this.app.functionsPath,
-        sourcefile: "convex.config.js",
-      },
-    };
-  }
-
-  async #buildSingle(name: "schema" | "auth.config"): Promise<Build> {
-    const file = this.#find(name);
-    return await this.#build({ entryPoints: file === undefined ? [] : [file] });
-  }
-
-  async #buildIsolateModules(entryPoints: string[], nodePaths: string[]): Promise<Build> {
-    const nodeImports: NodeImport[] = [];
-    const options: BuildOptions = {
-      entryPoints,
-      splitting: true,
-      chunkNames: "_deps/[hash]",
-      plugins: nodePaths.length === 0 ? [] : [findNodeImports(nodePaths, nodeImports)],
-    };
-    try {
-      const build = await this.#build(options);
-      return { ...build, warnings: [...build.warnings, ...this.#describe(nodeImports)] };
-    } catch (error) {
-      if (!(error instanceof AppError) || nodeImports.length === 0) throw error;
-      throw new AppError([error.message, ...this.#describe(nodeImports)].join("\n"));
-    }
-  }
-
-  #describe(imports: readonly NodeImport[]): string[] {
-    const name = (file: string) => relative(this.app.path, file);
-    return imports.map(({ importer, imported }) =>
-      `${name(importer)} imports ${
-        name(imported)
-      }, which begins with "use node". Files without that directive should not import files with it: move what both need to a third file.`
-    );
-  }
-
-  #buildNodeModules(entryPoints: string[], externals: ExternalImports): Promise<Build> {
-    return this.#build({
-      entryPoints,
-      platform: "node",
-      splitting: true,
-      chunkNames: "_deps/node/[hash]",
-      plugins: [externals.plugin],
-    });
-  }
-
-  #find(name: string): string | undefined {
-    const files = [".ts", ".js"].map((extension) => join(this.app.functionsPath, name + extension))
-      .filter(fileExists);
-    if (files.length > 1) {
-      throw new AppError(`Found both ${files.join(" and ")}; keep one of them.`);
-    }
-    return files[0];
-  }
-
-  async #build(options: BuildOptions): Promise<Build> {
-    if (Array.isArray(options.entryPoints) && options.entryPoints.length === 0) {
-      return { modules: [], inputs: [], sizes: new Map(), warnings: [] };
-    }
-    const platform = options.platform ?? "browser";
-    const plugins = [serverOnlyStub, ...options.plugins ?? [], wasmAsModule];
-    if (platform === "browser") plugins.unshift(asyncHooksShim);
-    const { folder, isEmbedded } = this.app.convexPackage;
-    if (isEmbedded) plugins.push(embeddedConvex(folder));
-    const chains = this.options.tracesNodeApis && platform === "browser"
-      ? new ImportChains()
-      : null;
-    if (chains !== null) plugins.unshift(chains.plugin);
-    let result: BuildResult<{ write: false; metafile: true }>;
-    try {
-      result = await this.esbuild.build({
-        bundle: true,
-        platform,
-        format: "esm",
-        target: "esnext",
-        jsx: "automatic",
-        absWorkingDir: this.app.path,
-        outdir: "out",
-        outbase: this.app.functionsPath,
-        conditions: ["convex", "module"],
-        sourcemap: true,
-        sourcesContent: false,
-        minifySyntax: true,
-        minifyIdentifiers: true,
-        keepNames: true,
-        define: { "process.env.NODE_ENV": '"production"' },
-        logLevel: "silent",
-        ...options,
-        plugins,
-        write: false,
-        metafile: true,
-      });
-    } catch (error) {
-      if (!isBuildFailure(error)) throw error;
-      throw await this.#buildError(error.errors, platform, chains);
-    }
-    return {
-      modules: this.#modulesOf(result, platform),
-      inputs: this.#inputsOf(result),
-      sizes: inputSizes(result.metafile.outputs),
-      warnings: await this.#render(result.warnings, "warning"),
-    };
-  }
-
-  #modulesOf(result: BuildResult<{ write: false }>, platform: string): BundledModule[] {
-    const texts = new Map(
-      result.outputFiles.map((file) => [this.#outputPath(file.path), file.text]),
-    );
-    const environment = platform === "node" ? "node" : "isolate";
-    return [...texts].filter(([path]) => !path.endsWith(".map")).map(([path, source]) => {
-      const sourceMap = texts.get(`${path}.map`);
-      return { path, source, ...sourceMap !== undefined && { sourceMap }, environment };
-    });
-  }
-
-  #outputPath(file: string): string {
-    return relative(join(this.app.path, "out"), file).replaceAll("\\", "/");
-  }
-
-  #inputsOf(result: BuildResult<{ metafile: true }>): string[] {
-    return Object.keys(result.metafile.inputs)
-      .map((input) => input.replace(/^wasm-binary:/, ""))
-      // What plugins and stdin made up has no file.
-      .filter((input) => !/^[\w-]{2,}:/.test(input) && input !== "convex.config.js")
-      .map((input) => resolve(this.app.path, input));
-  }
-
-  async #buildError(
-    errors: Message[],
-    platform: string,
-    chains: ImportChains | null,
-  ): Promise<AppError> {
-    const texts = await this.#render(errors, "error");
-    const nodeErrors = platform === "node"
-      ? []
-      : errors.filter((error) =>
-        error.notes.some((note) => note.text.includes("bundle for node?"))
-      );
-    if (nodeErrors.length > 0) {
-      texts.push(
-        `A file without the "use node" directive uses Node.js APIs. Move the actions that need them to a file of their own that begins with "use node", so that they run in Node.js.`,
-        ...chains === null
-          ? ["Run this again with --debug-node-apis to see which imports lead there."]
-          : nodeErrors.map((error) => this.#describeChain(error, chains)),
-      );
-    }
-    if (errors.some((error) => error.text.includes('loader is configured for ".node" files'))) {
-      texts.push(
-        'A package with native code cannot be bundled. Name it in "node.externalPackages" of convex.json, and import it from files that begin with "use node".',
-      );
-    }
-    return new AppError(texts.join("\n"));
-  }
-
-  /** `error` is that a module of Node.js could not be resolved. */
-  #describeChain({ text, location }: Message, chains: ImportChains): string {
-    const [, nodeModule = text] = /"(.*?)"/.exec(text) ?? [];
-    const files = chains.chainTo(resolve(this.app.path, location?.file ?? ""));
-    return ["These imports lead there:", ...files.map((file) => relative(this.app.path, file))]
-      .join("\n  ") + `\n  ${nodeModule}`;
-  }
-
-  async #render(messages: Message[], kind: "error" | "warning"): Promise<string[]> {
-    const texts = await this.esbuild.formatMessages(messages, { kind, color: false });
-    return texts.map((text) => text.trimEnd());
-  }
-}
-
-function isBuildFailure(error: unknown): error is BuildFailure {
-  return error instanceof Error && "errors" in error && "warnings" in error;
-}
-
-function fileExists(path: string): boolean {
+/** The components that an app uses, directly or not, found by their definitions alone. */
+export async function findComponents(
+  app: AppFolder,
+): Promise<Pick<ComponentBundle, "folder" | "definitionPath" | "imports">[]> {
+  if (!await hasDefinition(app.functionsPath)) return [];
+  const esbuild = await import("esbuild");
+  const importsOf = async (folder: string) => ({
+    imports: await new FolderBundler({ app, folder, esbuild }).findImports(),
+  });
   try {
-    return Deno.statSync(path).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
+    const { imports } = await importsOf(app.functionsPath);
+    return await followImports(imports, importsOf);
+  } finally {
+    await esbuild.stop();
   }
+}
+
+/** Reads the folders of all components with `read`, from those that the app imports on. */
+async function followImports<T extends { readonly imports: readonly ComponentImport[] }>(
+  imports: readonly ComponentImport[],
+  read: (folder: string) => Promise<T>,
+): Promise<(T & Pick<ComponentImport, "folder" | "definitionPath">)[]> {
+  const found = new Map(imports.map((each) => [each.folder, each]));
+  const results = [];
+  // Grows while it is gone through. The server finds out who uses whom in a circle.
+  for (const { folder, definitionPath } of found.values()) {
+    const result = await read(folder);
+    results.push({ ...result, folder, definitionPath });
+    for (const each of result.imports) if (!found.has(each.folder)) found.set(each.folder, each);
+  }
+  return results;
+}
+
+async function hasDefinition(folder: string): Promise<boolean> {
+  for (const extension of ["ts", "js"]) {
+    if (await readTextIfExists(`${folder}/convex.config.${extension}`) !== undefined) return true;
+  }
+  return false;
 }

@@ -1,6 +1,7 @@
-/** What bundling for Hull does differently from plain esbuild. Used by `bundle.ts` alone. */
+/** What bundling for Hull does differently from plain esbuild. Used by `folder_bundler.ts` alone. */
 import type { Plugin } from "esbuild";
-import { isAbsolute, join, resolve } from "node:path";
+import { Buffer } from "node:buffer";
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 
 /** Isolates offer `AsyncLocalStorage` and `AsyncResource` as globals instead of a Node module. */
 export const asyncHooksShim: Plugin = virtualModule(
@@ -79,14 +80,46 @@ export function findNodeImports(nodePaths: readonly string[], found: NodeImport[
   };
 }
 
-export const refuseComponents: Plugin = {
-  name: "components",
-  setup(build) {
-    build.onResolve({ filter: /convex\.config/ }, ({ kind, path }) => {
-      if (kind === "entry-point") return undefined;
-      return {
-        errors: [{ text: `"${path}" is a component, and Hull cannot install components yet.` }],
-      };
-    });
-  },
-};
+/** An import of a component's definition by another one, or by the app's. */
+export interface ComponentImport {
+  /** As written. */
+  readonly specifier: string;
+  /** Absolute: the folder of the component. */
+  readonly folder: string;
+  /** The folder as seen from the app's functions, `/`-separated: what the server calls the definition. */
+  readonly definitionPath: string;
+}
+
+/** Leaves other definitions out of one, for the server to supply (components 2.1), and collects them into `found`. */
+export function componentImports(functionsPath: string, found: ComponentImport[]): Plugin {
+  const alreadyHere = Symbol();
+  return {
+    name: "components",
+    setup(build) {
+      build.onResolve(
+        { filter: /convex\.config/ },
+        async ({ path, kind, resolveDir, pluginData }) => {
+          if (kind === "entry-point" || pluginData === alreadyHere) return undefined;
+          const resolved = await build.resolve(path, { kind, resolveDir, pluginData: alreadyHere });
+          // esbuild says better itself that it finds nothing.
+          if (resolved.errors.length > 0) return undefined;
+          if (!/^convex\.config\.[jt]s$/.test(basename(resolved.path))) return undefined;
+          const folder = dirname(resolved.path);
+          if (folder === functionsPath) {
+            return {
+              errors: [{
+                text: `"${path}" is the app's own definition, which no component can use.`,
+              }],
+            };
+          }
+          const definitionPath = relative(functionsPath, folder).replaceAll("\\", "/");
+          if (!found.some((each) => each.specifier === path)) {
+            found.push({ specifier: path, folder, definitionPath });
+          }
+          const encoded = Buffer.from(definitionPath).toString("base64url");
+          return { path: `./_componentDeps/${encoded}`, external: true };
+        },
+      );
+    },
+  };
+}

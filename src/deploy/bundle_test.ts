@@ -131,7 +131,7 @@ Deno.test("bundleApp refuses what Hull cannot run yet, and what the protocol for
       "convex/convex.config.ts":
         `import c from "@convex-dev/workpool/convex.config"; export default c;`,
       "convex/a.ts": "export const a = 1;",
-    }, /cannot install components yet/],
+    }, /Could not resolve "@convex-dev\/workpool\/convex.config"/],
     [{ "convex/http.ts": `"use node";\nexport default 1;` }, /"use node" directive is not allowed/],
     [{ "convex/actions/a.ts": `export default 1;` }, /does not begin with "use node"/],
     [{ "convex/_deps/a.ts": `export default 1;` }, /reserved/],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { loadAppFolder } from "./app_folder.ts";
-import { type DeclaredVariable, generateCode } from "./codegen.ts";
+import { type DeclaredVariable, generateAppCode } from "./codegen.ts";
 
 const schema = `import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
@@ -60,7 +60,7 @@ async function check(files: Record<string, string>): Promise<{ ok: boolean; outp
         compilerOptions: { strict: true },
       }),
     );
-    await generateCode(await loadAppFolder(path), [author]);
+    await generateAppCode(await loadAppFolder(path), { variables: [author], components: [] });
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["check", "--quiet", "--no-lock", "convex/messages.ts"],
       cwd: path,
@@ -72,12 +72,12 @@ async function check(files: Record<string, string>): Promise<{ ok: boolean; outp
   }
 }
 
-Deno.test("generateCode gives an app with a schema types that check", async () => {
+Deno.test("generateAppCode gives an app with a schema types that check", async () => {
   const { ok, output } = await check({ "schema.ts": schema, "messages.ts": messages });
   assert.ok(ok, output);
 });
 
-Deno.test("generateCode types documents, arguments and variables narrowly", async () => {
+Deno.test("generateAppCode types documents, arguments and variables narrowly", async () => {
   const mistakes: [right: string, wrong: string, error: RegExp][] = [
     ["args.body }", "args.nothing }", /'nothing' does not exist/],
     [`"by_author"`, `"by_nobody"`, /'"by_nobody"' is not assignable/],
@@ -90,7 +90,7 @@ Deno.test("generateCode types documents, arguments and variables narrowly", asyn
   for (const [, , error] of mistakes) assert.match(output, error);
 });
 
-Deno.test("generateCode gives an app without a schema permissive types", async () => {
+Deno.test("generateAppCode gives an app without a schema permissive types", async () => {
   const { ok, output } = await check({
     "messages.ts": `import { query } from "./_generated/server.js";
 import type { Doc, Id } from "./_generated/dataModel.d.ts";
@@ -101,13 +101,13 @@ export const get = query({ handler: (ctx, args: { id: Id<"anything"> }) => ctx.d
   assert.ok(ok, output);
 });
 
-Deno.test("generateCode leaves files alone that are up to date, and keeps known variables", async () => {
+Deno.test("generateAppCode leaves files alone that are up to date, and keeps known variables", async () => {
   const path = await Deno.makeTempDir({ prefix: "hull-codegen-" });
   try {
     await Deno.mkdir(join(path, "convex"));
     await Deno.writeTextFile(join(path, "convex/a.ts"), "export const a = 1;");
     const app = await loadAppFolder(path);
-    await generateCode(app, [author]);
+    await generateAppCode(app, { variables: [author], components: [] });
     const generated = join(path, "convex/_generated");
     const longAgo = new Date(1_000_000_000_000);
     const names = (await Array.fromAsync(Deno.readDir(generated))).map((entry) => entry.name);
@@ -119,9 +119,9 @@ Deno.test("generateCode leaves files alone that are up to date, and keeps known 
       "server.js",
     ]);
     for (const name of names) await Deno.utime(join(generated, name), longAgo, longAgo);
-    await generateCode(app);
+    await generateAppCode(app);
     await Deno.writeTextFile(join(path, "convex/b.ts"), "export const b = 1;");
-    await generateCode(app);
+    await generateAppCode(app);
     for (const name of names) {
       const { mtime } = await Deno.stat(join(generated, name));
       assert.equal(mtime?.getTime() === longAgo.getTime(), name !== "api.d.ts", name);
