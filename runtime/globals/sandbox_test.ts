@@ -198,7 +198,7 @@ export const moduleState = query(() => { cache.set(state++, 1); return [state, c
 `,
 });
 
-Deno.test("the sandbox of queries", async (t) => {
+Deno.test("I5: the sandbox of queries", async (t) => {
   await using isolate = await IsolateHarness.start(bundle);
   for (const [index, [code, expected]] of probes.entries()) {
     await t.step(`probe ${code}`, async () => {

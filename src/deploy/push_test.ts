@@ -657,7 +657,7 @@ Deno.test("semantics 7.2: a failed push leaves no staged index behind, and an in
     assert.deepEqual(states(), [["a", "staged"], ["b", "staged"]]);
   }));
 
-Deno.test("deploy-protocol 13: a document that contradicts the schema fails the push", () =>
+Deno.test("I6, deploy-protocol 13: a document that contradicts the schema fails the push", () =>
   withServer(async (server) => {
     await server.push();
     for (let i = 0; i < 450; i++) server.insert("t", { f: "x" });
@@ -706,7 +706,7 @@ Deno.test("deploy-protocol 16: variables that change during a push are a race", 
     );
   }));
 
-Deno.test("deploy-protocol 17: of two pushes at a time one wins whole", () =>
+Deno.test("I6, deploy-protocol 17: of two pushes at a time one wins whole", () =>
   withServer(async (server) => {
     const first = await server.pushes.startPush(startRequest({}));
     const second = await server.pushes.startPush(

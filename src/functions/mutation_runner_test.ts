@@ -19,7 +19,7 @@ function value(result: MutationResult): string {
   return result.value;
 }
 
-Deno.test("a mutation answers with its value and commit timestamp, durable by then", async () => {
+Deno.test("I1: a mutation answers with its value and commit timestamp, durable by then", async () => {
   const { runner, backend } = startFunctions({ "m:increment": increment });
   backend.isDiskStuck = true;
   let committedAt: Timestamp | undefined;
@@ -177,7 +177,7 @@ Deno.test("a copy that comes after the commit hears of it at once", async () => 
   assert.deepEqual(await second, await first);
 });
 
-Deno.test("a failure waits until what it read is on disk", async () => {
+Deno.test("I1: a failure waits until what it read is on disk", async () => {
   const { runner, backend } = startFunctions({
     "m:bad": mutation(({ read }) => fail(`Uncaught Error: ${read("a")}`)),
   });

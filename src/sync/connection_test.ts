@@ -337,7 +337,7 @@ Deno.test("42, 43, 44, 47: journals go back into reruns and come back after a re
   assert.deepEqual(journals, [null, "end 1", "end 2", null, "garbage"]);
 });
 
-Deno.test("a transition waits until what it tells is on disk", async () => {
+Deno.test("I1: a transition waits until what it tells is on disk", async () => {
   const { open, backend } = startSync(functions);
   const socket = open();
   socket.modify(add(0, "m:a"));

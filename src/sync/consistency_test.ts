@@ -142,7 +142,7 @@ async function simulate(seed: number): Promise<void> {
   }
 }
 
-Deno.test("sync-protocol rule 49: clients hold consistent, durable and complete states at random", async () => {
+Deno.test("I4, sync-protocol rule 49: clients hold consistent, durable and complete states at random", async () => {
   const { seed } = seededRandom();
   for (let run = 0; run < 40; run++) {
     try {

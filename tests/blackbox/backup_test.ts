@@ -80,7 +80,7 @@ async function pathOf(url: string | null): Promise<string> {
 }
 
 Deno.test(
-  "a backup of a server under load is one point in time, and a restored server serves it",
+  "I12: a backup of a server under load is one point in time, and a restored server serves it",
   options,
   () =>
     inFolder(async (folder) => {

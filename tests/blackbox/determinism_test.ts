@@ -37,7 +37,7 @@ async function value(url: string, endpoint: Endpoint, name: string, args: object
 
 const kinds = [["query", "InQuery"], ["mutation", "InMutation"], ["action", "InAction"]] as const;
 
-Deno.test("semantics 1.1: determinism", async (t) => {
+Deno.test("I5, semantics 1.1: determinism", async (t) => {
   // Several isolates, and nothing answered from the cache.
   await using server = await RestartingServer.start(fixture, {
     HULL_TRANSACTION_ISOLATES: "3",

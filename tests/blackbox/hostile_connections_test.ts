@@ -63,7 +63,7 @@ async function note({ server }: AppContext, text: string): Promise<void> {
   assert.equal(response.status, 204);
 }
 
-test("requests whose heads never end are closed when there are too many, and live clients go on", async (context) => {
+test("I13: requests whose heads never end are closed when there are too many, and live clients go on", async (context) => {
   if (Deno.build.os !== "linux") return;
   const texts = watch(context.clients.live(), api.notes.texts, {});
   await note(context, "before");
@@ -85,7 +85,7 @@ test("requests whose heads never end are closed when there are too many, and liv
   await texts.until((value) => value.includes("after"), "the note on a new socket");
 });
 
-test("a message whose fragments never end costs its sender the socket, not the server its memory", async (context) => {
+test("I13: a message whose fragments never end costs its sender the socket, not the server its memory", async (context) => {
   const renewed = context.server.nextLine(/connections that are not being answered are closed/);
   using connection = await connect(context);
   const head = [

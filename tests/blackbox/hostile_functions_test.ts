@@ -226,7 +226,7 @@ const node: readonly Attack[] = [
 
 for (const attack of [...memory, ...time, ...results, ...late, ...realm, ...node]) {
   const { name, as, proves } = attack;
-  test(`${proves === undefined ? "" : `${proves}: `}hostile ${name} (${as.join(", ")}) fails alone`, (context) =>
+  test(`I7${proves === undefined ? "" : `, ${proves}`}: hostile ${name} (${as.join(", ")}) fails alone`, (context) =>
     unharmed(context, attack.endsProcess ?? false, async () => {
       const inLanes = [deterministic, actions, ["node"] as const].map(async (lane) => {
         for (const kind of lane) if (as.includes(kind)) await strike(context, attack, kind);

@@ -328,7 +328,7 @@ test("a request line that is no HTTP ends its own connection alone", (context) =
     await ended;
   }));
 
-test("after all this the server still runs its functions in few processes", async ({ server }) => {
+test("I7: after all this the server still runs its functions in few processes", async ({ server }) => {
   await eventually(async () => {
     const { body } = await postJson(`${server.url}/api/query`, {
       path: "constructors:returnsUndefined",

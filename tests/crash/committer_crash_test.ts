@@ -15,7 +15,7 @@ import { seededRandom } from "../support/random.ts";
 const kills = Number(Deno.env.get("HULL_TEST_KILLS") ?? 5);
 const everything = { lower: lowestKey, upper: null };
 
-Deno.test("committer: every acknowledged write survives SIGKILL exactly once", async () => {
+Deno.test("I3: every acknowledged write survives SIGKILL exactly once", async () => {
   const random = seededRandom();
   console.log(`seed ${random.seed}`);
   const folder = await Deno.makeTempDir();

@@ -24,7 +24,7 @@ const ledgerClients = 6;
 
 Deno.test({
   name:
-    "semantics 11.1, 11.3, 13.2, 73: transactions over a bad network to a server that is killed are strictly serializable and happen once",
+    "I2, I3, semantics 11.1, 11.3, 13.2, 73: transactions over a bad network to a server that is killed are strictly serializable and happen once",
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {

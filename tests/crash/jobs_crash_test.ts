@@ -11,7 +11,7 @@ const kills = Number(Deno.env.get("HULL_TEST_KILLS") ?? 3);
 
 Deno.test({
   name:
-    "semantics 13.2, 88: of thousands of jobs on a server that is killed, mutations happen once and actions at most once",
+    "I9, semantics 13.2, 88: of thousands of jobs on a server that is killed, mutations happen once and actions at most once",
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {

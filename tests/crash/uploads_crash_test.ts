@@ -18,7 +18,7 @@ interface Listed {
   readonly url: string;
 }
 
-Deno.test("semantics §19: killed at any moment, the server has every acknowledged file and no document without its bytes", async () => {
+Deno.test("I11, semantics §19: killed at any moment, the server has every acknowledged file and no document without its bytes", async () => {
   await using server = await RestartingServer.start("tests/fixtures/uploads");
   const http = server.clients.http();
   /** Digests of acknowledged files by id. */

@@ -12,7 +12,8 @@ const transactions = Number(Deno.env.get("HULL_TEST_TRANSACTIONS") ?? 2400);
 const perRound = 400;
 
 Deno.test({
-  name: "semantics 11.1: random transactions of concurrent clients are strictly serializable",
+  name:
+    "I2, I4, semantics 11.1: random transactions of concurrent clients are strictly serializable",
   // The npm client keeps back-off timers for a moment after close().
   sanitizeOps: false,
   sanitizeResources: false,

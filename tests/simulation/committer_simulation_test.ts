@@ -14,7 +14,7 @@ const runs = Number(Deno.env.get("HULL_TEST_RUNS") ?? 40);
 /** A broken server is noticed in one run of very few. */
 const sabotagedRuns = 100;
 
-Deno.test("simulation: commits are serializable, acknowledged ones survive, and none happens twice", async () => {
+Deno.test("I2, I3: simulated commits are serializable, acknowledged ones survive, and none happens twice", async () => {
   const { seed: firstSeed } = seededRandom();
   const encounters = noEncounters();
   for (let seed = firstSeed; seed < firstSeed + runs; seed++) {

@@ -364,7 +364,7 @@ async function withoutLog<T>(body: () => Promise<T>): Promise<T> {
   }
 }
 
-Deno.test("simulation, semantics 13.2, 18: mutations happen once, actions at most once, none is lost, early or starved", async () => {
+Deno.test("I9, semantics 13.2, 18: simulated mutations happen once, actions at most once, none is lost, early or starved", async () => {
   const { seed: firstSeed } = seededRandom();
   for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
     try {

@@ -309,7 +309,7 @@ async function withoutLog<T>(body: () => Promise<T>): Promise<T> {
   }
 }
 
-Deno.test("simulation, semantics 7.2, 7.3: no moment shows an index or a schema that documents contradict", async () => {
+Deno.test("I10, semantics 7.2, 7.3: no simulated moment shows an index or a schema that documents contradict", async () => {
   const { seed: firstSeed } = seededRandom();
   const totals = { pushes: 0, violations: 0 };
   for (let seed = firstSeed; seed < firstSeed + runs; seed++) {

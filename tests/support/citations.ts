@@ -6,6 +6,7 @@
  *     semantics 11.3, §10: …                 sections: with a point, or with § when the whole chapter is meant
  *     http-api rule 24, 25: …                rules that the document's own text numbers
  *     function-abi 31, semantics 94: …       several documents; each goes for the numbers behind it
+ *     I3, semantics 73: …                    invariants of ARCHITECTURE.md, before anything else
  */
 import type { SourceFile } from "./source_files.ts";
 
@@ -23,7 +24,7 @@ const token = new RegExp(`^(?:(${name}) )?(rule )?(§?[\\d.]+[a-z]?|A\\d+)(?:[-�
 
 /** The checklist lines, as `semantics 31`, that the string constants of these tests name. */
 export function namedLines(tests: readonly SourceFile[]): Set<string> {
-  const constant = new RegExp(`["\`]((?:${name}) [^"\`]*)`, "g");
+  const constant = new RegExp(`["\`]((?:I\\d+, )*(?:${name}) [^"\`]*)`, "g");
   return new Set(
     tests.flatMap(({ code }) =>
       [...code.matchAll(constant)].flatMap(([, text]) => linesNamedBy(text!))
@@ -31,12 +32,36 @@ export function namedLines(tests: readonly SourceFile[]): Set<string> {
   );
 }
 
+/** The invariants, as `I3`, that the names of these tests begin with. */
+export function namedInvariants(tests: readonly SourceFile[]): Set<string> {
+  return new Set(
+    tests.flatMap(({ code }) =>
+      [...code.matchAll(/["`]((?:I\d+(?:, )?)+)/g)].flatMap(([, names]) => names!.match(/I\d+/g)!)
+    ),
+  );
+}
+
+export interface Invariant {
+  readonly name: string;
+  /** Paths of the tests that are to notice if it breaks. */
+  readonly tests: readonly string[];
+}
+
+/** Those of ARCHITECTURE.md. */
+export function invariantsOf(markdown: string): Invariant[] {
+  const chapter = markdown.split("## Invariants\n")[1] ?? "";
+  return chapter.split(/^- (?=\*\*I\d)/m).slice(1).map((text) => ({
+    name: /I\d+/.exec(text)![0],
+    tests: [...text.matchAll(/`([^`]+_test\.ts)`/g)].map(([, path]) => path!),
+  }));
+}
+
 /** The checklist lines that the beginning of a test's name names. */
 export function linesNamedBy(testName: string): string[] {
   const lines: string[] = [];
   let document: string | undefined;
   let isRule = false;
-  for (const part of testName.split(":")[0]!.split(/, | and /)) {
+  for (const part of testName.replace(/^(I\d+, )*/, "").split(":")[0]!.split(/, | and /)) {
     const match = token.exec(part);
     if (match === null) break;
     const [, newDocument, rule, first, last] = match;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { checklistOf, linesNamedBy } from "./citations.ts";
+import { checklistOf, invariantsOf, linesNamedBy, namedInvariants } from "./citations.ts";
+import { readSources, root } from "./source_files.ts";
 
 Deno.test("linesNamedBy() reads numbers, ranges and additions, of several documents", () => {
   assert.deepEqual(linesNamedBy("semantics 31, 33-35, A2: the order of values"), [
@@ -21,6 +22,21 @@ Deno.test("linesNamedBy() leaves sections and rules out", () => {
   assert.deepEqual(linesNamedBy("semantics 11.3, §10, 73: sent again"), ["semantics 73"]);
   assert.deepEqual(linesNamedBy("http-api rule 24, 25: bodies"), []);
   assert.deepEqual(linesNamedBy("semantics are kept: 5 of them"), []);
+});
+
+Deno.test("linesNamedBy() reads what stands behind invariants", () => {
+  assert.deepEqual(linesNamedBy("I2, I13, semantics 11.1, 73: sent again"), ["semantics 73"]);
+});
+
+Deno.test("each invariant of ARCHITECTURE.md is named by the tests that it lists, and by no others", () => {
+  const invariants = invariantsOf(Deno.readTextFileSync(`${root}ARCHITECTURE.md`));
+  assert.ok(invariants.length > 0);
+  assert.deepEqual(invariants.map(({ name }) => name), invariants.map((_, at) => `I${at + 1}`));
+  const listed = invariants.flatMap(({ name, tests }) => tests.map((path) => `${name} ${path}`));
+  const naming = readSources("src", "runtime", "cli", "tests")
+    .filter(({ path }) => path.endsWith("_test.ts") && !path.endsWith("citations_test.ts"))
+    .flatMap((test) => [...namedInvariants([test])].map((name) => `${name} ${test.path}`));
+  assert.deepEqual(naming.sort(), listed.sort());
 });
 
 Deno.test("checklistOf() finds the checklist and the additions, not other lists", () => {
