@@ -50,6 +50,8 @@ export interface Change {
   readonly text: string;
 }
 
+const modulesShownMax = 6;
+
 /** In the order in which they are told. */
 export function listChanges({ functions, changedModules, finished }: PushChanges): Change[] {
   const [before, after] = functions.map((specs) =>
@@ -65,18 +67,23 @@ export function listChanges({ functions, changedModules, finished }: PushChanges
       changes.push({ sign: "~", text: `${name} takes or returns something else` });
     }
   }
-  for (const path of changedModules) {
-    // Shared chunks have names that nobody chose.
-    if (!path.startsWith("_deps/")) {
-      changes.push({ sign: "~", text: `code of ${moduleName(path)}` });
-    }
-  }
+  changes.push(...codeChanges(changedModules));
   for (const [path, diff] of Object.entries(finished.componentDiffs)) {
     changes.push(...componentChanges(path, diff));
   }
   const { added, removed } = finished.authDiff;
   if (added.length + removed.length > 0) changes.push({ sign: "~", text: "identity providers" });
   return changes;
+}
+
+/** One line: what imports the same files may be bundled in another way when one of them changes. */
+function codeChanges(modules: readonly string[]): Change[] {
+  // Shared chunks have names that nobody chose.
+  const names = modules.filter((path) => !path.startsWith("_deps/")).map(moduleName);
+  if (names.length === 0) return [];
+  const shown = names.slice(0, modulesShownMax).join(", ");
+  const rest = names.length > modulesShownMax ? ` and ${names.length - modulesShownMax} more` : "";
+  return [{ sign: "~", text: `code of ${shown}${rest}` }];
 }
 
 function componentChanges(

@@ -3,6 +3,7 @@
  * esbuild makes of the files, which needs no types.
  */
 import { dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { AppError, type AppFolder, readTextIfExists } from "../src/deploy/app_folder.ts";
 import type { TypecheckMode } from "./options.ts";
 import { showsColours } from "./terminal.ts";
@@ -31,9 +32,8 @@ export async function findTypeErrors(app: AppFolder, signal?: AbortSignal): Prom
 }
 
 async function run(compiler: string, app: AppFolder, signal?: AbortSignal): Promise<string> {
-  const pretty = String(showsColours(Deno.stderr));
   const command = new Deno.Command("node", {
-    args: [compiler, "--noEmit", "--pretty", pretty, "--project", app.functionsPath],
+    args: [compiler, "--noEmit", "--pretty", "--project", app.functionsPath],
     cwd: app.path,
     stdin: "null",
     ...signal && { signal },
@@ -42,7 +42,8 @@ async function run(compiler: string, app: AppFolder, signal?: AbortSignal): Prom
     const { success, stdout, stderr } = await command.output();
     if (success) return "";
     const [output, complaint] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-    return `${output}${complaint}`.trimEnd() || "TypeScript failed and did not say why.";
+    const text = `${output}${complaint}`.trimEnd() || "TypeScript failed and did not say why.";
+    return showsColours(Deno.stderr) ? text : stripVTControlCharacters(text);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new TypeCheckUnavailable(

@@ -11,8 +11,10 @@ const startTimeoutMs = 60_000;
 const stopTimeoutMs = 30_000;
 
 export interface ServerOptions {
-  /** `dev` needs `app`. */
-  readonly command?: "serve" | "dev";
+  /** `serve` if left out; null: none, as whoever just calls the program. */
+  readonly command?: "serve" | "dev" | null;
+  /** Folder in which it is started. */
+  readonly cwd?: string;
   /** Folder of the app that `dev` watches. */
   readonly app?: string;
   /** Kept after `stop` if given; otherwise a temporary folder. */
@@ -54,7 +56,7 @@ export class ServerProcess implements AsyncDisposable {
   static async start(options: ServerOptions = {}): Promise<ServerProcess> {
     const dataFolder = options.dataFolder ?? await Deno.makeTempDir({ prefix: "hull-data-" });
     const [program, ...args] = programCommand([
-      options.command ?? "serve",
+      ...(options.command === null ? [] : [options.command ?? "serve"]),
       ...(options.app === undefined ? [] : ["--app", options.app]),
       "--data",
       dataFolder,
@@ -65,6 +67,7 @@ export class ServerProcess implements AsyncDisposable {
     const process = new Deno.Command(program, {
       args,
       env: { NO_COLOR: "1", ...options.environment },
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -173,13 +176,16 @@ export interface CommandResult {
 /** Runs the program with these arguments to its end. */
 export async function runCommand(
   args: readonly string[],
-  options: { readonly cwd?: string } = {},
+  { environment = {}, ...options }: {
+    readonly cwd?: string;
+    readonly environment?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<CommandResult> {
   const decoder = new TextDecoder();
   const [program, ...words] = programCommand(args);
   const { code, stdout, stderr } = await new Deno.Command(program, {
     args: words,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...environment },
     stdin: "null",
     ...options,
   }).output();
