@@ -1,11 +1,14 @@
 /**
  * `deno task bench deploys [COUNT]`: many deploys in a row, and some under load; about five minutes.
  *
+ * `deno task bench executable`: what `deno task compile` makes, beside Deno alone; a minute.
+ *
  * `deno task bench [--quick]`: what Hull does on this machine, each measure beside the limit that a raw server showed
  * a moment earlier. The full run rewrites the table in BENCHMARKS.md and takes some minutes.
  */
 import { fileURLToPath } from "node:url";
 import { measureDeploysUnderLoad } from "./deploys_under_load.ts";
+import { measureExecutable } from "./executable.ts";
 import { measureFullTextSearch } from "./full_text_search.ts";
 import {
   measureDistinctQueries,
@@ -32,6 +35,11 @@ import { measureVectorSearch } from "./vector_search.ts";
 if (Deno.args[0] === "deploys") {
   await measureManyDeploys(Number(Deno.args[1] ?? 200));
   await measureDeploysUnderLoad({ deploys: 10, callsPerSecond: 200, subscriptions: 1000 });
+  Deno.exit();
+}
+
+if (Deno.args[0] === "executable") {
+  console.log(await measureExecutable(5));
   Deno.exit();
 }
 
