@@ -53,6 +53,7 @@ Deno.test("docs/troubleshooting.md quotes messages that the program has", () => 
   const { markdown } = everyPage.find(({ path }) => path === "docs/troubleshooting.md")!;
   const text = readSources("src", "runtime", "cli").filter(({ path }) => !path.endsWith("_test.ts"))
     .map(({ code }) => code).join("\n")
+    .concat(Deno.readTextFileSync(`${root}packaging/self_extracting.sh`))
     // One message may be written as several strings, and holds quotation marks and backquotes.
     .replaceAll(/["`]\s*\+\s*["`]/g, "").replaceAll("\\`", "`");
   const quoted = [...markdown.matchAll(/^### `(.*)`$/gm)].map(([, message]) => message!);
