@@ -3,7 +3,7 @@ import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { fileURLToPath } from "node:url";
 import { build, type Rolldown } from "vite";
 
-const root = fileURLToPath(new URL("../fixtures/web/", import.meta.url));
+const fixtures = fileURLToPath(new URL("../fixtures/web/", import.meta.url));
 const contentTypes: Record<string, string> = {
   html: "text/html",
   js: "text/javascript",
@@ -30,8 +30,8 @@ export class Site implements AsyncDisposable {
     this.url = `http://127.0.0.1:${this.#server.addr.port}${path}`;
   }
 
-  /** The page of that name, for a server at `convexUrl`. */
-  static async build(name: PageName, convexUrl: string): Promise<Site> {
+  /** The page of that name, for a server at `convexUrl`; `root` is a folder of pages, with a slash at its end. */
+  static async build(name: PageName, convexUrl: string, root = fixtures): Promise<Site> {
     const { output } = await build({
       root,
       configFile: false,

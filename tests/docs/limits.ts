@@ -69,11 +69,6 @@ const sections: Readonly<Record<string, readonly Limit[]>> = {
     limit("Actions at the same time", "HULL_ACTION_ISOLATES_MAX"),
     limit("Node actions at the same time", "HULL_NODE_ACTIONS_MAX"),
     limit("Request or response body of an HTTP action", "HULL_HTTP_ACTION_BODY_BYTES_MAX", "bytes"),
-    limit(
-      "File read with `ctx.storage.get`",
-      "src/file_storage/file_storage.ts readBytesMax",
-      "bytes",
-    ),
     limit("Lifetime of an upload URL", "src/database/storage_urls.ts uploadTokenLifetimeMs", "ms"),
   ],
   "Schema": [

@@ -19,7 +19,7 @@ import {
 import type { Transaction } from "../../src/database/transaction.ts";
 import { DeveloperError, RequestError } from "../../src/errors.ts";
 import type { CallContext, FunctionResult } from "../../src/functions/functions.ts";
-import type { DeployedFunction } from "../../src/functions/modules.ts";
+import type { DeployedFunction } from "../../src/functions/function_table.ts";
 import { RequestIds } from "../../src/functions/request_id.ts";
 import { MemoryPersistence } from "../../src/persistence/memory.ts";
 import { PersistenceError } from "../../src/persistence/persistence_error.ts";
