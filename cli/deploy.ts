@@ -7,7 +7,7 @@ import { describePushFailure } from "./push_failure.ts";
 import type { TypecheckMode } from "./options.ts";
 import { pushBundle } from "./push.ts";
 import { listChanges, renderChanges } from "./push_changes.ts";
-import { styler } from "./terminal.ts";
+import { styler, withProgress } from "./terminal.ts";
 import { mustHaveRightTypes } from "./type_check.ts";
 
 export async function deploy(
@@ -17,7 +17,7 @@ export async function deploy(
 ): Promise<number> {
   const app = await loadAppFolder(options.app);
   await generateCode(app);
-  const bundle = await bundleApp(app, bundling);
+  const bundle = await withProgress("Bundling", () => bundleApp(app, bundling));
   await mustHaveRightTypes(app, options.typecheck);
   for (const warning of bundle.warnings) console.error(warning);
   try {

@@ -9,7 +9,7 @@ import { describePushFailure } from "./push_failure.ts";
 import type { DevTypes } from "./dev_types.ts";
 import { pushBundle } from "./push.ts";
 import { listChanges, renderChanges } from "./push_changes.ts";
-import { styler } from "./terminal.ts";
+import { styler, withProgress } from "./terminal.ts";
 import { AppWatcher } from "./watch.ts";
 
 export interface DevLoopOptions {
@@ -94,7 +94,7 @@ export class DevLoop {
     try {
       const app = await loadAppFolder(appPath);
       await generateCode(app);
-      const bundle = await bundleApp(app, this.#options.bundling);
+      const bundle = await withProgress("Bundling", () => bundleApp(app, this.#options.bundling));
       watcher?.setOtherFiles([
         ...bundle.inputs,
         join(app.path, "convex.json"),

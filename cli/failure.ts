@@ -16,10 +16,16 @@ export class UsageError extends Error {
   override name = "UsageError";
 }
 
+/** How the runtime words what the operating system refuses. */
+const systemRefusal = /^(.+?) \(os error \d+\)(?:: \w+ '(.+?)'(?: -> '.+')?)$/s;
+
 /** Errors that say what to do are shown as they are; for others the stack tells where Hull is at fault. */
 export function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const isFault = /^(?:Type|Reference|Syntax|Assertion)Error$/.test(error.name) ||
     error.message.startsWith("Invariant broken");
-  return isFault ? `A mistake in Hull itself:\n${error.stack}` : error.message;
+  if (isFault) return `A mistake in Hull itself:\n${error.stack}`;
+  const [, reason, path] = systemRefusal.exec(error.message) ?? [];
+  if (path === undefined) return error.message;
+  return `${path} cannot be used: ${reason}. Check the path, and what its owner lets you do with it.`;
 }

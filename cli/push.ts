@@ -6,7 +6,7 @@ import { type BundledModule, hashModule } from "../src/deploy/bundled_module.ts"
 import { type AnalyzedBundle, generateCode } from "../src/deploy/generate_code.ts";
 import { type ApiClient, ApiError } from "./api_client.ts";
 import type { FinishedPush, FunctionSpec, PushChanges } from "./push_changes.ts";
-import { Progress } from "./terminal.ts";
+import { Progress, withProgress } from "./terminal.ts";
 
 interface ConfigHashes {
   readonly moduleHashes: readonly {
@@ -35,8 +35,8 @@ type SchemaStatus =
 const schemaPollMs = 1000;
 
 /**
- * Makes `bundle` what the server runs; on return it does, and the result tells what that changed. Types that depend on the server's analysis are
- * written on the way.
+ * Makes `bundle` what the server runs; on return it does, and the result tells what that changed. Types that depend on
+ * the server's analysis are written on the way.
  * @throws ApiError when the server refuses; then nothing has changed there.
  */
 export async function pushBundle(
@@ -49,14 +49,17 @@ export async function pushBundle(
     version: app.convexPackage.version,
   }) as ConfigHashes;
   const request = startPushRequest(app, bundle, hashes);
-  const started = await client.postCompressed("/api/deploy2/start_push", request) as StartedPush;
+  const started = await withProgress(
+    "Uploading and analysing the code",
+    () => client.postCompressed("/api/deploy2/start_push", request),
+  ) as StartedPush;
   await generateCode(app, { bundle, analysis: started.analysis });
   await waitForSchema(client, started);
-  const finished = await client.postCompressed("/api/deploy2/finish_push", {
-    startPush: started,
-    dryRun: false,
-    message: null,
-  }) as FinishedPush;
+  const finish = { startPush: started, dryRun: false, message: null };
+  const finished = await withProgress(
+    "Switching to the new code",
+    () => client.postCompressed("/api/deploy2/finish_push", finish),
+  ) as FinishedPush;
   const known = new Set(hashes.moduleHashes.map(({ path }) => path));
   const { changedModules } = request.appDefinition;
   return {

@@ -78,6 +78,12 @@ export class Progress implements Disposable {
   }
 }
 
+/** Does `work`, and says so while it takes long. */
+export async function withProgress<T>(label: string, work: () => Promise<T>): Promise<T> {
+  using _progress = new Progress(label);
+  return await work();
+}
+
 /** `[######      ] 50 % of 12 MB`, or what is done alone when nobody knows how much there is. */
 export function progressText(
   done: number,

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { AppError, type AppFolder, readTextIfExists } from "../src/deploy/app_folder.ts";
 import type { TypecheckMode } from "./options.ts";
-import { showsColours } from "./terminal.ts";
+import { showsColours, withProgress } from "./terminal.ts";
 
 /** Why types are not checked, for the developer. */
 export class TypeCheckUnavailable extends AppError {
@@ -69,7 +69,7 @@ export async function mustHaveRightTypes(app: AppFolder, mode: TypecheckMode): P
   if (mode === "disable") return;
   let errors: string;
   try {
-    errors = await findTypeErrors(app);
+    errors = await withProgress("Checking types", () => findTypeErrors(app));
   } catch (error) {
     if (mode === "try" && error instanceof TypeCheckUnavailable) return;
     throw error;

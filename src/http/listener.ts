@@ -115,5 +115,9 @@ function listenError(hostname: string, port: number, cause: unknown): Error {
     );
   }
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new Error(`Hull cannot listen on ${address}: ${reason}`, { cause });
+  return new Error(
+    `Hull cannot listen on ${address}: ${reason}. ` +
+      "Give --host an address of this machine: 127.0.0.1 for itself alone, 0.0.0.0 for all of its networks.",
+    { cause },
+  );
 }

@@ -9,6 +9,7 @@
  * that process (a rule of POSIX).
  */
 import { join } from "node:path";
+import { errorMessage } from "../errors.ts";
 import { PersistenceError, persistenceError } from "./persistence_error.ts";
 
 export function databasePath(dataFolder: string): string {
@@ -51,7 +52,16 @@ export function lockDataFolder(dataFolder: string): { close(): void } {
     Deno.mkdirSync(dataFolder, { recursive: true });
     file = Deno.openSync(path, { read: true, write: true, create: true });
   } catch (error) {
-    throw persistenceError("open", path, error);
+    const known = persistenceError("open", path, error);
+    if (known.code === "DiskFull") throw known;
+    throw new PersistenceError(
+      "NotWritable",
+      `The data folder ${dataFolder} cannot be used: ${
+        errorMessage(error)
+      }. Choose another one with --data, or ` +
+        "let the user that runs Hull write there.",
+      { cause: error },
+    );
   }
   if (!file.tryLockSync(true)) {
     const owner = ownerOf(file);

@@ -45,7 +45,11 @@ withFolder("openWriter() creates the folder and opens it again", (folder) => {
 
 withFolder("openWriter() refuses a folder that is a file", (folder) => {
   Deno.writeTextFileSync(`${folder}/data`, "");
-  throwsCode(() => openWriter(`${folder}/data`), "NotWritable", /Check that it exists/);
+  throwsCode(
+    () => openWriter(`${folder}/data`),
+    "NotWritable",
+    /cannot be used.*Choose another one with --data/,
+  );
 });
 
 withFolder(
