@@ -7,11 +7,15 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { assert } from "../src/assert.ts";
 import { tarEnd, tarHeader, tarPadding } from "../src/maintenance/tar.ts";
 import { filesBelow } from "./program_folder.ts";
 import type { Target } from "./targets.ts";
 
 const scriptFile = fileURLToPath(new URL("./self_extracting.sh", import.meta.url));
+
+/** The script is filled up to this length, so it can say where the archive begins. */
+const scriptBytes = 8192;
 
 /** Levels 7 to 9 take twice as long as 6 for a hundredth less. */
 const compressionLevel = 6;
@@ -53,8 +57,6 @@ async function fillScript(
   archiveBytes: number,
 ): Promise<Uint8Array> {
   const digest = createHash("sha256").update(payload).digest("hex");
-  // The offset has as many digits in every script, so that it does not depend on itself.
-  const offsetPlace = "0000000";
   const values: Record<string, string> = {
     VERSION: version,
     TARGET: targetName,
@@ -65,13 +67,15 @@ async function fillScript(
       ? "macOS 11 or newer"
       : "glibc 2.27 or newer, 2.34 for vector search",
     MIB: String(Math.ceil(archiveBytes / 1024 ** 2)),
-    OFFSET: offsetPlace,
+    OFFSET: String(scriptBytes + 1),
   };
   const template = await Deno.readTextFile(scriptFile);
   const script = template.replaceAll(/\{\{(\w+)\}\}/g, (_, name) => values[name]!);
-  const encoder = new TextEncoder();
-  const offset = String(encoder.encode(script).length + 1).padStart(offsetPlace.length, "0");
-  return encoder.encode(script.replace(offsetPlace, offset));
+  const bytes = new TextEncoder().encode(script);
+  assert(bytes.length <= scriptBytes, "the script has room for what goes into it");
+  const padded = new Uint8Array(scriptBytes).fill("\n".charCodeAt(0));
+  padded.set(bytes);
+  return padded;
 }
 
 /** Of what `uname -sm` prints, by target; as patterns of a shell's `case`. */
