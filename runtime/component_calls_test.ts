@@ -28,6 +28,7 @@ export const foreignId = mutation(async (ctx) => {
 });
 export const refusals = mutation(async (ctx) => [
   await message(() => ctx.runMutation(components.one.items.secret, {})),
+  await message(() => ctx.runQuery(components.one.items.secret, {})),
   await message(() => ctx.runMutation(components.one.items.gone, {})),
   await message(() => ctx.runMutation(components.one.nowhere.gone, {})),
   await message(() => ctx.runMutation(components.none.items.put, {})),
@@ -175,6 +176,7 @@ Deno.test("functions of components", async (t) => {
     async () => {
       assert.deepEqual((await valueOf("refusals")).map((text: string) => text.trim()), [
         "Child component one does not export [items, secret]",
+      "Child component one does not export [items, secret]",
         "Child component one does not export [items, gone]",
         "Child component one does not export [nowhere, gone]",
         "Child component none not found",

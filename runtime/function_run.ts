@@ -107,11 +107,12 @@ export class FunctionRun implements TransactionHost {
   async run(args: Value[], validators?: Validators): Promise<string> {
     const { target } = this.#options;
     const { path } = target;
-    const found = findFunction(this.instances.import(path.module), path, this.kind);
-    this.visibility = visibilityOf(found);
-    if (target.mustBePublic && this.visibility !== "public") {
+    const exports = this.instances.import(path.module);
+    if (target.mustBePublic && visibilityOf(Object(exports[path.export])) !== "public") {
       throw this.deployment.notExported(target);
     }
+    const found = findFunction(exports, path, this.kind);
+    this.visibility = visibilityOf(found);
     const { args: argsValidator, returns } = validators ?? {
       args: exportedValidator(found, "exportArgs"),
       returns: exportedValidator(found, "exportReturns"),
