@@ -86,15 +86,19 @@ const develop: CommandGroup = {
 const use: CommandGroup = {
   title: "Use a server:",
   commands: [
-    define<ServerOptions>({
+    define<ServerOptions & { readonly component?: string }>({
       usage: "run <function> [args]",
       summary: "call a function, internal ones included, and print its result as JSON",
       arguments: { function: "such as messages:list", args: "a JSON object" },
       examples: [`run messages:send '{ "author": "Ada", "body": "Hello" }'`],
-      options: server(),
-      run: async (options, call) => {
+      options: [
+        new Option("--component <path>", "call a function of this component: child/grandchild"),
+        ...server(),
+      ],
+      run: async ({ component, ...options }, call) => {
         const [path, args = "{}"] = call.args;
-        return (await import("./run.ts")).run(await connectTo(options, call), path!, args);
+        const client = await connectTo(options, call);
+        return (await import("./run.ts")).run(client, path!, args, component);
       },
     }),
     {

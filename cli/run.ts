@@ -9,7 +9,12 @@ type Answer =
   );
 
 /** The result goes to standard output as JSON, what the function logged to standard error. */
-export async function run(client: ApiClient, path: string, args: string): Promise<number> {
+export async function run(
+  client: ApiClient,
+  path: string,
+  args: string,
+  componentPath?: string,
+): Promise<number> {
   let parsed: unknown;
   try {
     parsed = JSON.parse(args);
@@ -22,6 +27,7 @@ export async function run(client: ApiClient, path: string, args: string): Promis
   const answer = await client.post("/api/function", {
     path,
     args: parsed,
+    ...componentPath !== undefined && { componentPath },
     format: "json",
   }) as Answer;
   for (const line of answer.logLines ?? []) console.error(line);
