@@ -176,7 +176,7 @@ Deno.test("functions of components", async (t) => {
     async () => {
       assert.deepEqual((await valueOf("refusals")).map((text: string) => text.trim()), [
         "Child component one does not export [items, secret]",
-      "Child component one does not export [items, secret]",
+        "Child component one does not export [items, secret]",
         "Child component one does not export [items, gone]",
         "Child component one does not export [nowhere, gone]",
         "Child component none not found",
