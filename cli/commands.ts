@@ -10,6 +10,7 @@ import type { DataOptions } from "./data.ts";
 import type { DevOptions } from "./dev.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import { describeFailure, exitStatus, UsageError } from "./failure.ts";
+import type { ConfigOptions } from "./show_config.ts";
 import type { ImportOptions } from "./import.ts";
 import type { LogsOptions } from "./logs.ts";
 import {
@@ -265,6 +266,21 @@ const operate: CommandGroup = {
       options: [app(), json("print what was found as JSON"), host(), port(), ...server()],
       run: async (options, call) =>
         (await import("./doctor.ts")).doctor({ ...options, isDataGiven: call.isGiven("data") }),
+    }),
+    define<ConfigOptions>({
+      usage: "config",
+      summary: "show the settings that a server started here would have, and where each comes from",
+      details:
+        "Settings come from the command line, else from the environment, else from hull.json in the current " +
+        "folder.",
+      examples: ["config", "config --schema > hull.schema.json"],
+      options: [
+        json("print them as JSON"),
+        new Option("--schema", "print a JSON schema of hull.json, for editors"),
+        app(),
+        ...listening(),
+      ],
+      run: async (options, call) => (await import("./show_config.ts")).showConfig(options, call),
     }),
     define<{ readonly data: string }>({
       usage: "admin-key",

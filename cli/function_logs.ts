@@ -1,6 +1,7 @@
 /** Shows in the terminal what functions print and how they fail. */
 import type { LogEntry } from "../src/logs/log_entry.ts";
 import type { LogStore } from "../src/logs/log_store.ts";
+import { plain, type Styler, styler } from "./terminal.ts";
 
 /** What is shown of an execution, or of a part of it. */
 export interface ShownExecution {
@@ -24,31 +25,39 @@ export async function followLogs(
   signal: AbortSignal,
   print: (text: string) => void,
 ): Promise<void> {
+  const style = styler(Deno.stderr);
   let cursor = logs.lastCursor;
   while (!signal.aborted) {
     const page = await logs.waitAfter(cursor, 60_000, signal);
     cursor = page.cursor;
-    for (const entry of page.entries) for (const line of renderLogEntry(entry)) print(line);
+    for (const entry of page.entries) for (const line of renderLogEntry(entry, style)) print(line);
   }
 }
 
 /** The lines that an entry is worth: what was logged, and an error. */
-export function renderLogEntry(entry: LogEntry): string[] {
+export function renderLogEntry(entry: LogEntry, style: Styler = plain): string[] {
   const { timestampMs, requestId, functionKind, identifier, logLines } = entry;
   const error = entry.kind === "completion" ? entry.error : null;
   const name = `${functionKind} ${identifier}`;
-  return renderExecution({ timestampMs, requestId, function: name, logLines, error });
+  return renderExecution({ timestampMs, requestId, function: name, logLines, error }, style);
 }
 
 /** Each line begins with the same words, so that those of one request can be found. */
-export function renderExecution(execution: ShownExecution): string[] {
+export function renderExecution(execution: ShownExecution, style: Styler = plain): string[] {
   const { timestampMs, requestId, logLines, error, success } = execution;
   const time = new Date(timestampMs).toTimeString().slice(0, 8);
-  const head = `${time} ${requestId} ${execution.function}`;
+  const head = `${style("dim", `${time} ${requestId}`)} ${style("cyan", execution.function)}`;
   const lines = logLines.map(({ level, messages, isTruncated }) =>
-    `${head} [${level}] ${messages.join(" ")}${isTruncated ? " (truncated due to length)" : ""}`
+    `${head} ${tag(level, style)} ${messages.join(" ")}${
+      isTruncated ? " (truncated due to length)" : ""
+    }`
   );
-  if (error !== null) lines.push(`${head} [FAILED] ${error.trimEnd()}`);
-  if (success !== undefined) lines.push(`${head} [SUCCESS] ${success}`);
+  if (error !== null) lines.push(`${head} ${style("red", "[FAILED]")} ${error.trimEnd()}`);
+  if (success !== undefined) lines.push(`${head} ${style("green", "[SUCCESS]")} ${success}`);
   return lines;
+}
+
+function tag(level: string, style: Styler): string {
+  if (level === "ERROR") return style("red", `[${level}]`);
+  return level === "WARN" ? style("yellow", `[${level}]`) : `[${level}]`;
 }

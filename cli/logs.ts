@@ -1,6 +1,7 @@
 /** `hull logs`: what functions of a running server logged, and how they ended. */
 import { type ApiClient, ApiError } from "./api_client.ts";
 import { renderExecution } from "./function_logs.ts";
+import { styler } from "./terminal.ts";
 
 export interface LogsOptions {
   readonly follow?: boolean;
@@ -100,7 +101,7 @@ function linesOf(entry: WireEntry, { json, success }: LogsOptions): string[] {
     logLines,
     error: error ?? null,
     ...showsSuccess && { success: successText(executionTime ?? 0, entry.cachedResult) },
-  });
+  }, styler(Deno.stdout));
 }
 
 function successText(executionTimeS: number, isCached = false): string {

@@ -26,7 +26,10 @@ export interface Call {
   readonly args: readonly string[];
   /** Whether somebody asked for the option's value: on the command line, in the environment or in hull.json. */
   isGiven(option: string): boolean;
+  sourceOf(option: string): OptionSource;
 }
+
+export type OptionSource = "command line" | "environment" | "hull.json" | "default";
 
 /** Commands that go together, under one word: `env set`. */
 export interface CommandFamily {
@@ -41,7 +44,7 @@ export interface CommandGroup {
 }
 
 /** Values for options that neither the command line nor the environment gives. */
-export type OptionSource = () => Promise<Readonly<Record<string, unknown>>>;
+export type SettingsSource = () => Promise<Readonly<Record<string, unknown>>>;
 
 export interface ProgramDefinition {
   readonly version: string;
@@ -49,7 +52,7 @@ export interface ProgramDefinition {
   readonly groups: readonly CommandGroup[];
   /** The command that options without one belong to. */
   readonly defaultCommand: string;
-  readonly settings: OptionSource;
+  readonly settings: SettingsSource;
   /** Stands at the end of the program's help. */
   readonly footer: string;
 }
@@ -93,7 +96,8 @@ export function buildProgram(
       await applySettings(command, definition.settings);
       const call = {
         args: command.args,
-        isGiven: (option: string) => isGiven(command, option),
+        isGiven: (option: string) => sourceOf(command, option) !== "default",
+        sourceOf: (option: string) => sourceOf(command, option),
       };
       done(await entry.run(command.opts(), call));
     });
@@ -179,17 +183,22 @@ function pathOf(command: Command): string {
   return command.parent === null ? "" : `${pathOf(command.parent)}${command.name()} `;
 }
 
-async function applySettings(command: Command, settings: OptionSource): Promise<void> {
+async function applySettings(command: Command, settings: SettingsSource): Promise<void> {
   const values = await settings();
   for (const option of command.options) {
     const name = option.attributeName();
-    if (values[name] !== undefined && !isGiven(command, name)) {
+    if (values[name] !== undefined && sourceOf(command, name) === "default") {
       command.setOptionValueWithSource(name, values[name], "config");
     }
   }
 }
 
-function isGiven(command: Command, name: string): boolean {
-  const source = command.getOptionValueSource(name);
-  return source !== undefined && source !== "default";
+const sources: Readonly<Record<string, OptionSource>> = {
+  cli: "command line",
+  env: "environment",
+  config: "hull.json",
+};
+
+function sourceOf(command: Command, name: string): OptionSource {
+  return sources[command.getOptionValueSource(name) ?? ""] ?? "default";
 }

@@ -6,10 +6,15 @@ type Output = Pick<typeof Deno.stderr, "isTerminal" | "writeSync">;
 const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
 type Style = keyof typeof codes;
 
+export type Styler = (style: Style, text: string) => string;
+
+/** Colours nothing. */
+export const plain: Styler = (_style, text) => text;
+
 /** Colours a text if `output` shows colours: terminals do. NO_COLOR and FORCE_COLOR have the last word. */
-export function styler(output: Output): (style: Style, text: string) => string {
+export function styler(output: Output): Styler {
   const isColoured = showsColours(output);
-  return (style, text) => isColoured ? `\x1b[${codes[style]}m${text}\x1b[0m` : text;
+  return isColoured ? (style, text) => `\x1b[${codes[style]}m${text}\x1b[0m` : plain;
 }
 
 export function showsColours(output: Output): boolean {

@@ -106,6 +106,28 @@ Deno.test("hull.json gives what is given nowhere else, and says where it is wron
   const byFlag = await runCommand(["admin-key", "--data", "flag"], { cwd: folder, environment });
   assert.match(byFlag.output, /no server's data in flag/);
 
+  await write({ port: 4000, settings: { HULL_LOG_MIB: 3 } });
+  const config = async (...args: string[]) => {
+    const { stdout } = await runCommand(["config", ...args], {
+      cwd: folder,
+      environment: { HULL_HOST: "::1" },
+    });
+    return JSON.parse(stdout);
+  };
+  const shown: readonly { name: string }[] = await config("--json", "--data", "flag");
+  const find = (wanted: string) => shown.find(({ name }) => name === wanted);
+  assert.deepEqual(["data", "host", "port", "app", "HULL_LOG_MIB", "HULL_HISTORY_S"].map(find), [
+    { name: "data", value: "flag", source: "command line" },
+    { name: "host", value: "::1", source: "environment" },
+    { name: "port", value: 4000, source: "hull.json" },
+    { name: "app", value: ".", source: "default" },
+    { name: "HULL_LOG_MIB", value: 3, source: "hull.json" },
+    { name: "HULL_HISTORY_S", value: 150, source: "default" },
+  ]);
+  const schema = await config("--schema");
+  assert.equal(schema.properties.port.maximum, 65_535);
+  assert.equal(schema.properties.settings.properties.HULL_LOG_MIB.minimum, 1);
+
   for (
     const [content, complaint] of [
       ["{", /hull\.json is not valid JSON/],
