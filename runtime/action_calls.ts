@@ -7,6 +7,7 @@ import type {
   ToHttpAction,
   ToIsolate,
 } from "../src/isolate/protocol.ts";
+import { appComponent, type ComponentId } from "../src/database/component.ts";
 import type { TableNames } from "../src/values/validator.ts";
 import { ActionRun } from "./action_run.ts";
 import { parseArguments } from "./call_values.ts";
@@ -35,13 +36,18 @@ interface Running {
 export class ActionCalls {
   readonly #services: IsolateServices;
   readonly #send: Send;
-  readonly #tables: () => TableNames;
+  readonly #tablesOf: (component: ComponentId) => TableNames;
   #running: Running | null = null;
 
-  constructor(services: IsolateServices, send: Send, tables: () => TableNames) {
+  /** @param tablesOf Which tables a component has now. */
+  constructor(
+    services: IsolateServices,
+    send: Send,
+    tablesOf: (component: ComponentId) => TableNames,
+  ) {
     this.#services = services;
     this.#send = send;
-    this.#tables = tables;
+    this.#tablesOf = tablesOf;
   }
 
   /** `body`: JSON text of the arguments array, or the body of a request. */
@@ -57,7 +63,8 @@ export class ActionCalls {
     const log = this.#streamedLog(callId);
     const send = ({ body, ...request }: OperationRequest) =>
       this.#send({ type: "operation", callId, ...request }, body);
-    const run = new ActionRun({ call, deployment, log, send, tables: this.#tables });
+    const tables = () => this.#tablesOf(call.component ?? appComponent);
+    const run = new ActionRun({ call, deployment, log, send, tables });
     const exchange = call.request === undefined ? null : new HttpExchange({
       callId,
       request: call.request,

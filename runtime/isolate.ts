@@ -9,7 +9,7 @@
  */
 import { setImmediate } from "node:timers";
 import { workerData } from "node:worker_threads";
-import { appComponent } from "../src/database/component.ts";
+import { appComponent, type ComponentId } from "../src/database/component.ts";
 import { decodeFrame, splitFrames } from "../src/isolate/frames.ts";
 import { Heartbeat } from "../src/isolate/heartbeat.ts";
 import type { IsolateData } from "../src/isolate/isolate_data.ts";
@@ -88,7 +88,7 @@ class Isolate {
     this.#actions = new ActionCalls(
       this.#services,
       (message, body) => this.#outbox.send(message, body),
-      () => this.#tableNames(),
+      (component) => this.#tableNames(component),
     );
   }
 
@@ -259,11 +259,11 @@ class Isolate {
   }
 
   /** For validators of actions, which have no snapshot of their own. */
-  #tableNames(): TableNames {
+  #tableNames(component: ComponentId): TableNames {
     const snapshot = this.#openReader().open();
     const { catalog } = snapshot;
     snapshot.close();
-    return (tableNumber) => catalog.tableNumbered(tableNumber as never)?.name;
+    return catalog.tableNames(component);
   }
 }
 

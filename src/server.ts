@@ -27,7 +27,6 @@ import { systemEnvironment } from "./environment.ts";
 import { errorMessage, RequestError } from "./errors.ts";
 import { FileStorage, hexDigest } from "./file_storage/file_storage.ts";
 import { FileStore } from "./file_storage/file_store.ts";
-import { systemTables } from "./database/catalog.ts";
 import type { HostServices } from "./functions/host_services.ts";
 import { RequestIds } from "./functions/request_id.ts";
 import { createFunctions } from "./functions/runner.ts";
@@ -551,30 +550,30 @@ function hostServices(
 ): HostServices {
   return {
     schedule: (job, caller) => scheduler().schedule(job, caller),
-    cancelJob: (id) => scheduler().cancel(id),
-    searchVectors: (query) => vectorSearch.search(query),
-    storeFile: ({ chunks, ...description }) => files().add(chunks, description),
-    tableNames() {
+    cancelJob: (id, { component }) => scheduler().cancel(id, component),
+    searchVectors: (query, { component }) => vectorSearch.search(query, component),
+    storeFile: ({ chunks, ...description }, { component }) =>
+      files().add(chunks, description, component),
+    tableNames({ component }) {
       const snapshot = reader.open();
-      const { tables } = snapshot.catalog.data;
+      const tables = snapshot.catalog.tablesOf(component);
       snapshot.close();
-      const systemNames = Object.entries(systemTables).map(([name, number]) => ({ name, number }));
-      return [...systemNames, ...tables].map(({ number, name }) => [number, name]);
+      return tables.map(({ number, name }) => [number, name]);
     },
-    async readFile(storageId, start, bytesMax) {
-      const file = files().findByStorageId(storageId);
+    async readFile({ storageId, start, bytesMax }, { component }) {
+      const file = files().findByStorageId(storageId, component);
       const bytes = file && await files().read(file, start, bytesMax);
       return bytes && { bytes, size: file!.size, contentType: file!.contentType };
     },
-    deleteFile: (storageId) => files().delete(storageId),
-    getFileUrl: async (storageId) => files().url(storageId),
-    async getFileMetadata(storageId) {
-      const file = files().findByStorageId(storageId);
+    deleteFile: (storageId, { component }) => files().delete(storageId, component),
+    getFileUrl: async (storageId, { component }) => files().url(storageId, component),
+    async getFileMetadata(storageId, { component }) {
+      const file = files().findByStorageId(storageId, component);
       if (file === null) return null;
       const { key, sha256, size, contentType } = file;
       return JSON.stringify({ storageId: key, sha256: hexDigest(sha256), size, contentType });
     },
-    generateUploadUrl: async () => files().uploadUrl(),
+    generateUploadUrl: async ({ component }) => files().uploadUrl(component),
   };
 }
 

@@ -1,5 +1,11 @@
 /** `ctx.storage` of queries and mutations: files are documents of `_storage` (function-abi 9). */
-import { fileKey, fileUrl, storageDocumentId, uploadUrl } from "../../src/database/storage_urls.ts";
+import {
+  fileKey,
+  type FileOrigin,
+  fileUrl,
+  storageDocumentId,
+  uploadUrl,
+} from "../../src/database/storage_urls.ts";
 import type { Transaction } from "../../src/database/transaction.ts";
 import { DeveloperError, errorMessage } from "../../src/errors.ts";
 import { forbiddenError } from "../globals/refusals.ts";
@@ -31,10 +37,10 @@ export function storageWriter(host: TransactionHost) {
 }
 
 export function getFileUrl(host: TransactionHost, storageId: unknown): Promise<string | null> {
-  const { origin, secret } = fileService(host);
+  const service = fileService(host);
   return host.operation((transaction) => {
     const file = findFile(host, transaction, storageId, "storage.getUrl");
-    return file && fileUrl(origin, secret, file.id);
+    return file && fileUrl(service, file.id, host.component.id);
   });
 }
 
@@ -54,6 +60,7 @@ export function getFileMetadata(host: TransactionHost, storageId: unknown) {
 
 export function deleteFile(host: TransactionHost, storageId: unknown): Promise<void> {
   return host.operation((transaction) => {
+    transaction.checkWritable();
     const file = findFile(host, transaction, storageId, "storage.delete");
     if (file === null) {
       throw new DeveloperError("StorageIdNotFound", `storage id ${storageId} not found`);
@@ -63,8 +70,7 @@ export function deleteFile(host: TransactionHost, storageId: unknown): Promise<v
 }
 
 export function generateUploadUrl(host: TransactionHost): string {
-  const { origin, secret } = fileService(host);
-  return uploadUrl(origin, secret, host.execution.now());
+  return uploadUrl(fileService(host), host.execution.now(), host.component.id);
 }
 
 function findFile(
@@ -73,14 +79,20 @@ function findFile(
   storageId: unknown,
   method: string,
 ) {
-  const id = documentId(host, storageId, method);
+  const id = documentId(host, transaction, storageId, method);
   const document = transaction.system.get(id);
   return document && { id, document };
 }
 
-function documentId(host: TransactionHost, storageId: unknown, method: string): string {
+function documentId(
+  host: TransactionHost,
+  transaction: Transaction,
+  storageId: unknown,
+  method: string,
+): string {
   try {
-    return storageDocumentId(fileService(host).secret, String(storageId));
+    const table = transaction.systemTable("_storage");
+    return storageDocumentId(fileService(host).secret, String(storageId), table);
   } catch (error) {
     throw new DeveloperError(
       "InvalidArgument",
@@ -89,9 +101,7 @@ function documentId(host: TransactionHost, storageId: unknown, method: string): 
   }
 }
 
-function fileService(
-  { deployment, execution }: TransactionHost,
-): { origin: string; secret: string } {
+function fileService({ deployment, execution }: TransactionHost): FileOrigin {
   const { fileStorageSecret: secret } = deployment.manifest;
   const origin = execution.readVariable("CONVEX_CLOUD_URL");
   if (secret === undefined || origin === undefined) {

@@ -293,6 +293,11 @@ export class Catalog {
     return this.#tablesByNumber.get(number);
   }
 
+  /** All tables of the app or of a component, system tables included. */
+  tablesOf(component: ComponentId): TableDefinition[] {
+    return [...this.#components.get(component)?.byName.values() ?? []];
+  }
+
   /** The tables of this name of the app and of all components. */
   tablesNamed(name: string): TableDefinition[] {
     return [...this.#components.values()].flatMap(({ byName }) => byName.get(name) ?? []);

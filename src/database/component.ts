@@ -18,3 +18,11 @@ export interface Component {
   /** An unmounted component keeps its data, which nobody can change, until it is used again or deleted. */
   readonly state: "active" | "unmounted";
 }
+
+/** Names from the app downwards: `child/grandchild`. */
+export function componentPath(components: readonly Component[], id: ComponentId): string {
+  const component = components.find((component) => component.id === id);
+  if (component === undefined) return "";
+  const parent = componentPath(components, component.parent);
+  return parent === "" ? component.name : `${parent}/${component.name}`;
+}

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { encodeId } from "../values/document_id.ts";
-import { systemTables } from "./catalog.ts";
+import { systemTables, type TableNumber } from "./catalog.ts";
+import type { ComponentId } from "./component.ts";
 import {
   checkUploadToken,
   fileKey,
@@ -27,7 +28,7 @@ Deno.test("fileKey is a UUID that only the secret leads back from", () => {
 });
 
 Deno.test("http-api rule 50: fileUrl has the cloud origin and the file's UUID", () => {
-  const url = fileUrl(origin, secret, fileId);
+  const url = fileUrl({ origin, secret }, fileId);
   assert.match(url, /^http:\/\/127\.0\.0\.1:3210\/api\/storage\/[0-9a-f-]{36}$/);
 });
 
@@ -52,15 +53,33 @@ Deno.test("function-abi §9: storageDocumentId takes document ids and UUIDs of f
 
 Deno.test("http-api rule 46, 49: an upload token is valid for one hour and cannot be made up", () => {
   const now = 1_795_348_954_730.5;
-  const token = new URL(uploadUrl(origin, secret, now)).searchParams.get("token")!;
-  assert.equal(checkUploadToken(secret, token, now), "valid");
-  assert.equal(checkUploadToken(secret, token, now + hourMs - 1000), "valid");
-  assert.equal(checkUploadToken(secret, token, now + hourMs + 1000), "expired");
-  assert.equal(checkUploadToken("cd".repeat(32), token, now), "forged");
+  const token = new URL(uploadUrl({ origin, secret }, now)).searchParams.get("token")!;
+  assert.deepEqual(checkUploadToken(secret, token, now), { kind: "valid", component: "" });
+  assert.equal(checkUploadToken(secret, token, now + hourMs - 1000).kind, "valid");
+  assert.equal(checkUploadToken(secret, token, now + hourMs + 1000).kind, "expired");
+  assert.equal(checkUploadToken("cd".repeat(32), token, now).kind, "forged");
   assert.equal(
-    checkUploadToken(secret, token.slice(0, -1) + (token.endsWith("A") ? "E" : "A"), now),
+    checkUploadToken(secret, token.slice(0, -1) + (token.endsWith("A") ? "E" : "A"), now).kind,
     "forged",
   );
-  assert.equal(checkUploadToken(secret, "garbage", now), "undecodable");
-  assert.equal(checkUploadToken(secret, "", now), "undecodable");
+  assert.equal(checkUploadToken(secret, "garbage", now).kind, "undecodable");
+  assert.equal(checkUploadToken(secret, "", now).kind, "undecodable");
+});
+
+Deno.test("components 28: files, their URLs and upload tokens belong to a component", () => {
+  const component = "c123" as ComponentId;
+  const table = 10_042 as TableNumber;
+  const internalId = new Uint8Array(16).fill(9);
+  const id = encodeId(table, internalId);
+  assert.equal(
+    fileUrl({ origin, secret }, id, component),
+    `${fileUrl({ origin, secret }, fileId)}?component=c123`,
+  );
+  assert.equal(parseFileKey(secret, fileKey(secret, id), table), id);
+  assert.equal(storageDocumentId(secret, id, table), id);
+  assert.throws(() => storageDocumentId(secret, id), { code: "InvalidStorageId" });
+  assert.throws(() => storageDocumentId(secret, fileId, table), { code: "InvalidStorageId" });
+  const url = uploadUrl({ origin, secret }, 1.7e12, component);
+  const token = new URL(url).searchParams.get("token")!;
+  assert.deepEqual(checkUploadToken(secret, token, 1.7e12), { kind: "valid", component });
 });

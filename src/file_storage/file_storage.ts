@@ -7,7 +7,13 @@ import { Buffer } from "node:buffer";
 import type { AppliedCommit, CommitterClient } from "../committer/protocol.ts";
 import type { RemovalHold } from "../persistence/removal_hold.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
-import { byIdIndexId, systemTables } from "../database/catalog.ts";
+import {
+  byIdIndexId,
+  type IndexId,
+  type TableDefinition,
+  tableNamesIndex,
+} from "../database/catalog.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
 import {
   fileKey,
   fileUrl,
@@ -47,31 +53,35 @@ export interface FileDocument {
 /** The bytes of a new file, piece by piece. */
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-const storageById = byIdIndexId(systemTables._storage);
-
 export class FileStorage {
   readonly #parts: FileStorageParts;
+  /** The `by_id` indexes of all `_storage` tables that there were since the start. */
+  readonly #byId = new Set<IndexId>();
 
   constructor(parts: FileStorageParts) {
     this.#parts = parts;
+    this.#findIndexes();
     parts.committer.onApplied((commits) => this.#removeDeleted(commits));
   }
 
   /** At start: removes bytes whose document was never committed, or is deleted. */
   async recover(): Promise<void> {
-    const { store, secret, removals } = this.#parts;
+    const { store, removals } = this.#parts;
     await store.recover(async (key) => {
       await removals.released;
-      const id = parseFileKey(secret, key);
-      return id !== undefined && this.find(id) !== null;
+      return !this.#isGone(key);
     });
   }
 
   /**
-   * Stores a file and returns its document id.
+   * Stores a file of a component and returns its document id.
    * @throws DeveloperError when the bytes do not have the expected digest; then nothing is stored.
    */
-  async add(chunks: Chunks, description: FileDescription): Promise<string> {
+  async add(
+    chunks: Chunks,
+    description: FileDescription,
+    component: ComponentId = appComponent,
+  ): Promise<string> {
     const { store, transactions, secret } = this.#parts;
     const { contentType, sha256: expected } = description;
     const received = await store.receive(chunks);
@@ -86,7 +96,11 @@ export class FileStorage {
     let { path } = received;
     try {
       return await transactions.write(
-        (transaction) => transaction.system.insert("_storage", { sha256, size, contentType }),
+        (transaction) => {
+          const owner = transaction.ofComponent(component);
+          owner.checkWritable();
+          return owner.system.insert("_storage", { sha256, size, contentType });
+        },
         async (id) => {
           path = await store.keep(path, fileKey(secret, id));
         },
@@ -111,15 +125,20 @@ export class FileStorage {
     };
   }
 
-  /** A file by the UUID of its URL; undefined when `key` is no UUID. */
-  findByKey(key: string): FileDocument | null | undefined {
-    const id = parseFileKey(this.#parts.secret, key);
-    return id === undefined ? undefined : this.find(id);
+  /** A component's file by the UUID of its URL; undefined when `key` is no UUID. */
+  findByKey(
+    key: string,
+    component: ComponentId = appComponent,
+  ): FileDocument | null | undefined {
+    const table = this.#tableOf(component);
+    const id = parseFileKey(this.#parts.secret, key, table?.number);
+    if (id === undefined) return undefined;
+    return table === undefined ? null : this.find(id);
   }
 
-  /** A file by what a function calls it. @throws DeveloperError when that is no storage id. */
-  findByStorageId(storageId: string): FileDocument | null {
-    return this.find(this.#documentId(storageId));
+  /** A file by what a function of a component calls it. @throws DeveloperError when that is no storage id. */
+  findByStorageId(storageId: string, component: ComponentId): FileDocument | null {
+    return this.find(this.#documentId(storageId, component));
   }
 
   /**
@@ -130,9 +149,16 @@ export class FileStorage {
     try {
       return await this.#parts.store.open(key, start);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound && this.findByKey(key) === null) return null;
+      if (error instanceof Deno.errors.NotFound && this.#isGone(key)) return null;
       throw error;
     }
+  }
+
+  #isGone(key: string): boolean {
+    return this.#tables().every(({ number }) => {
+      const id = parseFileKey(this.#parts.secret, key, number);
+      return id === undefined || this.find(id) === null;
+    });
   }
 
   /** A part of a file, from `start`, of at most `bytesMax`. Null when the file was deleted after its document was read. */
@@ -152,10 +178,12 @@ export class FileStorage {
     return bytes;
   }
 
-  /** @throws DeveloperError when there is no such file. */
-  async delete(storageId: string): Promise<void> {
-    const id = this.#documentId(storageId);
-    await this.#parts.transactions.write(({ system }) => {
+  /** @throws DeveloperError when the component has no such file. */
+  async delete(storageId: string, component: ComponentId): Promise<void> {
+    const id = this.#documentId(storageId, component);
+    await this.#parts.transactions.write((transaction) => {
+      transaction.ofComponent(component).checkWritable();
+      const { system } = transaction;
       if (system.get(id) === null) {
         throw new DeveloperError("StorageIdNotFound", `storage id ${storageId} not found`);
       }
@@ -163,26 +191,47 @@ export class FileStorage {
     });
   }
 
-  url(storageId: string): string | null {
+  url(storageId: string, component: ComponentId): string | null {
     const { secret, origin } = this.#parts;
-    const id = this.#documentId(storageId);
-    return this.find(id) === null ? null : fileUrl(origin(), secret, id);
+    const id = this.#documentId(storageId, component);
+    if (this.find(id) === null) return null;
+    return fileUrl({ origin: origin(), secret }, id, component);
   }
 
-  uploadUrl(): string {
+  uploadUrl(component: ComponentId): string {
     const { secret, origin, environment } = this.#parts;
-    return uploadUrl(origin(), secret, environment.nowMs());
+    return uploadUrl({ origin: origin(), secret }, environment.nowMs(), component);
   }
 
-  #documentId(storageId: string): string {
-    return storageDocumentId(this.#parts.secret, storageId);
+  #documentId(storageId: string, component: ComponentId): string {
+    const table = this.#tableOf(component);
+    return storageDocumentId(this.#parts.secret, storageId, table?.number);
+  }
+
+  /** Undefined when there is no such component. */
+  #tableOf(component: ComponentId): TableDefinition | undefined {
+    return this.#parts.transactions.read(({ options }) =>
+      options.snapshot.catalog.tableNamed(component, "_storage")
+    );
+  }
+
+  /** Of the app and of all components. */
+  #tables(): readonly TableDefinition[] {
+    return this.#parts.transactions.read(({ options }) =>
+      options.snapshot.catalog.tablesNamed("_storage")
+    );
+  }
+
+  #findIndexes(): void {
+    for (const { number } of this.#tables()) this.#byId.add(byIdIndexId(number));
   }
 
   /** Whoever deleted a document, the bytes go when that is certain to last. */
   #removeDeleted(commits: readonly AppliedCommit[]): void {
     for (const { timestamp, keys } of commits) {
       for (const [index, key] of keys) {
-        if (index !== storageById) continue;
+        if (index === tableNamesIndex) this.#findIndexes();
+        if (!this.#byId.has(index)) continue;
         // An id is plain ASCII, so its key is its text between a tag and a terminator.
         const id = key.slice(1, -1);
         if (this.find(id) === null) {

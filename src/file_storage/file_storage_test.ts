@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { FakeEnvironment, settle } from "../../tests/support/fake_environment.ts";
 import { openMemoryDatabase } from "../../tests/support/memory_database.ts";
+import { appComponent } from "../database/component.ts";
 import { fileKey } from "../database/storage_urls.ts";
 import { MemoryPersistence } from "../persistence/memory.ts";
 import { PersistenceError } from "../persistence/persistence_error.ts";
@@ -92,7 +93,7 @@ Deno.test("FileStorage add() leaves nothing when the document is refused, such a
 Deno.test("FileStorage open() finds nothing of a file that was deleted meanwhile", () =>
   withSetup(async (setup) => {
     const file = setup.files.find(await setup.files.add(bytes("hello"), plain))!;
-    await setup.files.delete(setup.files.findByKey(file.key)!.key);
+    await setup.files.delete(setup.files.findByKey(file.key)!.key, appComponent);
     while (setup.onDisk().length > 0) await settle();
     assert.equal(await setup.files.open(file, 0), null);
   }));

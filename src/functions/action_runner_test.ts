@@ -177,13 +177,13 @@ Deno.test("function-abi §7, §8, §9: jobs, vectors and files are the services'
   assert.deepEqual(asked, [
     [{ path: "m:job", component, args: '[{"a":1}]', timeS: 12.5 }, caller],
     ["job1", caller],
-    [{ indexName: "a.b" }],
-    [{ chunks: [Uint8Array.of(1, 2)], contentType: "text/plain", sha256: null }],
-    ["file1", 0, filePieceBytesMax],
-    ["file1"],
-    ["file1"],
-    ["file1"],
-    [],
+    [{ indexName: "a.b" }, caller],
+    [{ chunks: [Uint8Array.of(1, 2)], contentType: "text/plain", sha256: null }, caller],
+    [{ storageId: "file1", start: 0, bytesMax: filePieceBytesMax }, caller],
+    ["file1", caller],
+    ["file1", caller],
+    ["file1", caller],
+    [caller],
   ]);
 });
 

@@ -4,7 +4,7 @@
  */
 import { DeveloperError } from "../errors.ts";
 import type { FileDescription } from "../file_storage/file_description.ts";
-import type { HostServices } from "./host_services.ts";
+import type { FileToStore } from "./host_services.ts";
 
 /** Files of one action that are on their way at a time; the function library sends one after the other. */
 const uploadsMax = 4;
@@ -16,10 +16,10 @@ interface Upload {
 }
 
 export class FileUploads {
-  readonly #storeFile: HostServices["storeFile"];
+  readonly #storeFile: (file: FileToStore) => Promise<string>;
   readonly #uploads = new Map<number, Upload>();
 
-  constructor(storeFile: HostServices["storeFile"]) {
+  constructor(storeFile: (file: FileToStore) => Promise<string>) {
     this.#storeFile = storeFile;
   }
 

@@ -84,7 +84,7 @@ export class HostOperations {
     this.#modules = parts.modules;
     this.#component = component;
     this.#context = context;
-    this.#uploads = new FileUploads((file) => parts.services.storeFile(file));
+    this.#uploads = new FileUploads((file) => parts.services.storeFile(file, this.#caller()));
   }
 
   /** The action has ended. */
@@ -122,18 +122,21 @@ export class HostOperations {
       case "storageGet":
         return await this.#getFile(fields);
       case "storageDelete":
-        await this.#services.deleteFile(stringField(fields, "storageId"));
+        await this.#services.deleteFile(stringField(fields, "storageId"), this.#caller());
         return json(null);
       case "storageGetUrl":
-        return json(await this.#services.getFileUrl(stringField(fields, "storageId")));
+        return json(
+          await this.#services.getFileUrl(stringField(fields, "storageId"), this.#caller()),
+        );
       case "storageGetMetadata": {
-        const metadata = await this.#services.getFileMetadata(stringField(fields, "storageId"));
+        const storageId = stringField(fields, "storageId");
+        const metadata = await this.#services.getFileMetadata(storageId, this.#caller());
         return text(metadata ?? "null");
       }
       case "storageGenerateUploadUrl":
-        return json(await this.#services.generateUploadUrl());
+        return json(await this.#services.generateUploadUrl(this.#caller()));
       case "tableNames":
-        return json(this.#services.tableNames());
+        return json(this.#services.tableNames(this.#caller()));
     }
   }
 
@@ -173,7 +176,7 @@ export class HostOperations {
 
   async #searchVectors(body: Uint8Array): Promise<{ _id: string; _score: number }[]> {
     const query = JSON.parse(decoder.decode(body));
-    const { matches, timestamp } = await this.#services.searchVectors(query);
+    const { matches, timestamp } = await this.#services.searchVectors(query, this.#caller());
     // An action may tell the whole world.
     await this.#functions.durable(timestamp);
     return matches.map(({ id, score }) => ({ _id: id, _score: score }));
@@ -183,14 +186,17 @@ export class HostOperations {
     const description = descriptionOf(fields);
     const upload = uploadOf(fields);
     return upload === undefined
-      ? this.#services.storeFile({ ...description, chunks: [bytes] })
+      ? this.#services.storeFile({ ...description, chunks: [bytes] }, this.#caller())
       : this.#uploads.finish(upload, description, bytes);
   }
 
   async #getFile(fields: Fields): Promise<OperationAnswer> {
     const start = fields.start === undefined ? 0 : countField(fields, "start");
     const storageId = stringField(fields, "storageId");
-    const piece = await this.#services.readFile(storageId, start, filePieceBytesMax);
+    const piece = await this.#services.readFile(
+      { storageId, start, bytesMax: filePieceBytesMax },
+      this.#caller(),
+    );
     if (piece === null) return { body: new Uint8Array(0), fields: { found: false } };
     const { bytes, size, contentType } = piece;
     if (size > blobBytesMax) throw tooLargeForBlob(size);

@@ -1,6 +1,6 @@
 /**
  * Operations of actions that other parts of the server perform: jobs (the scheduler), files (file storage)
- * and vector search. Each call is a transaction of its own and resolves when its effect is durable.
+ * and vector search. All of them are those of the action's component. Each call is a transaction of its own and resolves when its effect is durable.
  *
  * A rule broken by user code is thrown as `DeveloperError` or `FunctionError`; its message reaches the
  * action as an ordinary rejection. Anything else becomes a generic text there and an event in our log.
@@ -15,18 +15,18 @@ export interface HostServices {
   /** Cancels a job unless it is finished or unknown (function-abi 8.2). */
   cancelJob(id: string, caller: ActionCaller): Promise<void>;
   /** The documents that are nearest to a vector (function-abi 7). */
-  searchVectors(query: unknown): Promise<VectorSearchResult>;
+  searchVectors(query: unknown, caller: ActionCaller): Promise<VectorSearchResult>;
   /** Stores a file and resolves with the file's `_storage` document id (function-abi 9). */
-  storeFile(file: FileToStore): Promise<string>;
+  storeFile(file: FileToStore, caller: ActionCaller): Promise<string>;
   /** A part of a file, from `start`, of at most `bytesMax`; null when there is no such file. */
-  readFile(storageId: string, start: number, bytesMax: number): Promise<FilePiece | null>;
-  deleteFile(storageId: string): Promise<void>;
-  getFileUrl(storageId: string): Promise<string | null>;
+  readFile(part: FilePart, caller: ActionCaller): Promise<FilePiece | null>;
+  deleteFile(storageId: string, caller: ActionCaller): Promise<void>;
+  getFileUrl(storageId: string, caller: ActionCaller): Promise<string | null>;
   /** Metadata as JSON text of an encoded object, or null. */
-  getFileMetadata(storageId: string): Promise<string | null>;
-  generateUploadUrl(): Promise<string>;
-  /** Every table that there is now. */
-  tableNames(): readonly (readonly [number: number, name: string])[];
+  getFileMetadata(storageId: string, caller: ActionCaller): Promise<string | null>;
+  generateUploadUrl(caller: ActionCaller): Promise<string>;
+  /** Every table that there is now of the action's component. */
+  tableNames(caller: ActionCaller): readonly (readonly [number: number, name: string])[];
 }
 
 /** The action on whose behalf an operation runs. */
@@ -58,6 +58,13 @@ export interface VectorSearchResult {
 export interface FileToStore extends FileDescription {
   /** Each is asked for when the one before has been written. */
   readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+export interface FilePart {
+  readonly storageId: string;
+  /** Both in bytes. */
+  readonly start: number;
+  readonly bytesMax: number;
 }
 
 export interface FilePiece {

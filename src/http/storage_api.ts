@@ -1,8 +1,10 @@
 /** Uploads and downloads of stored files (http-api 4). The URL itself is the permission. */
+import { appComponent, type ComponentId } from "../database/component.ts";
 import { checkUploadToken } from "../database/storage_urls.ts";
 import type { Environment } from "../environment.ts";
 import { DeveloperError, RequestError } from "../errors.ts";
 import type { FileDocument, FileStorage } from "../file_storage/file_storage.ts";
+import { idTableNumber } from "../values/document_id.ts";
 import type { ApiRequest } from "./api_request.ts";
 import { isMediaType, isSha256 } from "../file_storage/file_description.ts";
 import { parseByteRange } from "./byte_range.ts";
@@ -19,13 +21,13 @@ export interface StorageApiOptions {
 export function storageApi(files: FileStorage, { secret, environment }: StorageApiOptions) {
   return {
     async uploadFile(request) {
-      checkToken(request.parameter("token"));
+      const component = checkToken(request.parameter("token"));
       const { headers } = request.raw;
       const contentType = parseContentType(headers.get("content-type"));
       const sha256 = parseDigest(headers.get("digest"));
       try {
         const chunks = request.services.bodies.chunks(request.raw);
-        return json({ storageId: await files.add(chunks, { contentType, sha256 }) });
+        return json({ storageId: await files.add(chunks, { contentType, sha256 }, component) });
       } catch (error) {
         if (!(error instanceof DeveloperError)) throw error;
         throw new RequestError("badRequest", error.code, error.message, { cause: error });
@@ -34,7 +36,8 @@ export function storageApi(files: FileStorage, { secret, environment }: StorageA
 
     async downloadFile(request) {
       const key = request.path.slice("/api/storage/".length);
-      const file = files.findByKey(key);
+      const component = parseComponentId(request.parameter("component"));
+      const file = files.findByKey(key, component);
       if (file === undefined) {
         throw new RequestError(
           "badRequest",
@@ -47,7 +50,8 @@ export function storageApi(files: FileStorage, { secret, environment }: StorageA
     },
   } satisfies Partial<ApiHandlers>;
 
-  function checkToken(token: string | null): void {
+  /** The component that the token is for. */
+  function checkToken(token: string | null): ComponentId {
     if (token === null) {
       throw new RequestError(
         "badRequest",
@@ -55,9 +59,10 @@ export function storageApi(files: FileStorage, { secret, environment }: StorageA
         "The query parameter `token` is missing",
       );
     }
-    switch (checkUploadToken(secret, token, environment.nowMs())) {
+    const checked = checkUploadToken(secret, token, environment.nowMs());
+    switch (checked.kind) {
       case "valid":
-        return;
+        return checked.component;
       case "undecodable":
         throw tokenError("StorageTokenInvalid", "The upload token cannot be decoded");
       case "forged":
@@ -66,6 +71,13 @@ export function storageApi(files: FileStorage, { secret, environment }: StorageA
         throw tokenError("StorageTokenExpired", "The upload URL has expired; generate a new one");
     }
   }
+}
+
+/** @throws RequestError for what can be no component's id. */
+function parseComponentId(text: string | null): ComponentId {
+  if (text === null || text === "") return appComponent;
+  if (idTableNumber(text) !== undefined) return text as ComponentId;
+  throw new RequestError("badRequest", "InvalidComponentId", `"${text}" is no id of a component.`);
 }
 
 async function download(

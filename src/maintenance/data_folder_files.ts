@@ -1,6 +1,6 @@
 /** The files that a database refers to, in the folders beside it. */
 import { join } from "node:path";
-import { byIdIndexId, systemTables } from "../database/catalog.ts";
+import { byIdIndexId, type IndexId } from "../database/catalog.ts";
 import { fileKey } from "../database/storage_urls.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import {
@@ -50,8 +50,28 @@ export function* storedFiles(reader: SnapshotReader): Generator<StoredFile> {
   const json = reader.getRecord(recordKeys.instance);
   if (json === undefined) return;
   const { fileStorageSecret } = JSON.parse(json) as InstanceRecord;
+  for (const index of storageIndexes(reader)) {
+    yield* filesOf(reader, index, fileStorageSecret);
+  }
+}
+
+/** The `by_id` indexes of the `_storage` tables of the app and of all components. */
+function storageIndexes(reader: SnapshotReader): IndexId[] {
+  const snapshot = reader.open();
+  try {
+    return snapshot.catalog.tablesNamed("_storage").map(({ number }) => byIdIndexId(number));
+  } finally {
+    snapshot.close();
+  }
+}
+
+function* filesOf(
+  reader: SnapshotReader,
+  index: IndexId,
+  fileStorageSecret: string,
+): Generator<StoredFile> {
   for (let lower: IndexKey | null = lowestKey; lower !== null;) {
-    const page = storagePage(reader, lower);
+    const page = storagePage(reader, index, lower);
     for (const { _id, size, sha256 } of page) {
       const path = join("files", fileKey(fileStorageSecret, String(_id)));
       yield { id: String(_id), path, size: Number(size), sha256: String(sha256) };
@@ -61,8 +81,7 @@ export function* storedFiles(reader: SnapshotReader): Generator<StoredFile> {
   }
 }
 
-function storagePage(reader: SnapshotReader, lower: IndexKey): ValueObject[] {
-  const index = byIdIndexId(systemTables._storage);
+function storagePage(reader: SnapshotReader, index: IndexId, lower: IndexKey): ValueObject[] {
   const snapshot = reader.open();
   try {
     const documents = snapshot.scan(index, { lower, upper: null }, "asc", pageLength);

@@ -12,6 +12,7 @@ import type { AppliedCommit, CommitterClient } from "../committer/protocol.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import type { Config } from "../config.ts";
 import { systemIndexes, systemTables } from "../database/catalog.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
 import type { Query, RangeExpression } from "../database/query.ts";
 import {
   cancelJob,
@@ -32,6 +33,7 @@ import type { ActionCaller, JobRequest } from "../functions/host_services.ts";
 import type { Modules } from "../functions/modules.ts";
 import type { RequestIds } from "../functions/request_id.ts";
 import { log } from "../logger.ts";
+import { idTableNumber } from "../values/document_id.ts";
 import { encodeValue, parseValue } from "../values/value.ts";
 import { DueJobs } from "./due_jobs.ts";
 import { interrupted, neverStarted, persistently, unsupportedKind } from "./job_calls.ts";
@@ -48,6 +50,8 @@ export interface ScheduledFunctionsParts {
 
 /** Which jobs `cancelAll` is to cancel; absent: whichever. */
 export interface JobSelection {
+  /** Whose jobs; absent: the app's. */
+  readonly component?: ComponentId;
   /** `dir/mod:fn`, in any spelling. */
   readonly path?: string;
   /** Bounds of when they are due, in milliseconds since the epoch: inclusive, exclusive. */
@@ -111,39 +115,54 @@ export class ScheduledFunctions {
 
   /** For actions; see `HostServices.schedule`. */
   async schedule(request: JobRequest, caller: ActionCaller): Promise<string> {
+    const { component, path } = request;
     const job = {
-      name: this.#mustFind(request.path),
+      name: this.#mustFind(path, component),
+      component,
       args: parseValue(request.args),
       timeS: request.timeS,
       parentId: caller.scheduledFunctionId,
     };
-    return await this.#parts.transactions.write((transaction) => insertJob(transaction, job));
+    return await this.#parts.transactions.write((transaction) =>
+      insertJob(transaction.ofComponent(caller.component), job)
+    );
   }
 
   /** For actions and administrators; see `HostServices.cancelJob`. */
-  async cancel(id: string): Promise<void> {
-    await this.#parts.transactions.write((transaction) => cancelJob(transaction, id));
+  async cancel(id: string, component: ComponentId = appComponent): Promise<void> {
+    await this.#parts.transactions.write((transaction) =>
+      cancelJob(transaction.ofComponent(component), id)
+    );
   }
 
   /** Cancels all that are neither over nor to be left out. */
-  async cancelAll({ path, fromMs, untilMs }: JobSelection = {}): Promise<void> {
+  async cancelAll(selection: JobSelection = {}): Promise<void> {
+    const { component = appComponent, path, fromMs, untilMs } = selection;
+    const table = this.#parts.transactions.read(({ options }) =>
+      options.snapshot.catalog.tableNamed(component, "_scheduled_functions")
+    );
     const name = path === undefined ? undefined : fullPath(parseFunctionPath(path));
     for (const state of ["pending", "inProgress"] as const) {
       await this.#inBatches(
         jobsInState(state, fromMs, untilMs),
         (transaction, job) => endJob(transaction, job.id, { kind: "canceled" }),
-        (job) => name === undefined || job.name === name,
+        (job) =>
+          idTableNumber(job.id) === table?.number && (name === undefined || job.name === name),
       );
     }
   }
 
   /** The full name of a deployed function. @throws DeveloperError (function-abi 8.1). */
-  #mustFind(path: string): string {
+  #mustFind(path: string, component: ComponentId): string {
     const { modules } = this.#parts;
     const { module, name } = parseFunctionPath(path);
     const fullName = fullPath({ module, name });
-    if (modules.find(fullName) !== undefined) return fullName;
-    const moduleExists = modules.manifest?.modules.some(({ path }) => path === module) ?? false;
+    if (modules.find(fullName, component) !== undefined) return fullName;
+    const { manifest } = modules;
+    const code = component === appComponent
+      ? manifest
+      : manifest?.components?.find(({ id }) => id === component);
+    const moduleExists = code?.modules.some(({ path }) => path === module) ?? false;
     throw new DeveloperError(
       "InvalidScheduledFunction",
       moduleExists
@@ -161,8 +180,9 @@ export class ScheduledFunctions {
       requestId: requestIds.requestId(),
       origin: "Scheduler",
       scheduledFunctionId: job.id,
+      component: job.component,
     };
-    switch (modules.find(job.name)?.kind) {
+    switch (modules.find(job.name, job.component)?.kind) {
       case "mutation":
         return await this.#endIfFailed(job, await functions.mutation(job.name, args, context));
       case "action":

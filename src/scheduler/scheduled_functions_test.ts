@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { FakeEnvironment, settle } from "../../tests/support/fake_environment.ts";
 import { openMemoryDatabase } from "../../tests/support/memory_database.ts";
 import { defaultConfig } from "../config.ts";
+import { appComponent } from "../database/component.ts";
 import {
   beginScheduledMutation,
   completeScheduledMutation,
@@ -17,7 +18,7 @@ import { ScheduledFunctions } from "./scheduled_functions.ts";
 import { completing } from "./scheduler_testing.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
-const noCaller = { requestId: "r", scheduledFunctionId: null };
+const noCaller = { component: appComponent, requestId: "r", scheduledFunctionId: null };
 const ok: FunctionResult = { ok: true, value: "null", logLines: [] };
 const failure = (message: string): FunctionResult => ({
   ok: false,
@@ -77,8 +78,9 @@ class Server {
 
   async schedule(name: string, inMs: number, parentId: string | null = null): Promise<string> {
     const timeS = (this.environment.nowMs() + inMs) / 1000;
-    const request = { path: `m:${name}`, args: '[{"n":1}]', timeS };
-    const caller = { requestId: "r", scheduledFunctionId: parentId };
+    const component = appComponent;
+    const request = { path: `m:${name}`, component, args: '[{"n":1}]', timeS };
+    const caller = { component, requestId: "r", scheduledFunctionId: parentId };
     return await this.scheduler.schedule(request, caller);
   }
 
@@ -316,7 +318,7 @@ Deno.test("function-abi 8.1: a job must name a deployed function and a time with
   const server = await Server.started();
   const rejection = (path: string, timeS: number) =>
     assert.rejects(
-      server.scheduler.schedule({ path, args: "[{}]", timeS }, noCaller),
+      server.scheduler.schedule({ path, component: appComponent, args: "[{}]", timeS }, noCaller),
       DeveloperError,
     );
   await rejection("nowhere:f", 0);

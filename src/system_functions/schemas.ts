@@ -1,4 +1,6 @@
 /** `_system/frontend/getSchemas`: the schema that writes are checked against. */
+import { schemasOf } from "../database/catalog.ts";
+import type { ComponentId } from "../database/component.ts";
 import { parseValidator } from "../values/validator.ts";
 import type { SystemModule } from "./system_query.ts";
 
@@ -14,8 +16,9 @@ export const getSchemas: SystemModule = {
       },
     }),
     /** As JSON text. A push, which is what changes it, ends every result. */
-    run({ transaction }) {
-      const { activeSchema } = transaction.options.snapshot.catalog.data;
+    run({ transaction }, { componentId }) {
+      const component = componentId as ComponentId | null ?? transaction.component;
+      const { activeSchema } = schemasOf(transaction.options.snapshot.catalog.data, component);
       return activeSchema === null ? {} : { active: JSON.stringify(activeSchema) };
     },
   },

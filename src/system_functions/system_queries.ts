@@ -1,5 +1,6 @@
 /** The system queries of this server, and how they run: on the main thread, in a transaction of their own. */
 import { assert } from "../assert.ts";
+import type { ComponentId } from "../database/component.ts";
 import { developerFailure, hostFailure } from "../functions/host_failures.ts";
 import type { FunctionResult } from "../functions/functions.ts";
 import type { QueryExecution } from "../functions/query_entry.ts";
@@ -43,18 +44,22 @@ export function createSystemQueries(parts: SystemQueriesParts): SystemQueries {
   }
   return {
     paths: [...queries.keys()],
-    run(path, args) {
+    run(path, args, component) {
       const query = queries.get(path);
       assert(query !== undefined, `${path} is one of the paths`);
-      return execute(query, args, parts);
+      return execute(query, { args, component }, parts);
     },
   };
 }
 
-function execute(query: SystemQuery, args: string, parts: SystemQueriesParts): QueryExecution {
+function execute(
+  query: SystemQuery,
+  { args, component }: { readonly args: string; readonly component: ComponentId },
+  parts: SystemQueriesParts,
+): QueryExecution {
   return parts.transactions.read((transaction) => {
     const context: SystemQueryContext = {
-      transaction,
+      transaction: transaction.ofComponent(component),
       environmentVariables: parts.environmentVariables(),
       urls: parts.urls(),
       deployedModules: parts.deployedModules(),

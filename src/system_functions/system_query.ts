@@ -11,6 +11,7 @@ export interface SystemQuery {
 }
 
 export interface SystemQueryContext {
+  /** As the component that it is about sees it. */
   readonly transaction: Transaction;
   /** The user's. When they change, every result ends. */
   readonly environmentVariables: Readonly<Record<string, string>>;

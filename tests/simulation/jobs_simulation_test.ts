@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { defaultConfig } from "../../src/config.ts";
+import { appComponent } from "../../src/database/component.ts";
 import {
   beginCronRun,
   completeCronRun,
@@ -188,8 +189,8 @@ class Simulation {
             return insertJob(transaction, { name, args: parseValue(args), timeS, parentId: null });
           })
           : await scheduler.schedule(
-            { path: `m:${kind}`, args, timeS },
-            { requestId: "r", scheduledFunctionId: null },
+            { path: `m:${kind}`, component: appComponent, args, timeS },
+            { component: appComponent, requestId: "r", scheduledFunctionId: null },
           );
         asked.isAcknowledged = true;
         if (this.#random.next() < 0.1) await server.delay(2000).then(() => scheduler.cancel(id));

@@ -16,7 +16,7 @@ import type {
   Snapshot,
   TransactionOrigin,
 } from "../../src/persistence/persistence.ts";
-import type { DeployedFunction } from "../../src/functions/modules.ts";
+import type { DeployedFunction } from "../../src/functions/function_table.ts";
 import { lowestKey } from "../../src/values/index_key.ts";
 import { type SeededRandom, seededRandom } from "../support/random.ts";
 import type { Encounters } from "./encounters.ts";
