@@ -39,7 +39,8 @@ async function writeDenoConfig(folder: string): Promise<void> {
 
 /**
  * Which files of a package go in; paths are relative to the package. Of convex: what bundlers, editors and pages
- * without a bundler read. Its own command line is not part of Hull's.
+ * without a bundler read. Its own command line is not part of Hull's. Of esbuild the native program, 4.5 MiB packed:
+ * as WebAssembly it would be 3.6, and a push would take seconds instead of a tenth of one.
  */
 function packageFiles({ esbuildPackage, usearchPrebuild }: Target): Record<string, RegExp> {
   return {
