@@ -4,7 +4,7 @@ import { dirname, join, normalize } from "node:path/posix";
 import { readSources, root } from "../support/source_files.ts";
 import { commands, commandTables } from "./command_tables.ts";
 import { limitTables } from "./limits.ts";
-import { anchorsOf, linksOf } from "./markdown.ts";
+import { anchorsOf, linksOf, proseOf } from "./markdown.ts";
 import { pages } from "./pages.ts";
 
 const everyPage = pages();
@@ -39,6 +39,14 @@ Deno.test("links of the documentation lead somewhere", () => {
     }
   }
   assert.deepEqual(broken, []);
+});
+
+Deno.test("files that the documentation names are there", () => {
+  const gone = everyPage.flatMap(({ path, markdown }) =>
+    [...proseOf(markdown).matchAll(/`((?:src|runtime|cli|tests|examples|bench)\/[\w./]+)`/g)]
+      .map(([, file]) => file!).filter((file) => !exists(file)).map((file) => `${path}: ${file}`)
+  );
+  assert.deepEqual(gone, []);
 });
 
 Deno.test("each guide can be reached from README.md", () => {
