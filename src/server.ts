@@ -27,6 +27,7 @@ import { systemEnvironment } from "./environment.ts";
 import { errorMessage, RequestError } from "./errors.ts";
 import { FileStorage, hexDigest } from "./file_storage/file_storage.ts";
 import { FileStore } from "./file_storage/file_store.ts";
+import { fileKey } from "./database/storage_urls.ts";
 import type { HostServices } from "./functions/host_services.ts";
 import { RequestIds } from "./functions/request_id.ts";
 import { createFunctions } from "./functions/runner.ts";
@@ -64,6 +65,7 @@ import { ServerTransactions } from "./persistence/server_transactions.ts";
 import { openSnapshotReader } from "./persistence/snapshot_reader.ts";
 import { CronJobs } from "./scheduler/cron_jobs.ts";
 import { ScheduledFunctions } from "./scheduler/scheduled_functions.ts";
+import type { ImportedFiles } from "./snapshots/snapshot_imports.ts";
 import { LazySnapshots } from "./snapshots/lazy_snapshots.ts";
 import { createSystemQueries } from "./system_functions/system_queries.ts";
 import type { VerifyCredential } from "./sync/socket_identity.ts";
@@ -162,7 +164,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   inBackground("run cron jobs", parts.cronJobs.start());
   inBackground("tidy up stored files", parts.files.recover());
   inBackground("tidy up after earlier pushes", parts.push.recover());
-  inBackground("go on with exports", parts.snapshots.recover());
+  inBackground("go on with exports and imports", parts.snapshots.recover());
 
   const held = resources.move();
   return {
@@ -370,6 +372,9 @@ function assemble(foundation: Foundation) {
     fileStorageSecret,
     instanceName,
     openFile: (key) => fileStore.open(key),
+    reader,
+    files: importedFiles(fileStore, files, fileStorageSecret),
+    endResults: () => functions.endResults(),
   });
   const requestServices = { authenticator, bodies, config, requestIds, instanceName };
   const { fallback } = options;
@@ -412,6 +417,9 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
   const loadExportApi = once(async () =>
     (await import("./http/export_api.ts")).exportApi(await parts.snapshots.exports())
   );
+  const loadImportApi = once(async () =>
+    (await import("./http/import_api.ts")).importApi(await parts.snapshots.imports())
+  );
   return new RouteTable({
     ...functionApi(parts.functions, options),
     ...syncApi(parts.sockets),
@@ -438,6 +446,14 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
       "cancelExport",
       "setExportExpiration",
     ], loadExportApi),
+    ...lazyApi([
+      "startUpload",
+      "uploadPart",
+      "finishUpload",
+      "performImport",
+      "cancelImport",
+      "importNow",
+    ], loadImportApi),
     ...lazyApi([
       "configHashes",
       "startPush",
@@ -574,6 +590,20 @@ function hostServices(
       return JSON.stringify({ storageId: key, sha256: hexDigest(sha256), size, contentType });
     },
     generateUploadUrl: async ({ component }) => files().uploadUrl(component),
+  };
+}
+
+/** What imports need of file storage. */
+function importedFiles(store: FileStore, files: FileStorage, secret: string): ImportedFiles {
+  return {
+    receive: (chunks) => store.receive(chunks),
+    discard: (path) => store.discard({ path }),
+    async keep(path, id) {
+      await store.keep(path, fileKey(secret, id));
+    },
+    async removeUnused(id) {
+      if (files.find(id) === null) await store.remove(fileKey(secret, id));
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import { settings } from "../config.ts";
 import type { CatalogData, IndexId } from "../database/catalog.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import { logFormat } from "../logger.ts";
+import type { DocumentImport } from "../persistence/document_import.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
 import { moduleUrl } from "../program_files.ts";
 import { decodeError, type FromCommitter, type TimedWork, type ToCommitter } from "./messages.ts";
@@ -121,6 +122,18 @@ export class ThreadCommitterClient implements CommitterClient {
   ): Promise<CatalogChanged> {
     return await this.#durableChange(
       (id) => ({ type: "changeCatalog", id, change, ...documents && { documents } }),
+      onVisible,
+    );
+  }
+
+  async importDocuments(
+    change: DocumentImport,
+    path: string,
+    documents: ServerWrites,
+    onVisible: () => void,
+  ): Promise<CatalogChanged> {
+    return await this.#durableChange(
+      (id) => ({ type: "importDocuments", id, change, path, documents }),
       onVisible,
     );
   }

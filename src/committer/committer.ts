@@ -8,21 +8,25 @@
  */
 import { assert } from "../assert.ts";
 import {
+  byIdIndexId,
   type CatalogData,
   componentOf,
   type IndexId,
   isFilled,
   isSystemTable,
   qualifiedName,
+  systemTables,
+  type TableNumber,
 } from "../database/catalog.ts";
 import { resolveWrites } from "../database/commit_timestamps.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { type Conflict, WriteLog, writtenPoints } from "../database/write_log.ts";
 import { appComponent } from "../database/component.ts";
-import type { SchemaViolation, TableCreation } from "../database/write_set.ts";
+import type { IndexPoint, SchemaViolation, TableCreation } from "../database/write_set.ts";
 import type { Environment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
 import { newTables } from "../persistence/catalog_change.ts";
+import type { DocumentImport, ImportedDocument } from "../persistence/document_import.ts";
 import {
   type CatalogChange,
   type CommittedTransaction,
@@ -230,6 +234,58 @@ export class Committer {
     this.#log.append({ timestamp, writes });
     this.#log.prune();
     return { catalog, commit: appliedCommit({ timestamp, writes }) };
+  }
+
+  /**
+   * Makes the end of an import visible, together with a change of system documents.
+   * @throws RequestError with the code `ImportConflict` when what it was prepared for has changed, and `DuplicateId`
+   * for a document that is there already.
+   */
+  importDocuments(
+    change: DocumentImport,
+    imported: Iterable<ImportedDocument>,
+    changed: ServerWrites,
+  ): CatalogChanged {
+    const { catalog: before } = this.#persistence;
+    const holdsSome = (table: TableNumber) => this.#persistence.documentKeys(table, 1).length > 0;
+    if (
+      before.version !== change.catalogVersion || change.requireEmpty.some(holdsSome) ||
+      this.#log.findConflict({ ...changed, dependsOn: [] })
+    ) {
+      throw new RequestError("conflict", "ImportConflict", "The deployment changed meanwhile.");
+    }
+    const timestamp = this.#timestampAfter(this.lastTimestamp);
+    const { documents } = changed.writes;
+    const removedFiles = this.#fileKeys(change);
+    let source = "";
+    function* writes() {
+      for (const document of imported) {
+        source = document.source;
+        yield document.write;
+      }
+    }
+    let catalog: CatalogData;
+    try {
+      catalog = this.#persistence.importDocuments(change, writes(), timestamp, documents);
+    } catch (error) {
+      if (!(error instanceof PersistenceError) || error.code !== "Constraint") throw error;
+      const message = `${source}: there is another document with this _id.`;
+      throw new RequestError("badRequest", "DuplicateId", message, { cause: error });
+    }
+    // Imported documents are not named: transactions under way begin again because the catalog has changed.
+    const named = { documents, tables: change.createTables };
+    this.#log.append({ timestamp, writes: named });
+    this.#log.prune();
+    const { keys } = appliedCommit({ timestamp, writes: named });
+    return { catalog, commit: { timestamp, keys: [...keys, ...removedFiles] } };
+  }
+
+  /** The stored files that an import removes, whose bytes go when that is told. */
+  #fileKeys({ emptyTables }: DocumentImport): IndexPoint[] {
+    const table = systemTables._storage;
+    if (!emptyTables.includes(table)) return [];
+    const keys = this.#persistence.documentKeys(table, Number.MAX_SAFE_INTEGER);
+    return keys.map((key) => [byIdIndexId(table), key]);
   }
 
   /**

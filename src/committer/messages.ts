@@ -2,6 +2,7 @@
 import type { CatalogData, IndexId } from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import { type ErrorKind, RequestError } from "../errors.ts";
+import type { DocumentImport } from "../persistence/document_import.ts";
 import type { CatalogChange } from "../persistence/persistence.ts";
 import { PersistenceError, type PersistenceErrorCode } from "../persistence/persistence_error.ts";
 import type { AppliedCommit, CommitOutcome, CommitRequest, ServerWrites } from "./protocol.ts";
@@ -13,6 +14,14 @@ export type ToCommitter =
     readonly id: number;
     readonly change: CatalogChange;
     readonly documents?: ServerWrites;
+  }
+  | {
+    readonly type: "importDocuments";
+    readonly id: number;
+    readonly change: DocumentImport;
+    /** Of the file with the documents. */
+    readonly path: string;
+    readonly documents: ServerWrites;
   }
   | { readonly type: "backfill"; readonly id: number; readonly indexes: readonly IndexId[] }
   | { readonly type: "close" };

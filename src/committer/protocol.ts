@@ -3,6 +3,7 @@ import type { CatalogData, IndexId } from "../database/catalog.ts";
 import type { ReadSet } from "../database/read_set.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { IndexPoint, WriteSet } from "../database/write_set.ts";
+import type { DocumentImport } from "../persistence/document_import.ts";
 import type {
   CatalogChange,
   SessionRecord,
@@ -71,6 +72,17 @@ export interface CommitterClient {
     change: CatalogChange,
     onVisible?: () => void,
     documents?: ServerWrites,
+  ): Promise<{ timestamp: Timestamp; catalog: CatalogData }>;
+  /**
+   * Applies the end of an import, whose documents are in the file at `path`, with `documents` in the same commit;
+   * resolves when it is durable. `onVisible` is called before, as soon as snapshots see it. Subscribers to the imported
+   * tables are not told. Rejects with the code `ImportConflict` when what it was prepared for has changed.
+   */
+  importDocuments(
+    change: DocumentImport,
+    path: string,
+    documents: ServerWrites,
+    onVisible: () => void,
   ): Promise<{ timestamp: Timestamp; catalog: CatalogData }>;
   /**
    * Fills indexes of one table, in one pass and in bounded steps between commits; resolves when their states say

@@ -14,6 +14,7 @@ import { unreachable } from "../assert.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
 import { log } from "../logger.ts";
+import { readImportedDocuments } from "../persistence/document_import.ts";
 import type { PersistenceWriter } from "../persistence/persistence.ts";
 import { leftNoTrace } from "../persistence/persistence_error.ts";
 import { lowestKey } from "../values/index_key.ts";
@@ -105,6 +106,12 @@ export class CommitterService {
       case "changeCatalog": {
         const { id, change, documents } = message;
         this.#answer(id, () => this.#committer.changeCatalog(change, documents));
+        return;
+      }
+      case "importDocuments": {
+        const { id, change, path, documents } = message;
+        const imported = readImportedDocuments(path);
+        this.#answer(id, () => this.#committer.importDocuments(change, imported, documents));
         return;
       }
       case "backfill":

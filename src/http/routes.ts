@@ -42,6 +42,12 @@ export type ApiHandlers = Readonly<
     | "downloadExport"
     | "cancelExport"
     | "setExportExpiration"
+    | "startUpload"
+    | "uploadPart"
+    | "finishUpload"
+    | "performImport"
+    | "cancelImport"
+    | "importNow"
     | "configHashes"
     | "startPush"
     | "evaluatePush"
@@ -123,6 +129,12 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/api/export/zip/*", { GET: handlers.downloadExport }],
     ["/api/export/cancel/*", { POST: handlers.cancelExport }],
     ["/api/export/set_expiration/*", { POST: handlers.setExportExpiration }],
+    ["/api/import", { POST: handlers.importNow }],
+    ["/api/import/start_upload", { POST: handlers.startUpload }],
+    ["/api/import/upload_part", { POST: handlers.uploadPart }],
+    ["/api/import/finish_upload", { POST: handlers.finishUpload }],
+    ["/api/perform_import", { POST: handlers.performImport }],
+    ["/api/cancel_import", { POST: handlers.cancelImport }],
     ["/api/get_config_hashes", { POST: handlers.configHashes }],
     ["/api/deploy2/start_push", { POST: handlers.startPush }],
     ["/api/deploy2/evaluate_push", { POST: handlers.evaluatePush }],

@@ -7,6 +7,7 @@
  */
 import { assert } from "../assert.ts";
 import {
+  builtInIndexes,
   byCreationTimeIndexId,
   byIdIndexId,
   Catalog,
@@ -41,6 +42,7 @@ import {
   type SnapshotReader,
   type StoredDocument,
 } from "./persistence.ts";
+import { type DocumentImport, importedCatalog } from "./document_import.ts";
 import { PersistenceError } from "./persistence_error.ts";
 
 /** What a test lets go wrong. Both may be replaced at any time. */
@@ -193,6 +195,34 @@ class MemoryWriter implements PersistenceWriter {
       }
     });
     return this.catalog;
+  }
+
+  importDocuments(
+    change: DocumentImport,
+    imported: Iterable<DocumentWrite>,
+    timestamp: Timestamp,
+    documents: readonly DocumentWrite[] = [],
+  ): CatalogData {
+    this.#transaction((state) => {
+      advance(state, timestamp);
+      for (const table of change.emptyTables) {
+        for (const row of state.entries(byIdIndexId(table)).values()) state.documents.delete(row);
+        const declared = this.catalog.indexes.filter((index) => index.table === table);
+        for (const { id } of [...builtInIndexes(table), ...declared]) state.indexes.delete(id);
+      }
+      const catalog = importedCatalog(state.catalogState.catalog, change);
+      state.catalogState = { ...state.catalogState, catalog };
+      for (const document of imported) writeDocument(state, document);
+      for (const document of documents) writeDocument(state, document);
+      if (change.pendingSchemaViolation !== undefined) {
+        state.records.set(pendingSchemaViolationKey, JSON.stringify(change.pendingSchemaViolation));
+      }
+    });
+    return this.catalog;
+  }
+
+  documentKeys(table: TableNumber, limit: number): IndexKey[] {
+    return [...this.#persistence.state.entries(byIdIndexId(table)).keys()].slice(0, limit);
   }
 
   backfill({ table, indexes, after, documentsMax, bytesMax }: BackfillStep): IndexKey | null {

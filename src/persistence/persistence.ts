@@ -15,6 +15,7 @@ import type { Snapshot } from "../database/snapshot.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { DocumentWrite, WriteSet } from "../database/write_set.ts";
 import type { IndexKey } from "../values/index_key.ts";
+import type { DocumentImport } from "./document_import.ts";
 
 export type { Order, Snapshot, StoredDocument } from "../database/snapshot.ts";
 
@@ -134,6 +135,18 @@ export interface PersistenceWriter {
     timestamp: Timestamp,
     documents?: readonly DocumentWrite[],
   ): CatalogData;
+  /**
+   * Applies the end of an import at `timestamp`, together with changes of system documents, and returns the new
+   * catalog. Not yet durable.
+   */
+  importDocuments(
+    change: DocumentImport,
+    imported: Iterable<DocumentWrite>,
+    timestamp: Timestamp,
+    documents?: readonly DocumentWrite[],
+  ): CatalogData;
+  /** Up to `limit` of a table's keys in `by_id`. */
+  documentKeys(table: TableNumber, limit: number): IndexKey[];
   /**
    * Puts some more existing documents of a table into its declared indexes, and returns where the next step
    * goes on; null when none are left. Changes no state. Doing it again is harmless.

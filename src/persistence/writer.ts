@@ -16,11 +16,13 @@
 import { assert, unreachable } from "../assert.ts";
 import { settings } from "../config.ts";
 import {
+  builtInIndexes,
   byCreationTimeIndexId,
   byIdIndexId,
   type CatalogData,
   type IndexDefinition,
   type IndexId,
+  type TableNumber,
 } from "../database/catalog.ts";
 import type { Timestamp } from "../database/timestamp.ts";
 import type { DocumentWrite } from "../database/write_set.ts";
@@ -29,6 +31,7 @@ import { parseDocument, type ValueObject } from "../values/value.ts";
 import { type CatalogState, changedCatalog, withTables } from "./catalog_change.ts";
 import { databasePath, lockDataFolder } from "./data_folder.ts";
 import { removeDatabaseCopy } from "./database_copy.ts";
+import { type DocumentImport, importedCatalog } from "./document_import.ts";
 import { FullTextWriter } from "./full_text.ts";
 import { HistoryWriter } from "./history_writer.ts";
 import { migrate } from "./migrations.ts";
@@ -153,6 +156,42 @@ class SqliteWriter implements PersistenceWriter {
     return this.catalog;
   }
 
+  importDocuments(
+    change: DocumentImport,
+    imported: Iterable<DocumentWrite>,
+    timestamp: Timestamp,
+    documents: readonly DocumentWrite[] = [],
+  ): CatalogData {
+    const catalog = importedCatalog(this.catalog, change);
+    this.#commit(timestamp, { ...this.#catalogState, catalog }, () => {
+      // What was there before could only be read by keeping all of it a second time.
+      this.#history.begin(timestamp);
+      for (const table of change.emptyTables) this.#emptyTable(table);
+      this.#writeDocuments(imported, timestamp, catalog);
+      this.#writeDocuments(documents, timestamp, catalog);
+      if (change.pendingSchemaViolation !== undefined) {
+        const json = JSON.stringify(change.pendingSchemaViolation);
+        this.#statements.addRecord.run(pendingSchemaViolationKey, json);
+      }
+    });
+    return catalog;
+  }
+
+  #emptyTable(table: TableNumber): void {
+    this.#statements.removeDocumentsOf.run(byCreationTimeIndexId(table));
+    const declared = this.catalog.indexes.filter((index) => index.table === table);
+    for (const { id } of [...builtInIndexes(table), ...declared]) {
+      this.#statements.removeEntriesOf.run(id);
+      while (this.#vectors.purge(id, purgedEntriesMax) === purgedEntriesMax);
+      while (!this.#fullText.purge(id, purgedEntriesMax));
+    }
+  }
+
+  documentKeys(table: TableNumber, limit: number): IndexKey[] {
+    return this.#statements.keysOf.rows(byIdIndexId(table), limit)
+      .map(([key]) => bytesToKey(key as Uint8Array));
+  }
+
   /** One transaction that leads to `timestamp`; this object's fields follow when it is visible. */
   #commit(timestamp: Timestamp, catalogState: CatalogState, body: () => void): void {
     assert(timestamp > this.#lastTimestamp, "timestamps must increase");
@@ -180,13 +219,17 @@ class SqliteWriter implements PersistenceWriter {
     }
   }
 
-  #writeDocuments(documents: readonly DocumentWrite[], timestamp: Timestamp): void {
+  #writeDocuments(
+    documents: Iterable<DocumentWrite>,
+    timestamp: Timestamp,
+    catalog = this.catalog,
+  ): void {
     const lastRow = this.#lastRow;
-    for (const document of documents) this.#writeDocument(document, timestamp);
+    for (const document of documents) this.#writeDocument(document, timestamp, catalog);
     if (this.#lastRow > lastRow) this.#history.inserted(timestamp, this.#lastRow);
   }
 
-  #writeDocument(document: DocumentWrite, timestamp: Timestamp): void {
+  #writeDocument(document: DocumentWrite, timestamp: Timestamp, catalog: CatalogData): void {
     const row = document.existed
       ? this.#changeDocument(document, timestamp)
       : this.#insertDocument(document);
@@ -197,8 +240,8 @@ class SqliteWriter implements PersistenceWriter {
     for (const [index, key] of document.addedKeys) {
       this.#statements.addEntry.run(index, keyToBytes(key), row);
     }
-    this.#vectors.write(this.catalog, document, row);
-    this.#fullText.write(this.catalog, document, row);
+    this.#vectors.write(catalog, document, row);
+    this.#fullText.write(catalog, document, row);
   }
 
   #insertDocument({ json }: DocumentWrite): number {
@@ -342,6 +385,11 @@ function prepareStatements(database: Database) {
 
     addDocument: prepare("INSERT INTO documents VALUES (?, ?)"),
     setDocument: prepare("UPDATE documents SET json = ? WHERE row = ?"),
+    removeDocumentsOf: prepare(
+      "DELETE FROM documents WHERE row IN (SELECT row FROM index_entries WHERE index_id = ?)",
+    ),
+    removeEntriesOf: prepare("DELETE FROM index_entries WHERE index_id = ?"),
+    keysOf: prepare("SELECT key FROM index_entries WHERE index_id = ? LIMIT ?"),
     removeDocument: prepare("DELETE FROM documents WHERE row = ?"),
     addEntry: prepare("INSERT INTO index_entries VALUES (?, ?, ?)"),
     addMissingEntry: prepare("INSERT OR IGNORE INTO index_entries VALUES (?, ?, ?)"),

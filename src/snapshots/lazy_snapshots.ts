@@ -1,11 +1,13 @@
 /** Exports and imports, whose code is loaded when somebody wants one. */
 import type { SnapshotExports, SnapshotExportsParts } from "./snapshot_exports.ts";
+import type { SnapshotImports, SnapshotImportsParts } from "./snapshot_imports.ts";
 
 export class LazySnapshots {
-  readonly #parts: SnapshotExportsParts;
+  readonly #parts: SnapshotExportsParts & SnapshotImportsParts;
   #exports: Promise<SnapshotExports> | undefined;
+  #imports: Promise<SnapshotImports> | undefined;
 
-  constructor(parts: SnapshotExportsParts) {
+  constructor(parts: SnapshotExportsParts & SnapshotImportsParts) {
     this.#parts = parts;
   }
 
@@ -14,19 +16,29 @@ export class LazySnapshots {
       .then(({ SnapshotExports }) => new SnapshotExports(this.#parts));
   }
 
+  imports(): Promise<SnapshotImports> {
+    return this.#imports ??= import("./snapshot_imports.ts")
+      .then(({ SnapshotImports }) => new SnapshotImports(this.#parts));
+  }
+
   /** At start: goes on with what an earlier run of the server left. */
   async recover(): Promise<void> {
-    const hasExports = this.#parts.transactions.read(({ system }) =>
+    if (this.#hasDocuments("_exports")) await (await this.exports()).recover();
+    if (this.#hasDocuments("_snapshot_imports")) await (await this.imports()).recover();
+  }
+
+  #hasDocuments(tableName: string): boolean {
+    return this.#parts.transactions.read(({ system }) =>
       system.openQuery({
-        source: { type: "FullTableScan", tableName: "_exports", order: "asc" },
+        source: { type: "FullTableScan", tableName, order: "asc" },
         operators: [],
       }).next() !== null
     );
-    if (hasExports) await (await this.exports()).recover();
   }
 
   /** Ends what runs; the next start goes on with it. */
   async close(): Promise<void> {
     await (await this.#exports)?.close();
+    await (await this.#imports)?.close();
   }
 }

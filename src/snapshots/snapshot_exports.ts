@@ -21,6 +21,7 @@ import { idTableNumber } from "../values/document_id.ts";
 import { systemTables } from "../database/catalog.ts";
 import type { ValueObject } from "../values/value.ts";
 import { writeExportZip } from "./export_zip.ts";
+import { removeIfThere, writeAll } from "./snapshot_files.ts";
 
 export interface SnapshotExportsParts {
   readonly dataFolder: string;
@@ -259,18 +260,4 @@ function unknownExport(id: string): RequestError {
     "ExportNotFound",
     `There is no export ${id}. It may have expired.`,
   );
-}
-
-async function removeIfThere(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-async function writeAll(file: Deno.FsFile, chunk: Uint8Array): Promise<void> {
-  for (let written = 0; written < chunk.byteLength;) {
-    written += await file.write(chunk.subarray(written));
-  }
 }

@@ -35,7 +35,8 @@ const extensions: Readonly<Record<string, string>> = {
 
 /** The name of a stored file: its id, so that an import finds it, and an extension, so that people open it. */
 export function storedFileName(id: string, contentType: string | null): string {
-  const type = contentType?.split(";")[0]!.trim().toLowerCase() ?? "";
+  const [media = ""] = (contentType ?? "").split(";");
+  const type = media.trim().toLowerCase();
   const extension = Object.hasOwn(extensions, type) ? `.${extensions[type]}` : "";
   return `${storageFolder}/${id}${extension}`;
 }

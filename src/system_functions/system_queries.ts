@@ -12,6 +12,7 @@ import { components } from "./components.ts";
 import { convexUrl } from "./convex_url.ts";
 import { deployedModules } from "./deployed_modules.ts";
 import { exports } from "./exports.ts";
+import { queryImport } from "./imports.ts";
 import { queryEnvironmentVariables } from "./query_environment_variables.ts";
 import { getSchemas } from "./schemas.ts";
 import { queryTable, tableData, tables, tableSize } from "./tables.ts";
@@ -22,6 +23,7 @@ const modules: Readonly<Record<string, SystemModule>> = {
   "_system/cli/exports": exports,
   "_system/cli/modules": deployedModules,
   "_system/cli/queryEnvironmentVariables": queryEnvironmentVariables,
+  "_system/cli/queryImport": queryImport,
   "_system/cli/queryTable": queryTable,
   "_system/cli/tableData": tableData,
   "_system/cli/tables": tables,

@@ -1,0 +1,39 @@
+/** Writing and removing the files of exports and imports. */
+import { RequestError } from "../errors.ts";
+import { persistenceError } from "../persistence/persistence_error.ts";
+
+/** Appends to a file, created if there is none; on return the bytes survive a crash. */
+export async function appendTo(
+  path: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<void> {
+  using file = await Deno.open(path, { append: true, create: true });
+  for await (const chunk of chunks) await onDisk(path, () => writeAll(file, chunk));
+  await onDisk(path, () => file.sync());
+}
+
+export async function writeAll(file: Deno.FsFile, chunk: Uint8Array): Promise<void> {
+  for (let written = 0; written < chunk.byteLength;) {
+    written += await file.write(chunk.subarray(written));
+  }
+}
+
+/** A file or a folder with all that is in it. */
+export async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** @throws RequestError for a full disk, which is not the fault of the server. */
+async function onDisk(path: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const { code, message } = persistenceError("write", path, error);
+    if (code !== "DiskFull") throw error;
+    throw new RequestError("overloaded", code, message, { cause: error });
+  }
+}
