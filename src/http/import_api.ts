@@ -19,9 +19,9 @@ const importRequest = z.object({
   tableName: z.string().optional(),
   mode: z.enum(["requireEmpty", "append", "replace", "replaceAll"]).default("requireEmpty"),
   format: z.enum(["csv", "jsonLines", "jsonArray", "zip"]),
-  componentPath: z.literal("", "Components cannot be imported into yet").optional(),
+  componentPath: z.string().optional(),
 });
-export type ImportRequest = Omit<z.infer<typeof importRequest>, "componentPath">;
+export type ImportRequest = z.infer<typeof importRequest>;
 
 const finishBody = z.object({
   import: importRequest,

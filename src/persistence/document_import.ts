@@ -4,8 +4,7 @@
  */
 import { assert } from "../assert.ts";
 import type { CatalogData, TableDefinition, TableNumber } from "../database/catalog.ts";
-import type { TableCreation } from "../database/write_set.ts";
-import type { DocumentWrite } from "../database/write_set.ts";
+import type { DocumentWrite, SchemaViolation, TableCreation } from "../database/write_set.ts";
 
 export interface DocumentImport {
   /** Of the catalog that everything else was prepared for. */
@@ -18,7 +17,7 @@ export interface DocumentImport {
   readonly renumber: readonly { readonly from: TableNumber; readonly to: TableNumber }[];
   readonly createTables: readonly TableCreation[];
   /** What a document contradicts of the schema of an unfinished push. */
-  readonly pendingSchemaViolation?: string;
+  readonly pendingSchemaViolation?: SchemaViolation;
 }
 
 /** One line of the file. */

@@ -2,16 +2,20 @@
 import { Uint8ArrayReader, ZipWriter } from "@zip.js/zip.js";
 import {
   byCreationTimeIndexId,
+  componentOf,
+  isSystemTable,
   systemTables,
-  type TableDefinition,
   type TableNumber,
 } from "../database/catalog.ts";
+import { appComponent } from "../database/component.ts";
 import { fileKey } from "../database/storage_urls.ts";
 import type { Snapshot } from "../database/snapshot.ts";
 import { type IndexKey, indexKeyOf, keySuccessor, lowestKey } from "../values/index_key.ts";
 import { parseDocument, type ValueObject } from "../values/value.ts";
 import { uniformSchema, uniformText } from "./document_text.ts";
+import { componentPath } from "./component_path.ts";
 import {
+  componentFolder,
   documentsFile,
   readme,
   schemaFile,
@@ -41,12 +45,20 @@ export async function writeExportZip(
 ): Promise<void> {
   const zip = new ZipWriter(target, { useWebWorkers: false, level: 6, signal });
   await addText(zip, "README.md", readme);
-  const { tables } = source.snapshot.catalog.data;
-  const listed = tables.map(({ name, number }) => `${uniformText({ name, id: BigInt(number) })}\n`);
-  await addText(zip, `${tablesFolder}/${documentsFile}`, listed.join(""));
-  for (const table of tables) {
-    await source.onProgress(`Exporting table ${table.name}`);
-    await addTable(zip, source.snapshot, table);
+  const { data } = source.snapshot.catalog;
+  const components = [appComponent, ...(data.components ?? []).map(({ id }) => id)];
+  for (const component of components) {
+    const prefix = componentFolder(componentPath(data, component));
+    const tables = data.tables
+      .filter((table) => componentOf(table) === component && !isSystemTable(table.name));
+    const listed = tables.map(({ name, number }) =>
+      `${uniformText({ name, id: BigInt(number) })}\n`
+    );
+    await addText(zip, `${prefix}${tablesFolder}/${documentsFile}`, listed.join(""));
+    for (const table of tables) {
+      await source.onProgress(`Exporting table ${table.name}`);
+      await addTable(zip, source.snapshot, `${prefix}${table.name}`, table.number);
+    }
   }
   if (source.openFile !== undefined) {
     await source.onProgress("Exporting stored files");
@@ -61,9 +73,14 @@ async function addText(zip: Zip, name: string, text: string): Promise<void> {
   await zip.add(name, new Uint8ArrayReader(new TextEncoder().encode(text)));
 }
 
-async function addTable(zip: Zip, snapshot: Snapshot, table: TableDefinition): Promise<void> {
-  await addText(zip, `${table.name}/${schemaFile}`, `${uniformSchema}\n`);
-  await addLines(zip, `${table.name}/${documentsFile}`, lines(snapshot, table.number, uniformText));
+async function addTable(
+  zip: Zip,
+  snapshot: Snapshot,
+  folder: string,
+  table: TableNumber,
+): Promise<void> {
+  await addText(zip, `${folder}/${schemaFile}`, `${uniformSchema}\n`);
+  await addLines(zip, `${folder}/${documentsFile}`, lines(snapshot, table, uniformText));
 }
 
 /** The file may grow beyond what sizes of 32 bits can say before anybody knows. */

@@ -2,132 +2,140 @@
  * Which tables an import empties, creates and renumbers. Ids hold the number of their table, so the tables of an
  * import have to get the numbers that they had where it comes from.
  */
-import type { CatalogData, TableNumber } from "../database/catalog.ts";
-import { Catalog, firstUserTableNumber, systemTables } from "../database/catalog.ts";
+import {
+  Catalog,
+  type CatalogData,
+  componentOf,
+  firstUserTableNumber,
+  isSystemTable,
+  qualifiedName,
+  systemTables,
+  type TableDefinition,
+  type TableNumber,
+} from "../database/catalog.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
 import type { DocumentImport } from "../persistence/document_import.ts";
 import { importError } from "./import_error.ts";
 
 export type ImportMode = "requireEmpty" | "append" | "replace" | "replaceAll";
 
-/** A table of the import, and the number in its ids, if they say one. */
+/** A table of the import, `_storage` included, and the number in its ids, if they say one. */
 export interface PlannedTable {
+  readonly component: ComponentId;
   readonly name: string;
   readonly number: number | undefined;
 }
 
 export interface ImportPlan {
   readonly change: Omit<DocumentImport, "pendingSchemaViolation">;
-  /** By name, of the tables of the import. */
-  readonly numbers: ReadonlyMap<string, TableNumber>;
+  /** The tables of the import, in its order. */
+  readonly tables: readonly TableDefinition[];
 }
 
 export interface PlanOptions {
   readonly mode: ImportMode;
-  /** Whether stored files are part of the import. */
-  readonly hasFiles: boolean;
   /** How many documents a table holds now. */
   readonly count: (table: TableNumber) => number;
 }
 
 /** @throws RequestError when the import cannot be brought together with what is there. */
 export function planImport(
-  catalog: CatalogData,
+  data: CatalogData,
   imported: readonly PlannedTable[],
-  { mode, hasFiles, count }: PlanOptions,
+  { mode, count }: PlanOptions,
 ): ImportPlan {
-  const { tables: existing } = catalog;
-  const importedNames = new Set(imported.map(({ name }) => name));
-  if (mode === "requireEmpty") checkEmpty(catalog, imported, { hasFiles, count });
+  const catalog = new Catalog(data);
+  const files = { name: "_storage", number: systemTables._storage };
+  const existing: readonly TableDefinition[] = [files, ...data.tables];
+  const names = new Set(imported.map(qualifiedName));
+  const isImported = (table: TableDefinition) => names.has(qualifiedName(table));
+  const components = new Set(imported.map(({ component }) => component));
+  const isReplaced = (table: TableDefinition) =>
+    ["replace", "replaceAll"].includes(mode) && isImported(table) ||
+    mode === "replaceAll" && components.has(componentOf(table)) && !isSystemTable(table.name);
+  const emptyTables = existing.filter(isReplaced).map(({ number }) => number);
+  const isKept = ({ number }: TableDefinition) =>
+    !emptyTables.includes(number) && count(number) > 0;
+  if (mode === "requireEmpty") checkEmpty(existing.filter(isImported), count);
 
-  const isReplaced = (name: string) =>
-    mode === "replaceAll" || (mode === "replace" && importedNames.has(name));
-  const emptyTables = existing.filter(({ name }) => isReplaced(name)).map(({ number }) => number);
-  if (hasFiles && (mode === "replace" || mode === "replaceAll")) {
-    emptyTables.push(systemTables._storage);
-  }
-  const isEmptied = new Set(emptyTables);
-
+  /** Who gets a number, by number. */
+  const holders = new Map<number, PlannedTable>();
   const numbers = new Map<string, TableNumber>();
-  const holders = new Map<number, string>();
-  for (const { name, number } of imported) {
-    const current = existing.find((table) => table.name === name)?.number;
-    const wanted = number ?? current;
+  for (const table of imported) {
+    const current = catalog.tableNamed(table.component, table.name);
+    const wanted = table.number ?? current?.number;
     if (wanted === undefined) continue;
-    const holder = holders.get(wanted);
-    if (wanted < firstUserTableNumber || holder !== undefined) {
-      const whose = holder === undefined ? "a system table" : holder;
-      throw conflict(name, wanted, `is that of ${whose} in the import, too`);
+    const isFixed = current?.number === systemTables._storage;
+    if (current !== undefined && wanted !== current.number && (isFixed || isKept(current))) {
+      throw conflict(table, wanted, `here it has number ${current.number}`);
     }
-    const isKept = current !== undefined && !isEmptied.has(current) && count(current) > 0;
-    if (isKept && wanted !== current) {
-      throw conflict(name, wanted, `is not ${current} as it is here`);
+    if (wanted < firstUserTableNumber && !isFixed) {
+      throw conflict(table, wanted, "which belongs to a system table");
     }
-    holders.set(wanted, name);
-    numbers.set(name, wanted as TableNumber);
+    const other = holders.get(wanted);
+    if (other !== undefined) throw conflict(table, wanted, `so are those of ${shown(other)}`);
+    holders.set(wanted, table);
+    numbers.set(qualifiedName(table), wanted as TableNumber);
   }
 
-  // Tables that are in the way make room if nothing refers to them, that is, if they hold nothing.
-  let next = Math.max(
-    new Catalog(catalog).nextTableNumber,
-    ...[...numbers.values()].map((number) => number + 1),
-  );
+  let next = Math.max(catalog.nextTableNumber, ...holders.keys().map((number) => number + 1));
   const takeNext = () => next++ as TableNumber;
   const requireEmpty = new Set<TableNumber>();
   const renumber: { from: TableNumber; to: TableNumber }[] = [];
-  for (const { name, number } of existing) {
-    let to = numbers.get(name) ?? number;
-    if (!numbers.has(name) && holders.has(number)) {
-      if (!isEmptied.has(number) && count(number) > 0) {
-        throw conflict(holders.get(number)!, number, `is that of the table ${name} here`);
-      }
-      to = takeNext();
+  for (const table of existing) {
+    const { number } = table;
+    if (mode === "requireEmpty" && isImported(table)) requireEmpty.add(number);
+    const isInTheWay = !isImported(table) && holders.has(number);
+    // A table in the way makes room if no id refers to it, that is, if it holds nothing.
+    if (isInTheWay && isKept(table)) {
+      throw conflict(holders.get(number)!, number, `so are those of ${shown(table)} here`);
     }
+    const to = isInTheWay ? takeNext() : numbers.get(qualifiedName(table)) ?? number;
     if (to === number) continue;
     renumber.push({ from: number, to });
-    if (!isEmptied.has(number)) requireEmpty.add(number);
+    if (!emptyTables.includes(number)) requireEmpty.add(number);
   }
-  if (mode === "requireEmpty") {
-    for (const { name, number } of existing) if (importedNames.has(name)) requireEmpty.add(number);
-    if (hasFiles) requireEmpty.add(systemTables._storage);
-  }
-  const createTables = imported.filter(({ name }) => !existing.some((table) => table.name === name))
-    .map(({ name }) => {
-      const number = numbers.get(name) ?? takeNext();
-      numbers.set(name, number);
-      return { name, number };
-    });
+  const tables = imported.map(({ component, name, ...table }): TableDefinition => ({
+    name,
+    number: numbers.get(qualifiedName({ component, name })) ??
+      catalog.tableNamed(component, name)?.number ?? table.number as TableNumber | undefined ??
+      takeNext(),
+    ...component !== appComponent && { component },
+  }));
+  const isNew = (table: TableDefinition) =>
+    catalog.tableNamed(componentOf(table), table.name) === undefined;
   return {
     change: {
-      catalogVersion: catalog.version,
+      catalogVersion: data.version,
       emptyTables,
       requireEmpty: [...requireEmpty],
       renumber,
-      createTables,
+      createTables: tables.filter(isNew),
     },
-    numbers,
+    tables,
   };
 }
 
 function checkEmpty(
-  catalog: CatalogData,
-  imported: readonly PlannedTable[],
-  { hasFiles, count }: Pick<PlanOptions, "hasFiles" | "count">,
+  tables: readonly TableDefinition[],
+  count: (table: TableNumber) => number,
 ): void {
-  const filled =
-    catalog.tables.find(({ name, number }) =>
-      imported.some((table) => table.name === name) && count(number) > 0
-    )?.name ?? (hasFiles && count(systemTables._storage) > 0 ? "_storage" : undefined);
+  const filled = tables.find(({ number }) => count(number) > 0);
   if (filled === undefined) return;
   throw importError(
     "TableExists",
-    `Table ${filled} already exists. Please choose a new table name or use replace/append modes.`,
+    `Table ${filled.name} already exists. Please choose a new table name or use replace/append modes.`,
   );
 }
 
-function conflict(name: string, number: number, problem: string) {
+function conflict(table: Omit<TableDefinition, "number">, number: number, problem: string) {
   return importError(
     "TableNumberConflict",
-    `The ids of ${name} are those of table number ${number}, which ${problem}. ` +
+    `The ids of ${shown(table)} are those of table number ${number}, and ${problem}. ` +
       "Import into an empty deployment, or use --replace-all.",
   );
+}
+
+function shown(table: Omit<TableDefinition, "number">): string {
+  return componentOf(table) === appComponent ? table.name : `${table.name} of a component`;
 }

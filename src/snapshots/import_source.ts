@@ -7,7 +7,7 @@ import { parseText, uniformSchema } from "./document_text.ts";
 import { at, importError } from "./import_error.ts";
 import { jsonArray, jsonLines, type LocatedText } from "./json_documents.ts";
 import {
-  componentsFolder,
+  componentFolder,
   documentsFile,
   schemaFile,
   storageFolder,
@@ -19,28 +19,23 @@ export type ImportFormat = "csv" | "jsonLines" | "jsonArray" | "zip";
 
 export interface ImportSource extends AsyncDisposable {
   readonly tables: readonly SourceTable[];
-  /** Stored files; null when the import has none. */
-  readonly files: SourceFiles | null;
 }
 
 export interface SourceTable {
+  /** Path of the component below the one that is imported into; empty for that itself. */
+  readonly component: string;
   readonly name: string;
   /** As the import says, if it does. */
   readonly number: number | undefined;
   documents(): AsyncIterable<SourceDocument>;
+  /** Of `_storage`: the bytes of the file with this id; undefined when the import does not hold them. */
+  fileBytes?(id: string): AsyncIterable<Uint8Array> | undefined;
 }
 
 export interface SourceDocument {
   readonly fields: ValueObject;
   /** File and line. */
   readonly source: string;
-}
-
-export interface SourceFiles {
-  /** What is known of them. */
-  documents(): AsyncIterable<SourceDocument>;
-  /** The bytes of the file with this id; undefined when the import does not hold them. */
-  bytes(id: string): AsyncIterable<Uint8Array> | undefined;
 }
 
 export interface SingleTable {
@@ -68,8 +63,7 @@ export function openTableFile(
     }
   };
   return {
-    tables: [{ name, number: undefined, documents }],
-    files: null,
+    tables: [{ component: "", name, number: undefined, documents }],
     async [Symbol.asyncDispose]() {},
   };
 }
@@ -78,53 +72,64 @@ export function openTableFile(
 export async function openZip(path: string): Promise<ImportSource> {
   const zip = await ZipFile.open(path);
   try {
-    const numbers = await readTableNumbers(zip);
-    const names = new Set([...numbers.keys(), ...folders(zip)]);
     const tables: SourceTable[] = [];
-    for (const name of names) {
-      checkTableName(name);
-      const isUniform = await readIsUniform(zip, name);
-      tables.push({
-        name,
-        number: numbers.get(name),
-        documents: () => zipDocuments(zip, `${name}/${documentsFile}`, isUniform),
-      });
+    for (const [component, folders] of foldersByComponent(zip)) {
+      tables.push(...await tablesOf(zip, component, folders));
     }
-    const files = storedFiles(zip);
-    if (tables.length === 0 && files === null) {
-      throw importError(
-        "InvalidZip",
-        `the ZIP holds no table. Those of an export have a file TABLE/${documentsFile} at its top.`,
-      );
+    if (tables.length > 0) {
+      return {
+        tables,
+        [Symbol.asyncDispose]: () => zip[Symbol.asyncDispose](),
+      };
     }
-    return { tables, files, [Symbol.asyncDispose]: () => zip[Symbol.asyncDispose]() };
+    throw importError(
+      "InvalidZip",
+      `the ZIP holds no table. Those of an export have a file TABLE/${documentsFile} at its top.`,
+    );
   } catch (error) {
     await zip[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-/** The folders with the documents of a table. */
-function folders(zip: ZipFile): string[] {
-  const found: string[] = [];
+/** By path of the component, the folders with documents. */
+function foldersByComponent(zip: ZipFile): Map<string, Set<string>> {
+  const found = new Map<string, Set<string>>();
   for (const name of zip.names) {
-    const [folder, file, more] = name.split("/");
-    if (folder === componentsFolder && name.endsWith(`/${documentsFile}`)) {
-      throw importError(
-        "ComponentsNotSupported",
-        `the ZIP holds data of components (${name}), which cannot be imported yet`,
-      );
-    }
-    const isTable = more === undefined && file === documentsFile &&
-      folder !== tablesFolder && folder !== storageFolder;
-    if (isTable) found.push(folder!);
+    const match = /^((?:_components\/[^/]+\/)*)([^/]+)\/documents\.jsonl$/.exec(name);
+    if (match === null) continue;
+    const component = match[1]!.split("/").filter((_, i) => i % 2 === 1).join("/");
+    if (!found.has(component)) found.set(component, new Set());
+    found.get(component)!.add(match[2]!);
   }
   return found;
 }
 
-async function readTableNumbers(zip: ZipFile): Promise<Map<string, number>> {
+async function tablesOf(
+  zip: ZipFile,
+  component: string,
+  folders: ReadonlySet<string>,
+): Promise<SourceTable[]> {
+  const prefix = componentFolder(component);
+  const numbers = await readTableNumbers(zip, prefix);
+  const names = new Set(
+    [...numbers.keys(), ...folders].filter((name) =>
+      name !== tablesFolder && name !== storageFolder
+    ),
+  );
+  const tables: SourceTable[] = [];
+  for (const name of names) {
+    checkTableName(name);
+    const isUniform = await readIsUniform(zip, `${prefix}${name}/${schemaFile}`);
+    const documents = () => zipDocuments(zip, `${prefix}${name}/${documentsFile}`, isUniform);
+    tables.push({ component, name, number: numbers.get(name), documents });
+  }
+  return folders.has(storageFolder) ? [...tables, storedFiles(zip, component)] : tables;
+}
+
+async function readTableNumbers(zip: ZipFile, prefix: string): Promise<Map<string, number>> {
   const numbers = new Map<string, number>();
-  const file = `${tablesFolder}/${documentsFile}`;
+  const file = `${prefix}${tablesFolder}/${documentsFile}`;
   for await (const { fields, source } of zipDocuments(zip, file, false)) {
     const { name, id } = fields;
     if (typeof name !== "string" || typeof id !== "number") {
@@ -141,8 +146,7 @@ async function readTableNumbers(zip: ZipFile): Promise<Map<string, number>> {
 }
 
 /** What was exported before files were uniform described each table, and nobody reads that any more. */
-async function readIsUniform(zip: ZipFile, table: string): Promise<boolean> {
-  const file = `${table}/${schemaFile}`;
+async function readIsUniform(zip: ZipFile, file: string): Promise<boolean> {
   if (!zip.has(file)) return false;
   for await (const { text, line } of jsonLines(zip.read(file), file)) {
     if (text.trim() === uniformSchema) return true;
@@ -151,17 +155,19 @@ async function readIsUniform(zip: ZipFile, table: string): Promise<boolean> {
   return false;
 }
 
-function storedFiles(zip: ZipFile): SourceFiles | null {
-  const file = `${storageFolder}/${documentsFile}`;
-  if (!zip.has(file)) return null;
+function storedFiles(zip: ZipFile, component: string): SourceTable {
+  const prefix = `${componentFolder(component)}${storageFolder}/`;
   const byId = new Map<string, string>();
   for (const name of zip.names) {
-    const [folder, base, more] = name.split("/");
-    if (folder === storageFolder && more === undefined) byId.set(base!.replace(/\..*$/, ""), name);
+    if (!name.startsWith(prefix)) continue;
+    byId.set(name.slice(prefix.length).replace(/\..*$/, ""), name);
   }
   return {
-    documents: () => zipDocuments(zip, file, false),
-    bytes(id) {
+    component,
+    name: storageFolder,
+    number: undefined,
+    documents: () => zipDocuments(zip, `${prefix}${documentsFile}`, false),
+    fileBytes(id) {
       const name = byId.get(id);
       return name === undefined ? undefined : zip.read(name);
     },

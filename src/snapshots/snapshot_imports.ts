@@ -33,6 +33,8 @@ export interface ImportRequest {
   readonly mode: ImportMode;
   /** For every format but ZIP. */
   readonly tableName?: string | undefined;
+  /** Absent or empty: the app. */
+  readonly componentPath?: string | undefined;
 }
 
 export interface SnapshotImportsParts {
@@ -135,7 +137,7 @@ export class SnapshotImports {
     checkRequest(request);
     const received = join(this.#folder, `${token}.received`);
     await this.#uploads.finish(token, parts, received);
-    const { mode, format, tableName } = request;
+    const { mode, format, tableName, componentPath = "" } = request;
     const id = await this.#parts.transactions.write(
       ({ system }) =>
         system.insert("_snapshot_imports", {
@@ -145,6 +147,7 @@ export class SnapshotImports {
             format: formatNames[format],
             ...tableName !== undefined && { table: tableName },
           },
+          component_path: componentPath,
           requestor: "snapshotImport",
         }),
       async (id) => await Deno.rename(received, this.#uploadOf(id)),
@@ -238,6 +241,7 @@ export class SnapshotImports {
     return await stageImport(source, {
       openSnapshot: () => reader.open(),
       mode: request.mode,
+      component: request.componentPath ?? "",
       environment,
       path: this.#stageOf(id),
       signal: this.#stopping.signal,
@@ -372,12 +376,13 @@ function checkRequest({ format, tableName }: ImportRequest): void {
   );
 }
 
-function requestOf({ mode, format }: ValueObject): ImportRequest {
+function requestOf({ mode, format, component_path }: ValueObject): ImportRequest {
   const { format: name, table } = format as ValueObject;
   return {
     mode: nameOf(modeNames, mode as string),
     format: nameOf(formatNames, name as string),
     tableName: table as string | undefined,
+    componentPath: component_path as string | undefined,
   };
 }
 

@@ -6,8 +6,13 @@ export const schemaFile = "generated_schema.jsonl";
 export const tablesFolder = "_tables";
 /** Folder of stored files and of what is known of them. */
 export const storageFolder = "_storage";
-/** Folder with a folder like the whole for each component. */
-export const componentsFolder = "_components";
+
+/** Where a component's folders lie, by its path: `a/b` is in `_components/a/_components/b/`. */
+export function componentFolder(path: string): string {
+  return path.split("/").filter((name) => name !== "").map((name) => `_components/${name}/`).join(
+    "",
+  );
+}
 
 const extensions: Readonly<Record<string, string>> = {
   "application/gzip": "gz",

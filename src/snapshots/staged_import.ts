@@ -7,11 +7,17 @@ import {
   byCreationTimeIndexId,
   byIdIndexId,
   Catalog,
+  type CatalogData,
+  componentOf,
   isDatabaseIndex,
+  qualifiedName,
   systemTables,
   type TableDefinition,
 } from "../database/catalog.ts";
 import { checkDocumentSize, encodeDocument } from "../database/document.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
+import { componentPath } from "./component_path.ts";
+import type { SchemaViolation } from "../database/write_set.ts";
 import type { Snapshot } from "../database/snapshot.ts";
 import type { Environment } from "../environment.ts";
 import {
@@ -24,7 +30,7 @@ import { indexKeyOf, lowestKey, prefixInterval } from "../values/index_key.ts";
 import { parseDocument, type Value, type ValueObject } from "../values/value.ts";
 import { at, importError } from "./import_error.ts";
 import { type ImportMode, planImport } from "./import_plan.ts";
-import type { ImportSource, SourceDocument, SourceFiles } from "./import_source.ts";
+import type { ImportSource, SourceDocument, SourceTable } from "./import_source.ts";
 
 export interface StagedImport {
   readonly change: DocumentImport;
@@ -36,6 +42,8 @@ export interface StagedImport {
 }
 
 export interface TableCount {
+  /** Path of the component; empty for the app. */
+  readonly component: string;
   readonly table: string;
   readonly created: number;
   readonly deleted: number;
@@ -53,6 +61,8 @@ export interface StagingParts {
   /** The newest one. */
   readonly openSnapshot: () => Snapshot;
   readonly mode: ImportMode;
+  /** Path of the component to import into; empty for the app. */
+  readonly component: string;
   readonly environment: Environment;
   /** Where to write. */
   readonly path: string;
@@ -81,7 +91,10 @@ export async function stageImport(
   source: ImportSource,
   parts: StagingParts,
 ): Promise<StagedImport> {
-  const before = readBefore(parts.openSnapshot(), source.files !== null);
+  const before = readBefore(
+    parts.openSnapshot(),
+    source.tables.some(({ fileBytes }) => fileBytes !== undefined),
+  );
   const files: StagedFile[] = [];
   try {
     return await stage(source, before, files, parts);
@@ -125,43 +138,65 @@ async function stage(
   parts: StagingParts,
 ): Promise<StagedImport> {
   const { mode, path, environment, signal } = parts;
-  const tables = await Promise.all(source.tables.map(async ({ name, number, documents }) => ({
-    name,
-    number: number ?? await firstTableNumber(documents()),
-  })));
   const { catalog, count } = before;
-  const options = { mode, hasFiles: source.files !== null, count };
-  const { change, numbers } = planImport(catalog.data, tables, options);
-  const writer = new DocumentStage(new Catalog(importedCatalog(catalog.data, change)), environment);
-  const created = new Map<string, number>();
+  const planned = await Promise.all(source.tables.map(async (table) => ({
+    component: mustComponent(catalog.data, parts.component, table.component),
+    name: table.name,
+    number: table.number ?? await firstTableNumber(table.documents()),
+  })));
+  const { change, tables } = planImport(catalog.data, planned, { mode, count });
+  const after = importedCatalog(catalog.data, change);
+  const writer = new DocumentStage(new Catalog(after), environment);
   using output = new LineFile(path);
   const pace = new Pace(environment, signal);
-  const add = async (table: TableDefinition, document: SourceDocument) => {
-    output.add(writer.stage(table, document));
-    created.set(table.name, (created.get(table.name) ?? 0) + 1);
-    if (output.isFull) output.flush();
-    await pace.yield();
-  };
-  for (const { name, documents } of source.tables) {
-    const table = { name, number: numbers.get(name)! };
-    created.set(name, 0);
-    for await (const document of documents()) await add(table, document);
-  }
-  if (source.files !== null) {
-    created.set("_storage", 0);
-    const table = { name: "_storage", number: systemTables._storage };
-    for await (const document of source.files.documents()) {
-      await add(table, await stageFile(document, source.files, before, files, parts));
+  const created = new Map<string, number>();
+  for (const [i, { documents, fileBytes }] of source.tables.entries()) {
+    const table = tables[i]!;
+    let count = 0;
+    for await (const document of documents()) {
+      output.add(writer.stage(
+        table,
+        fileBytes === undefined
+          ? document
+          : await stageFile(table, document, fileBytes, before, files, parts),
+      ));
+      count++;
+      if (output.isFull) output.flush();
+      await pace.yield();
     }
+    created.set(qualifiedName(table), count);
   }
   output.flush();
   const violation = writer.pendingSchemaViolation;
   return {
     change: { ...change, ...violation !== undefined && { pendingSchemaViolation: violation } },
-    counts: countsOf(before, change, created),
+    counts: countsOf(before, change, tables, created),
     documents: created.values().reduce((sum, count) => sum + count, 0),
     files,
   };
+}
+
+/** The component at a path below another one. */
+function mustComponent(
+  { components = [] }: CatalogData,
+  root: string,
+  below: string,
+): ComponentId {
+  let id = appComponent;
+  const path = [root, below].join("/").split("/").filter((name) => name !== "");
+  for (const name of path) {
+    const child = components.find((component) =>
+      component.parent === id && component.name === name
+    );
+    if (child === undefined) {
+      throw importError(
+        "ComponentNotFound",
+        `There is no component ${path.join("/")}. Deploy the app that uses it first.`,
+      );
+    }
+    id = child.id;
+  }
+  return id;
 }
 
 /** The number in the id of the first document, if it has one. */
@@ -177,15 +212,24 @@ async function firstTableNumber(
 function countsOf(
   { catalog, count }: Before,
   { emptyTables }: Pick<DocumentImport, "emptyTables">,
+  imported: readonly TableDefinition[],
   created: ReadonlyMap<string, number>,
 ): TableCount[] {
-  const names = new Set(created.keys());
-  for (const number of emptyTables) names.add(catalog.tableNumbered(number)!.name);
-  return [...names].map((table) => {
-    const number = catalog.tableNamed(table)?.number;
-    const existing = number === undefined ? 0 : count(number);
-    const isEmptied = number !== undefined && emptyTables.includes(number);
-    return { table, created: created.get(table) ?? 0, deleted: isEmptied ? existing : 0, existing };
+  const emptied = emptyTables.map((number) => catalog.tableNumbered(number)!);
+  const names = new Set(imported.map(qualifiedName));
+  const others = emptied.filter((table) => !names.has(qualifiedName(table)));
+  return [...imported, ...others].map((table) => {
+    const name = qualifiedName(table);
+    const before = catalog.tableNamed(componentOf(table), table.name)?.number;
+    const existing = before === undefined ? 0 : count(before);
+    const isEmptied = before !== undefined && emptyTables.includes(before);
+    return {
+      component: componentPath(catalog.data, componentOf(table)),
+      table: table.name,
+      created: created.get(name) ?? 0,
+      deleted: isEmptied ? existing : 0,
+      existing,
+    };
   });
 }
 
@@ -195,7 +239,7 @@ class DocumentStage {
   readonly #environment: Environment;
   #nextCreationTime: number;
   /** The first one. */
-  pendingSchemaViolation: string | undefined;
+  pendingSchemaViolation: SchemaViolation | undefined;
 
   constructor(catalog: Catalog, environment: Environment) {
     this.#catalog = catalog;
@@ -250,10 +294,10 @@ class DocumentStage {
     );
   }
 
-  #checkSchemas({ name }: TableDefinition, fields: ValueObject, source: string): void {
-    const tableName = (number: number) =>
-      this.#catalog.tableNumbered(number as TableDefinition["number"])?.name;
-    const problem = this.#catalog.documentValidator("active", name)?.check(fields, tableName);
+  #checkSchemas(table: TableDefinition, fields: ValueObject, source: string): void {
+    const { name } = table;
+    const tableName = this.#catalog.tableNames(componentOf(table));
+    const problem = this.#catalog.documentValidator("active", table)?.check(fields, tableName);
     if (problem) {
       throw importError(
         "SchemaEnforcementError",
@@ -262,10 +306,13 @@ class DocumentStage {
       );
     }
     if (this.pendingSchemaViolation !== undefined) return;
-    const pending = this.#catalog.documentValidator("pending", name)?.check(fields, tableName);
+    const pending = this.#catalog.documentValidator("pending", table)?.check(fields, tableName);
     if (!pending) return;
-    this.pendingSchemaViolation =
-      `New document in table "${name}" does not match the schema: ${pending}`;
+    this.pendingSchemaViolation = {
+      component: componentOf(table),
+      tableName: name,
+      error: `New document in table "${name}" does not match the schema: ${pending}`,
+    };
   }
 }
 
@@ -282,19 +329,22 @@ function checkedId({ name, number }: TableDefinition, id: Value, source: string)
 
 /** Receives the bytes of a file; the document is what `_storage` keeps of it. */
 async function stageFile(
+  table: TableDefinition,
   { fields, source }: SourceDocument,
-  sourceFiles: SourceFiles,
+  fileBytes: NonNullable<SourceTable["fileBytes"]>,
   { storedFiles }: Before,
   files: StagedFile[],
   { receiveFile }: StagingParts,
 ): Promise<SourceDocument> {
   const { _id, _creationTime, contentType = null, sha256: announced } = fields;
-  const table = { name: "_storage", number: systemTables._storage };
+  if (table.number !== systemTables._storage) {
+    throw importError("ComponentFiles", "files of components cannot be imported yet", source);
+  }
   const id = checkedId(table, _id ?? null, source);
   if (contentType !== null && typeof contentType !== "string") {
     throw importError("InvalidStorageDocument", "contentType must be a text", source);
   }
-  const bytes = sourceFiles.bytes(id);
+  const bytes = fileBytes(id);
   if (bytes === undefined) {
     throw importError("FileMissing", `the import does not hold the file ${id}`, source);
   }
