@@ -101,7 +101,11 @@ export class DevLoop {
         join(app.path, ".nvmrc"),
       ]);
       const text = JSON.stringify([bundle, app.nodeVersion]);
-      if (text === this.#pushed && this.#failure === null) return false;
+      if (text === this.#pushed && this.#failure === null) {
+        // What has types alone is in no bundle.
+        types?.check(app);
+        return false;
+      }
       for (const warning of bundle.warnings) print(warning);
       if (watcher === null) await types?.mustBeRight(app);
       const changes = listChanges(await pushBundle(client, app, bundle));

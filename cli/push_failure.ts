@@ -1,5 +1,6 @@
 /** How a failed push reads, with the place in the app's files that the server's answer names. */
 import { relative, resolve } from "node:path";
+import { styler } from "./terminal.ts";
 
 /** `(../convex/a.ts:1:2)`, relative to a folder beside the functions folder (function-abi 12). */
 const framePlace = /\(?(\.\.\/[^\s():]+):(\d+):(\d+)\)?/;
@@ -11,7 +12,10 @@ export async function describePushFailure(
   consequence: string,
 ): Promise<string> {
   const place = await codeFrame(message, appPath);
-  return [`✖ Push failed. ${consequence}`, message, place].filter((part) => part !== "").join("\n");
+  const sign = styler(Deno.stderr)("red", "✖");
+  return [`${sign} Push failed. ${consequence}`, message, place].filter((part) => part !== "").join(
+    "\n",
+  );
 }
 
 /**

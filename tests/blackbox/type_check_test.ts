@@ -4,7 +4,8 @@ import { copyApp, writeAppFile } from "../support/apps.ts";
 import { runCommand, ServerProcess } from "../support/server_process.ts";
 
 const wrong = `import { query } from "./_generated/server";
-export const one = query({ args: {}, handler: (): string => 1 });\n`;
+export const one = query({ args: {}, handler: (): Answer => 1 });\n`;
+const types = (answer: string) => `type Answer = ${answer};\n`;
 
 async function withApp(test: (app: string) => Promise<void>): Promise<void> {
   const app = await copyApp("templates/app", { packages: ["convex", "typescript"] });
@@ -17,19 +18,24 @@ Deno.test("dev pushes what has wrong types, shows them with the code, and says w
     await using server = await ServerProcess.start({ command: "dev", app });
     await server.firstLine(/Functions ready/);
     const told = server.nextLine(/Types are wrong; the code runs all the same/);
-    const frame = server.nextLine(/handler: \(\): string => 1/);
+    const frame = server.nextLine(/handler: \(\): Answer => 1/);
+    await writeAppFile(app, "convex/answer.d.ts", types("string"));
     await writeAppFile(app, "convex/wrong.ts", wrong);
     await Promise.all([told, frame]);
     assert.match(server.log, /convex\/wrong\.ts:2:\d+ - error TS2322/);
     assert.equal((await server.command("run", "wrong:one")).stdout, "1\n");
+    const pushCount = () => server.log.match(/Functions ready/g)?.length;
+    const before = pushCount();
     const right = server.nextLine(/Types are right again/);
-    await writeAppFile(app, "convex/wrong.ts", wrong.replace("string", "number"));
+    await writeAppFile(app, "convex/answer.d.ts", types("number"));
     await right;
+    assert.equal(pushCount(), before, "types alone are no code");
   }));
 
 Deno.test("deploy and dev --once push nothing that has wrong types, unless they are told to", () =>
   withApp(async (app) => {
     await using server = await ServerProcess.start();
+    await writeAppFile(app, "convex/answer.d.ts", types("string"));
     await writeAppFile(app, "convex/wrong.ts", wrong);
     const refused = await server.command("deploy", "--app", app);
     assert.equal(refused.code, 1);
