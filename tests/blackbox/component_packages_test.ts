@@ -1,0 +1,153 @@
+/** Published components at work: rate limits, work in the background, durable workflows. */
+import assert from "node:assert/strict";
+import { ConvexError } from "convex/values";
+import { api } from "../support/api.ts";
+import { packageApp } from "../support/package_app.ts";
+import { eventually } from "../support/waiting.ts";
+
+const { test } = packageApp();
+const soonMs = 40_000;
+
+test("components 31: rate-limiter refuses what is above a limit, key by key, and refills with time", async ({ clients }) => {
+  const client = clients.http();
+  const limit = (name: string, options = {}) =>
+    client.mutation(api.rateLimits.limit, { name, ...options });
+  const ada = { key: "ada" };
+  for (let i = 0; i < 3; i++) assert.equal((await limit("signUp", ada)).ok, true);
+  const refused = await limit("signUp", ada);
+  assert.equal(refused.ok, false);
+  assert.ok(refused.retryAfter > 0 && refused.retryAfter <= 3_600_000, `${refused.retryAfter}`);
+  assert.equal((await limit("signUp", { key: "bob" })).ok, true);
+  assert.equal((await client.query(api.rateLimits.check, { name: "signUp", ...ada })).ok, false);
+  await client.mutation(api.rateLimits.reset, { name: "signUp", ...ada });
+  assert.equal((await limit("signUp", ada)).ok, true);
+
+  await limit("quick", { count: 2 });
+  await eventually(async () => (await limit("quick")).ok || undefined, "a token", soonMs);
+  await assert.rejects(limit("send", { count: 3 }), /Rate limit send count 3 exceeds 2/);
+});
+
+test("components 31: rate-limiter spreads a limit over shards, reserves, and throws on demand", async ({ clients }) => {
+  const client = clients.http();
+  const limit = () => client.mutation(api.rateLimits.limit, { name: "tokens" });
+  const answers = await Promise.all(Array.from({ length: 60 }, limit));
+  const granted = answers.filter(({ ok }) => ok).length;
+  assert.ok(granted > 10 && granted <= 40, `${granted} of 40 tokens were granted`);
+
+  const reserve = () => client.mutation(api.rateLimits.reserve, {});
+  const reservations = [await reserve(), await reserve(), await reserve()];
+  assert.deepEqual(reservations.map(({ ok }) => ok), [true, true, true]);
+  assert.ok(reservations[2].retryAfter > 0);
+
+  const key = "throwing";
+  const failing = client.mutation(api.rateLimits.limitAndThrow, { key });
+  await assert.rejects(failing, /after the limit/);
+  const limitOrThrow = () => client.mutation(api.rateLimits.limitOrThrow, { key });
+  for (let i = 0; i < 3; i++) await limitOrThrow();
+  await assert.rejects(limitOrThrow(), (error: unknown) => {
+    assert.ok(error instanceof ConvexError);
+    assert.deepEqual([error.data.kind, error.data.name], ["RateLimited", "signUp"]);
+    return true;
+  });
+});
+
+test("components 31: rate-limiter applies updates later where that is asked for, and tells clients", async ({ clients }) => {
+  const client = clients.http();
+  for (let i = 0; i < 5; i++) {
+    assert.equal((await client.mutation(api.rateLimits.limit, { name: "later" })).ok, true);
+  }
+  const shown = await client.query(api.rateLimits.getRateLimit, { key: "web" });
+  assert.equal(shown.config.rate, 3);
+  assert.equal(typeof await client.mutation(api.rateLimits.getServerTime, {}), "number");
+});
+
+test("components 32: workpool completes 100 actions, each once, a bounded number at a time", async ({ clients }) => {
+  const client = clients.http();
+  for (let from = 0; from < 100; from += 25) {
+    await client.mutation(api.work.enqueue, { from, count: 25, delayMs: 5 });
+  }
+  const completions = await eventually(
+    async () => {
+      const all = await client.query(api.work.completions, {});
+      return all.length >= 100 ? all : undefined;
+    },
+    "100 completions",
+    soonMs,
+  );
+  const expected = Array.from({ length: 100 }, (_, i) => ({ i, kind: "success", value: i * 2 }));
+  const byNumber = (a: { i: number }, b: { i: number }) => a.i - b.i;
+  assert.deepEqual(completions.sort(byNumber), expected);
+  const parallel = await client.query(api.work.parallel, {});
+  assert.ok(parallel >= 1 && parallel <= 5, `${parallel} at a time`);
+});
+
+test("components 32: workpool retries, gives up, cancels, and runs mutations one by one", async ({ clients }) => {
+  const client = clients.http();
+  await client.mutation(api.work.enqueueFlaky, { i: 1000, failures: 2 });
+  await client.mutation(api.work.enqueueFlaky, { i: 1001, failures: 10 });
+  const canceled = await client.mutation(api.work.enqueueAndCancel, { i: 1002 });
+  await client.mutation(api.work.count, { times: 20 });
+  const completion = (i: number) =>
+    eventually(
+      async () => {
+        const all = await client.query(api.work.completions, {});
+        return all.find((each: { i: number }) => each.i === i);
+      },
+      `completion ${i}`,
+      soonMs,
+    );
+  assert.deepEqual(await completion(1000), { i: 1000, kind: "success", value: "attempt 3" });
+  assert.deepEqual(await completion(1001), { i: 1001, kind: "failed", value: null });
+  assert.deepEqual(await completion(1002), { i: 1002, kind: "canceled", value: null });
+  assert.equal((await client.query(api.work.status, { id: canceled })).state, "finished");
+  await eventually(
+    async () => await client.query(api.work.counted, {}) === 20 || undefined,
+    "20 increments",
+    soonMs,
+  );
+});
+
+test("components 33: workflow runs steps in order, sleeps, runs steps side by side, and fails", async ({ clients }) => {
+  const client = clients.http();
+  const begin = (flow: string, args = {}) => client.mutation(api.flows.begin, { flow, args });
+  const result = (id: string) =>
+    eventually(
+      async () => (await client.query(api.flows.results, { id }))[0],
+      "the end of the workflow",
+      soonMs,
+    );
+  const three = await begin("threeSteps", { name: "Ada", sleepMs: 100 });
+  const parallel = await begin("inParallel");
+  const failing = await begin("fails");
+  assert.deepEqual(await result(three), {
+    ...{ kind: "success", value: "HELLO ADA 0 number", error: null },
+  });
+  assert.ok((await client.query(api.flows.notes, {})).includes("HELLO ADA"));
+  assert.deepEqual((await result(parallel)).value, ["A", "B", "C"]);
+  const { kind, error } = await result(failing);
+  assert.equal(kind, "failed");
+  assert.match(error, /broken on purpose/);
+});
+
+test("components 33: workflow waits for events and can be cancelled", async ({ clients }) => {
+  const client = clients.http();
+  const begin = () => client.mutation(api.flows.begin, { flow: "waits", args: {} });
+  const [approved, stopped] = [await begin(), await begin()];
+  const kinds = async (id: string) => await client.query(api.flows.results, { id });
+  await client.mutation(api.flows.approve, { id: approved, by: "Ada" });
+  const [result] = await eventually(
+    async () => {
+      const all = await kinds(approved);
+      return all.length > 0 ? all : undefined;
+    },
+    "the approved workflow",
+    soonMs,
+  );
+  assert.equal(result.value, "approved by Ada");
+  await client.mutation(api.flows.stop, { id: stopped });
+  await eventually(
+    async () => await client.query(api.flows.status, { id: stopped }) === "canceled" || undefined,
+    "the cancelled workflow",
+    soonMs,
+  );
+});
