@@ -4,7 +4,7 @@ import type { GenericSchema, SchemaDefinition } from "convex/server";
 import { ApiClient, ApiError } from "../../cli/api_client.ts";
 import { loadAppFolder } from "../../src/deploy/app_folder.ts";
 import { type AppBundle, bundleApp } from "../../src/deploy/bundle.ts";
-import { generateCode } from "../../src/deploy/codegen.ts";
+import { generateCode } from "../../src/deploy/generate_code.ts";
 import type { ServerProcess } from "./server_process.ts";
 
 export type Schema = SchemaDefinition<GenericSchema, boolean>;
