@@ -90,7 +90,7 @@ Deno.test("commands and options that the documentation names are there", () => {
   for (const { path, markdown } of everyPage) {
     // At the beginning of a block's line or after a prompt, in backquotes, as a path, in a list of strings.
     const calls = markdown.replaceAll('", "', " ")
-      .matchAll(/(?:^(?:\$ )?(?:sudo )?|[`/"(]|task )hull (?!ready on )([a-z][^`\n)|]*)/gm);
+      .matchAll(/(?:^(?:\$ )?(?:sudo )?|[`/"(]|task )hull (?!ready on |npx )([a-z][^`\n)|]*)/gm);
     for (const [, call] of calls) {
       const [first, second] = call!.split(/[\s"]+/);
       const command = known.get(`${first} ${second}`) ?? known.get(first!);
