@@ -219,6 +219,11 @@ const resources: readonly Resource[] = [
       "src/isolate/node_program.ts",
     ],
   },
+  {
+    what: "the address of a module",
+    pattern: /\bimport\.meta\.(url|resolve|dirname|filename|main)\b/,
+    allowed: ["src/program_files.ts"],
+  },
   { what: "the console", pattern: /\bconsole\.\w+\(/, allowed: ["src/logger.ts", "cli/"] },
 ];
 

@@ -157,6 +157,8 @@ export class Executor {
 const allocatorVariables = { MALLOC_ARENA_MAX: "2" };
 /** V8 would keep every script that it compiled for as long as the isolate lives: all code that was ever deployed. */
 const engineVariables = { DENO_V8_FLAGS: "--no-compilation-cache" };
+/** Deno would ask its makers now and then whether there is a newer one. */
+const quietVariables = { DENO_NO_UPDATE_CHECK: "1" };
 /** Address space that V8 reserves without ever using it; it counts against the limit. In MiB. */
 const reservedMiB = { process: 640, worker: 640, isolate: 88 };
 
@@ -194,6 +196,11 @@ export function executorCommand(settings: ExecutorSettings): ProcessCommand {
   const limit = Deno.build.os === "linux" ? `ulimit -d ${limitMiB * 1024}; ` : "";
   const wrapper = shell ? ["sh", "-c", `${limit}exec "$@" 3>&1 1>&2`, "sh"] : [];
   const [program, ...args] = [...wrapper, ...command];
-  const variables = { ...inheritedVariables(), ...allocatorVariables, ...engineVariables };
+  const variables = {
+    ...inheritedVariables(),
+    ...allocatorVariables,
+    ...engineVariables,
+    ...quietVariables,
+  };
   return { program: program!, args, variables };
 }
