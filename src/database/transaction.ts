@@ -10,6 +10,7 @@
 import { assert } from "../assert.ts";
 import { DeveloperError, errorMessage } from "../errors.ts";
 import { idTableNumber, mustIdTableNumber } from "../values/document_id.ts";
+import { lowestKey, prefixInterval } from "../values/index_key.ts";
 import type { ValueObject } from "../values/value.ts";
 import {
   checkString,
@@ -19,6 +20,7 @@ import {
   invalidArgument,
 } from "./arguments.ts";
 import {
+  builtInIndexes,
   isPrivateTable,
   isSystemTable,
   type systemTables,
@@ -279,6 +281,11 @@ export class Transaction {
   }
 }
 
+export interface ClearOptions {
+  readonly documentsMax: number;
+  readonly bytesMax: number;
+}
+
 /**
  * Documents of system tables as the server itself reads and writes them inside a transaction: by id those of
  * everybody, by the name of their table those of the component. It may change those of an unmounted one, too.
@@ -313,6 +320,22 @@ export class SystemDocuments {
   /** Removes a document that exists. */
   delete(id: string): void {
     this.#state.remove(this.#mustExist(id));
+  }
+
+  /**
+   * Deletes documents of any table, up to what exceeds one of the bounds; true when none are left.
+   * Unlike other methods it counts towards the limits of the transaction.
+   */
+  clear(table: TableDefinition, { documentsMax, bytesMax }: ClearOptions): boolean {
+    const [, index] = builtInIndexes(table.number);
+    const interval = prefixInterval(lowestKey);
+    const run = this.#state.run({ index, interval, order: "asc" }, [], "server");
+    for (let count = 0; count < documentsMax && run.bytesRead <= bytesMax; count++) {
+      const document = run.next();
+      if (document === null) return true;
+      this.#state.remove(this.#state.readForWrite(table, String(document._id))!);
+    }
+    return false;
   }
 
   /**

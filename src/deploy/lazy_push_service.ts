@@ -53,9 +53,9 @@ export class LazyPushService {
   #hasUnfinishedWork(): boolean {
     const snapshot = this.#options.reader.open();
     try {
-      const { pendingSchema, indexes } = snapshot.catalog.data;
+      const { data: { indexes }, hasPendingSchema } = snapshot.catalog;
       const isFinal = (state: IndexState) => state === "ready" || state === "staged";
-      return pendingSchema !== null || indexes.some((index) => !isFinal(index.state));
+      return hasPendingSchema || indexes.some((index) => !isFinal(index.state));
     } finally {
       snapshot.close();
     }
