@@ -461,6 +461,7 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
       "evaluateSchema",
       "waitForSchema",
       "finishPush",
+      "deleteComponent",
       "reportPushCompleted",
     ], loadDeployApi),
   });

@@ -29,9 +29,15 @@ import { dryRunResponse, finishPushResponse } from "./finish_push_response.ts";
 import { type IndexDiff } from "./index_plan.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 import { ModuleStore } from "./module_store.ts";
+import { deleteComponent } from "./component_deletion.ts";
 import type { DeclaredSchema, PendingSchema, SchemaStatus } from "./pending_schema.ts";
 import { type AnalyzedPush, PushAnalyzer } from "./push_analyzer.ts";
-import { parseFinishPush, parseStartPush, parseWaitForSchema } from "./push_request.ts";
+import {
+  parseDeleteComponent,
+  parseFinishPush,
+  parseStartPush,
+  parseWaitForSchema,
+} from "./push_request.ts";
 import { schemaEvaluationResponse } from "./schema_evaluation.ts";
 import { raceDetected, SchemaRollout, type SchemaRolloutOptions } from "./schema_rollout.ts";
 import { schemaChangeResponse, startPushResponse } from "./start_push_response.ts";
@@ -55,7 +61,7 @@ export interface PushServiceOptions extends SchemaRolloutOptions {
   readonly deployments: DeploymentsInUse;
   readonly dataFolder: string;
   readonly removals: RemovalHold;
-  readonly transactions: Pick<ServerTransactions, "prepare">;
+  readonly transactions: ServerTransactions;
 }
 
 /** A push between `start_push` and `finish_push`. */
@@ -217,6 +223,14 @@ export class PushService {
         isKnown: (component) => known.some(({ id }) => id === component),
       });
     });
+  }
+
+  /** Removes a component that nobody uses any more, with its data (components 5). */
+  async deleteComponent(body: unknown): Promise<void> {
+    const { componentId } = parseDeleteComponent(body);
+    await this.#options.live.exclusively(() =>
+      deleteComponent(this.#options, componentId as ComponentId)
+    );
   }
 
   /** In the background: the packages of a restored backup may take a while, and only Node actions need them. */

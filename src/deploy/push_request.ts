@@ -77,6 +77,8 @@ const finishPush = z.looseObject({
   message: z.string().nullish(),
 });
 
+const deleteComponent = z.object({ componentId: z.string() });
+
 export type StartPushRequest = z.infer<typeof startPush>;
 export type ComponentDefinitionBody = StartPushRequest["componentDefinitions"][number];
 export type PushedModuleBody = z.infer<typeof module>;
@@ -101,6 +103,10 @@ export function parseFinishPush(body: unknown): FinishPushRequest {
     );
   }
   return request;
+}
+
+export function parseDeleteComponent(body: unknown): z.infer<typeof deleteComponent> {
+  return parse(deleteComponent, body);
 }
 
 function parse<T>(type: z.ZodType<T>, body: unknown): T {

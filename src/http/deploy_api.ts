@@ -18,6 +18,7 @@ export interface PushSteps {
   evaluateSchema(body: unknown): Promise<unknown>;
   waitForSchema(body: unknown): Promise<unknown>;
   finishPush(body: unknown): Promise<unknown>;
+  deleteComponent(body: unknown): Promise<void>;
 }
 
 const decompress = promisify(brotliDecompress);
@@ -32,6 +33,10 @@ export function deployApi(push: PushSteps) {
     evaluateSchema: step((body) => push.evaluateSchema(body)),
     waitForSchema: step((body) => push.waitForSchema(body)),
     finishPush: step((body) => push.finishPush(body)),
+    async deleteComponent(request) {
+      await push.deleteComponent(await readBody(request));
+      return new Response(null);
+    },
     /** Its timings are of no use here. */
     reportPushCompleted: step(() => null),
   } satisfies Partial<ApiHandlers>;

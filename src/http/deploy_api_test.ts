@@ -20,6 +20,7 @@ function serving(): ApiListener {
     evaluateSchema: echo,
     waitForSchema: echo,
     finishPush: echo,
+    deleteComponent: async () => {},
   };
   return listenWith({ ...deployApi(push) }, {
     config: { pushBodyBytesMax: 200_000, requestBodyBytesMax: 1000 },

@@ -1,16 +1,21 @@
 /** Endpoints with which administrators cancel scheduled functions (dashboard-api 3). */
 import { z } from "zod";
+import { appComponent, type ComponentId } from "../database/component.ts";
 import { DeveloperError, RequestError } from "../errors.ts";
 import { type ApiRequest, badJsonBody } from "./api_request.ts";
 import type { ApiHandlers } from "./routes.ts";
 
 /** What an administrator can do with jobs; `ScheduledFunctions` of src/scheduler/ is the implementation. */
 export interface JobControl {
-  /** @throws DeveloperError when `id` is no id of a job. */
-  cancel(id: string): Promise<void>;
-  cancelAll(
-    selection: { readonly path?: string; readonly fromMs?: number; readonly untilMs?: number },
-  ): Promise<void>;
+  /** @throws DeveloperError when `id` is no id of a job of the component. */
+  cancel(id: string, component: ComponentId): Promise<void>;
+  cancelAll(selection: {
+    readonly component: ComponentId;
+    readonly path?: string;
+    readonly componentPath?: string;
+    readonly fromMs?: number;
+    readonly untilMs?: number;
+  }): Promise<void>;
 }
 
 /** Nanoseconds since the epoch. */
@@ -30,9 +35,8 @@ export function jobApi(jobs: JobControl) {
     async cancelJob(request) {
       await request.requireAdmin();
       const { id, componentId } = await parse(cancelBody, request);
-      refuseComponent(componentId);
       try {
-        await jobs.cancel(id);
+        await jobs.cancel(id, componentOf(componentId));
       } catch (error) {
         if (!(error instanceof DeveloperError)) throw error;
         throw new RequestError("badRequest", error.code, error.message);
@@ -43,9 +47,10 @@ export function jobApi(jobs: JobControl) {
     async cancelAllJobs(request) {
       await request.requireAdmin();
       const body = await parse(cancelAllBody, request);
-      refuseComponent(body.componentId ?? body.componentPath);
       await jobs.cancelAll({
+        component: componentOf(body.componentId),
         ...body.udfPath != null && { path: body.udfPath },
+        ...body.componentPath != null && { componentPath: body.componentPath },
         ...body.startNextTs != null && { fromMs: body.startNextTs / 1e6 },
         ...body.endNextTs != null && { untilMs: body.endNextTs / 1e6 },
       });
@@ -54,9 +59,9 @@ export function jobApi(jobs: JobControl) {
   } satisfies Partial<ApiHandlers>;
 }
 
-function refuseComponent(component: string | null | undefined): void {
-  if (!component) return;
-  throw new RequestError("badRequest", "ComponentNotFound", `There is no component ${component}.`);
+/** Of a component that does not exist there are no jobs. */
+function componentOf(id: string | null | undefined): ComponentId {
+  return id == null ? appComponent : id as ComponentId;
 }
 
 async function parse<T>(type: z.ZodType<T>, request: ApiRequest): Promise<T> {

@@ -54,6 +54,7 @@ export type ApiHandlers = Readonly<
     | "evaluateSchema"
     | "waitForSchema"
     | "finishPush"
+    | "deleteComponent"
     | "reportPushCompleted"
     // Operation of the server, Hull's own
     | "downloadBackup"
@@ -141,6 +142,7 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/api/deploy2/evaluate_schema", { POST: handlers.evaluateSchema }],
     ["/api/deploy2/wait_for_schema", { POST: handlers.waitForSchema }],
     ["/api/deploy2/finish_push", { POST: handlers.finishPush }],
+    ["/api/delete_component", { POST: handlers.deleteComponent }],
     ["/api/deploy2/report_push_completed", { POST: handlers.reportPushCompleted }],
 
     ["/api/hull/backup", { GET: handlers.downloadBackup }],

@@ -12,7 +12,7 @@ import type { AppliedCommit, CommitterClient } from "../committer/protocol.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import type { Config } from "../config.ts";
 import { systemIndexes, systemTables } from "../database/catalog.ts";
-import { appComponent, type ComponentId } from "../database/component.ts";
+import { appComponent, type ComponentId, componentPath } from "../database/component.ts";
 import type { Query, RangeExpression } from "../database/query.ts";
 import {
   cancelJob,
@@ -54,6 +54,8 @@ export interface JobSelection {
   readonly component?: ComponentId;
   /** `dir/mod:fn`, in any spelling. */
   readonly path?: string;
+  /** Whose function that is: names from the app downwards. */
+  readonly componentPath?: string;
   /** Bounds of when they are due, in milliseconds since the epoch: inclusive, exclusive. */
   readonly fromMs?: number;
   readonly untilMs?: number;
@@ -138,16 +140,19 @@ export class ScheduledFunctions {
   /** Cancels all that are neither over nor to be left out. */
   async cancelAll(selection: JobSelection = {}): Promise<void> {
     const { component = appComponent, path, fromMs, untilMs } = selection;
-    const table = this.#parts.transactions.read(({ options }) =>
-      options.snapshot.catalog.tableNamed(component, "_scheduled_functions")
-    );
+    const catalog = this.#parts.transactions.read(({ options }) => options.snapshot.catalog);
+    const table = catalog.tableNamed(component, "_scheduled_functions");
+    const isTarget = ({ component }: Job) =>
+      selection.componentPath === undefined ||
+      componentPath(catalog.data.components ?? [], component) === selection.componentPath;
     const name = path === undefined ? undefined : fullPath(parseFunctionPath(path));
     for (const state of ["pending", "inProgress"] as const) {
       await this.#inBatches(
         jobsInState(state, fromMs, untilMs),
         (transaction, job) => endJob(transaction, job.id, { kind: "canceled" }),
         (job) =>
-          idTableNumber(job.id) === table?.number && (name === undefined || job.name === name),
+          idTableNumber(job.id) === table?.number &&
+          (name === undefined || job.name === name && isTarget(job)),
       );
     }
   }
