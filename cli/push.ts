@@ -29,7 +29,7 @@ type SchemaStatus =
       Record<string, { readonly indexesComplete: number; readonly indexesTotal: number }>
     >;
   }
-  | { readonly type: "failed"; readonly error: string };
+  | { readonly type: "failed"; readonly error: string; readonly componentPath: string | null };
 
 /** How long the server may take to say how far the schema is, in milliseconds: a bar moves as often. */
 const schemaPollMs = 1000;
@@ -137,8 +137,11 @@ async function waitForSchema(client: ApiClient, { schemaChange }: StartedPush): 
     switch (status.type) {
       case "complete":
         return;
-      case "failed":
-        throw new ApiError(400, "SchemaFailed", `Schema validation failed.\n${status.error}`);
+      case "failed": {
+        const { error, componentPath } = status;
+        const place = componentPath ? ` in component "${componentPath}"` : "";
+        throw new ApiError(400, "SchemaFailed", `Schema validation failed${place}.\n${error}`);
+      }
       case "raceDetected":
         throw new ApiError(409, "RaceDetected", "Schema was overwritten by another push.");
       case "inProgress": {

@@ -1,0 +1,168 @@
+/** Components of an app through pushes: installed, bound to variables, changed, unmounted and there again. */
+import assert from "node:assert/strict";
+import { ApiClient } from "../../cli/api_client.ts";
+import { api } from "../support/api.ts";
+import { copyApp, writeAppFile } from "../support/apps.ts";
+import { Clients } from "../support/clients.ts";
+import { runOfficialCli } from "../support/official_cli.ts";
+import { type CommandResult, ServerProcess } from "../support/server_process.ts";
+
+const { use } = api;
+const dev = ["dev", "--once", "--tail-logs", "disable", "--typecheck", "disable"];
+
+function succeeded(result: CommandResult): CommandResult {
+  assert.equal(result.code, 0, result.output);
+  return result;
+}
+
+Deno.test("components through pushes", async (t) => {
+  const app = await copyApp("tests/fixtures/local_components", { packages: ["convex"] });
+  await using server = await ServerProcess.start();
+  const clients = new Clients(server);
+  const client = clients.http();
+  const admin = new ApiClient(server.url, server.adminKey);
+  const official = async (...args: string[]) => succeeded(await runOfficialCli(server, app, args));
+  const config = `${app}/convex/convex.config.ts`;
+  const original = await Deno.readTextFile(config);
+  const generated = (path: string) => Deno.readTextFile(`${app}/${path}`);
+
+  await t.step(
+    "components 1: the official command line pushes components inside the app",
+    async () => {
+      const { output } = await official(...dev);
+      for (const path of ["work", "work/inner", "home", "home/inner"]) {
+        assert.match(output, new RegExp(`Installed component ${path}\\.`));
+      }
+      assert.match(
+        await generated("convex/_generated/api.d.ts"),
+        /components: \{\s*work: import\("\.\.\/\.\.\/notes\/_generated\/component\.js"\)\.ComponentApi<"work">;\s*home: /,
+      );
+    },
+  );
+
+  await t.step(
+    "components 4: a component's types list its public functions and nothing else",
+    async () => {
+      const byOfficial = await generated("notes/_generated/component.ts");
+      await server.deploy(app);
+      const byHull = await generated("notes/_generated/component.ts");
+      for (const text of [byOfficial, byHull]) {
+        assert.match(
+          text,
+          /add: FunctionReference<\s*"mutation",\s*"internal",\s*\{ pinned\?: boolean[;,] text: string \},\s*string,\s*Name\s*>/,
+        );
+        assert.match(
+          text,
+          /list: FunctionReference<"query", "internal", \{\}, Array<string>, Name>/,
+        );
+        assert.doesNotMatch(text, /unbound/);
+      }
+      assert.match(
+        await generated("notes/inner/_generated/component.ts"),
+        /deep: \{\s*values: \{\s*echo: .*literal: "a" \| 1 \| true; nested: \{ count\?: bigint; list: Array<ArrayBuffer> \}; table: Record<string, number> \}, null, Name>/,
+      );
+    },
+  );
+
+  await t.step("components 2: one definition used twice has two sets of data", async () => {
+    await client.mutation(use.add, { to: "work", text: "at work" });
+    assert.deepEqual(await client.query(use.list, { of: "work" }), ["at work"]);
+    assert.deepEqual(await client.query(use.list, { of: "home" }), []);
+  });
+
+  await t.step(
+    "components 8, 9, 9.5: variables reach a component as far as they are bound, without a push",
+    async () => {
+      succeeded(await server.command("env", "set", "APP_SECRET", "first"));
+      const { work, home } = await client.query(use.variables, {});
+      const site = (await admin.get("/api/v1/get_canonical_urls") as { convexSiteUrl: string })
+        .convexSiteUrl;
+      assert.deepEqual(work, {
+        ...{ mode: "fast", secret: "first", other: null, site: `${site}/work` },
+        inner: { mode: "fast", ofParent: "first", site: `${site}/work/in` },
+      });
+      assert.deepEqual(home, {
+        ...{ mode: "slow", secret: null, other: null, site },
+        inner: { mode: "slow", ofParent: null, site },
+      });
+      succeeded(await server.command("env", "set", "APP_SECRET", "second"));
+      const { work: changed } = await client.query(use.variables, {});
+      assert.deepEqual([changed.secret, changed.inner.ofParent], ["second", "second"]);
+    },
+  );
+
+  await t.step(
+    "components §14: a push that changes nothing evaluates no component again",
+    async () => {
+      const before = await Array.fromAsync(Deno.readDir(`${server.dataFolder}/modules`));
+      const { output } = succeeded(await server.command("deploy", "--app", app));
+      assert.match(output, /nothing has changed/);
+      const after = await Array.fromAsync(Deno.readDir(`${server.dataFolder}/modules`));
+      assert.equal(after.length, before.length);
+    },
+  );
+
+  await t.step("components 6: the app's definition reads the deployment's variables", async () => {
+    succeeded(await server.command("env", "set", "READ_IN_CONFIG", "named"));
+    const { output } = succeeded(
+      await server.command("deploy", "--app", app, "--typecheck", "disable"),
+    );
+    assert.match(output, /\+ component named\n/);
+    assert.match(output, /- component work\n/);
+    succeeded(await server.command("env", "remove", "READ_IN_CONFIG"));
+    const { output: back } = succeeded(await server.command("deploy", "--app", app));
+    assert.match(back, /\+ component work\n/);
+    assert.deepEqual(await client.query(use.list, { of: "work" }), ["at work"]);
+  });
+
+  await t.step(
+    "components 11: a component that is not used keeps its data, which nobody writes",
+    async () => {
+      await writeAppFile(
+        app,
+        "convex/convex.config.ts",
+        original.replace(/app\.use\(notes, \{\s*name: process[^]*?\}\);/, ""),
+      );
+      await official(...dev);
+      const data = await official("data", "notes", "--component", "work");
+      assert.match(data.stdout, /at work/);
+      await assert.rejects(
+        client.mutation(use.add, { to: "work", text: "lost" }),
+        /Child component work not found/,
+      );
+      await writeAppFile(app, "convex/convex.config.ts", original);
+      await official(...dev);
+      assert.deepEqual(await client.query(use.list, { of: "work" }), ["at work"]);
+    },
+  );
+
+  await t.step(
+    "components 13: documents of a component that contradict its schema fail the push",
+    async () => {
+      const schema = `${app}/notes/schema.ts`;
+      const before = await Deno.readTextFile(schema);
+      await Deno.writeTextFile(schema, before.replace("text: v.string()", "text: v.number()"));
+      const byHull = await server.command("deploy", "--app", app, "--typecheck", "disable");
+      const byOfficial = await runOfficialCli(server, app, dev);
+      for (const { code, output } of [byHull, byOfficial]) {
+        assert.notEqual(code, 0);
+        assert.match(output, /Schema validation failed in component "work"/);
+      }
+      await Deno.writeTextFile(schema, before);
+      await server.deploy(app);
+    },
+  );
+
+  await t.step(
+    "components 7: generating the code of a component needs no values of its variables",
+    async () => {
+      const generatedFile = `${app}/notes/_generated/component.ts`;
+      await Deno.remove(generatedFile);
+      await official("codegen", "--component-dir", "notes", "--typecheck", "disable");
+      assert.match(await Deno.readTextFile(generatedFile), /list: FunctionReference/);
+    },
+  );
+
+  await clients.close();
+  await Deno.remove(app, { recursive: true });
+});
