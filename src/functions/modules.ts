@@ -27,6 +27,7 @@ import {
 } from "./function_table.ts";
 import type { CallContext, Caller } from "./functions.ts";
 import { hostFailure } from "./host_failures.ts";
+import { noSystemQueries, type SystemQueries } from "./system_queries.ts";
 import { type HttpRouting, type RoutedRequest, routeRequest, routingOf } from "./http_routes.ts";
 
 interface Deployment {
@@ -48,14 +49,13 @@ const kindNames = { query: "Query", mutation: "Mutation", action: "Action" } as 
 const systemPrefix = "_system/";
 
 export class Modules {
-  readonly #systemPaths: readonly string[];
+  readonly #systemQueries: Pick<SystemQueries, "paths" | "componentAt">;
   /** About the app and about the components that anybody asked about. */
   readonly #system = new Map<ComponentId, FunctionTable>();
   #live: Deployment | null = null;
 
-  /** @param systemPaths Those of the queries that the server answers itself. */
-  constructor(systemPaths: readonly string[] = []) {
-    this.#systemPaths = systemPaths;
+  constructor(systemQueries: Pick<SystemQueries, "paths" | "componentAt"> = noSystemQueries) {
+    this.#systemQueries = systemQueries;
   }
 
   /** Undefined until something was deployed. */
@@ -172,7 +172,7 @@ export class Modules {
   #systemIn(component: ComponentId): FunctionTable {
     let table = this.#system.get(component);
     if (table === undefined) {
-      table = tabulateSystem(this.#systemPaths, component, this.pathOf(component));
+      table = tabulateSystem(this.#systemQueries.paths, component, this.pathOf(component));
       this.#system.set(component, table);
     }
     return table;
@@ -189,7 +189,8 @@ export class Modules {
         ),
       );
     }
-    const found = this.#live?.components.at(componentPath);
+    const found = this.#live?.components.at(componentPath) ??
+      this.#systemQueries.componentAt(componentPath);
     if (found !== undefined) return found;
     throw new FunctionError(hostFailure(`Component path '${componentPath}' not found`));
   }

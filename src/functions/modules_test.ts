@@ -8,7 +8,10 @@ import { Modules } from "./modules.ts";
 const nothing = () => "null";
 
 function deployed(): Modules {
-  const modules = new Modules(["_system/cli/tables:default"]);
+  const modules = new Modules({
+    paths: ["_system/cli/tables:default"],
+    componentAt: () => undefined,
+  });
   modules.setDeployment(
     ...new FakeBackend().deployment({
       "messages:list": query(nothing),

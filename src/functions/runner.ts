@@ -86,7 +86,7 @@ export class FunctionRunner implements FollowableFunctions {
       bytesMax: config.queryCacheBytesMax,
     });
     const systemQueries = options.systemQueries ?? noSystemQueries;
-    const modules = this.modules = new Modules(systemQueries.paths);
+    const modules = this.modules = new Modules(systemQueries);
     this.#committer = committer;
     this.deployments = isolates;
     this.#subscriptions = subscriptions;

@@ -13,6 +13,8 @@ export interface SystemQueries {
    * @param args JSON text of the arguments array `[{…}]`, convex_encoded_json.
    */
   run(path: string, args: string, component: ComponentId): QueryExecution;
+  /** A component by its path, unmounted ones included: their data can still be looked at. */
+  componentAt(path: string): ComponentId | undefined;
 }
 
 /** For servers that have none. */
@@ -21,4 +23,5 @@ export const noSystemQueries: SystemQueries = {
   run(path) {
     throw new Error(`There is no system query ${path}`);
   },
+  componentAt: () => undefined,
 };

@@ -1,6 +1,6 @@
 /** The system queries of this server, and how they run: on the main thread, in a transaction of their own. */
 import { assert } from "../assert.ts";
-import type { ComponentId } from "../database/component.ts";
+import { type ComponentId, componentPath } from "../database/component.ts";
 import { developerFailure, hostFailure } from "../functions/host_failures.ts";
 import type { FunctionResult } from "../functions/functions.ts";
 import type { QueryExecution } from "../functions/query_entry.ts";
@@ -51,6 +51,11 @@ export function createSystemQueries(parts: SystemQueriesParts): SystemQueries {
       assert(query !== undefined, `${path} is one of the paths`);
       return execute(query, { args, component }, parts);
     },
+    componentAt: (path) =>
+      parts.transactions.read(({ options }) => {
+        const { components = [] } = options.snapshot.catalog.data;
+        return components.find(({ id }) => componentPath(components, id) === path)?.id;
+      }),
   };
 }
 
