@@ -45,7 +45,7 @@ export function commandTables(): string {
     ].join("\n")
   );
   return [
-    "<!-- Made of cli/commands.ts by `HULL_REWRITE=1 deno test -A tests/docs`. -->",
+    "<!-- Made of cli/commands.ts by `HULL_REWRITE=1 deno task ok`. -->",
     "<!-- deno-fmt-ignore-start -->",
     "",
     tables.join("\n\n"),

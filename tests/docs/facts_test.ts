@@ -21,7 +21,7 @@ Deno.test("tables of the documentation have the numbers and commands of the sour
       const old = /<!-- Made of [^]*<!-- deno-fmt-ignore-end -->/;
       Deno.writeTextFileSync(root + path, page.replace(old, () => tables));
     } else {
-      assert.ok(page.includes(tables), `${path}: run \`HULL_REWRITE=1 deno test -A tests/docs\``);
+      assert.ok(page.includes(tables), `${path}: run \`HULL_REWRITE=1 deno task ok\``);
     }
   }
 });

@@ -155,7 +155,7 @@ export function limitTables(): string {
     ].join("\n")
   );
   return [
-    "<!-- Made of the source by `HULL_REWRITE=1 deno test -A tests/docs`. -->",
+    "<!-- Made of the source by `HULL_REWRITE=1 deno task ok`. -->",
     "<!-- deno-fmt-ignore-start -->",
     "",
     tables.join("\n\n"),

@@ -14,12 +14,12 @@ import { type Block, exchangesOf, isOutput } from "./markdown.ts";
 const writtenPort = "3210";
 const commandsTimeoutMs = 60_000;
 
-export interface Deployment {
+interface Deployment {
   readonly url: string;
   readonly adminKey: string;
 }
 
-export interface CommandOutput {
+interface CommandOutput {
   readonly code: number;
   readonly output: string;
 }
