@@ -72,9 +72,13 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
   return { perSecond: measured.count / seconds, latencies: measured };
 }
 
-/** One request on a connection of its own; returns the body. */
-export async function callOnce(url: string, request: HttpRequest): Promise<string> {
-  const connection = await Connection.open(url);
+/** One request on a connection of its own; returns the body. `address`: whom to call for, as a proxy would. */
+export async function callOnce(
+  url: string,
+  request: HttpRequest,
+  address?: string,
+): Promise<string> {
+  const connection = await Connection.open(url, address);
   try {
     return await connection.call(connection.encode(request), true);
   } finally {

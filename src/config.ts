@@ -255,6 +255,13 @@ export const settings = {
     100_000,
     "Requests of one client address that are worked on at the same time; further ones wait for those.",
   ),
+  addressBytesMax: setting(
+    "HULL_ADDRESS_BYTES_MAX",
+    128 * 1024 * 1024,
+    1024,
+    64 * 1024 * 1024 * 1024,
+    "Request bodies of one client address that are worked on at the same time, and arguments that its sockets' calls wait with, each together, in bytes; further requests wait, and sockets are closed.",
+  ),
   addressSocketsMax: setting(
     "HULL_ADDRESS_SOCKETS_MAX",
     1_000,

@@ -64,7 +64,7 @@ export class ApiRequest {
       throw badJsonBody("Expected request with `Content-Type: application/json`");
     }
     try {
-      return JSON.parse(await this.services.bodies.text(this.raw, bytesMax));
+      return JSON.parse(await this.services.bodies.text(this.raw, bytesMax, this.sender));
     } catch (error) {
       if (error instanceof SyntaxError || error instanceof BodyTooLargeError) {
         throw badJsonBody(errorMessage(error), error);

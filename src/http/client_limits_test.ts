@@ -12,16 +12,19 @@ function clients(addressRequestsMax: number, queueWaitMs = 1000) {
   const limits = new ClientLimits({
     addresses: new ClientAddresses([]),
     environment,
-    config: { addressRequestsMax, queueWaitMs },
+    config: { addressRequestsMax, addressBytesMax: 1000, requestBodyBytesMax: 500, queueWaitMs },
   });
   const handler = limits.around((request) => {
     begun.push(new URL(request.url).pathname);
     return new Response("done");
   });
-  const send = (hostname: string, path: string) => {
+  const send = (hostname: string, path: string, bytes = 0) => {
     const { promise: completed, resolve: complete } = Promise.withResolvers<void>();
     const leaving = new AbortController();
-    const request = new Request(`http://a${path}`, { signal: leaving.signal });
+    const request = new Request(`http://a${path}`, {
+      signal: leaving.signal,
+      headers: bytes === 0 ? {} : { "content-length": String(bytes) },
+    });
     const info = { remoteAddr: { transport: "tcp", hostname, port: 1 }, completed };
     const response = handler(request, info as Parameters<RequestHandler>[1]);
     return { response, complete, leave: () => leaving.abort() };
@@ -74,4 +77,18 @@ Deno.test("who waits finds a bound, and this machine has none", async () => {
   assert.equal((await send("1.1.1.1", "/").response).status, 429);
   for (let i = 0; i < 10; i++) send("127.0.0.1", "/own");
   assert.equal(begun.length, 11);
+});
+
+Deno.test("bodies of one client are bounded together, whatever may come alone, and uploads are not held", async () => {
+  const { begun, send } = clients(10);
+  const huge = send("1.1.1.1", "/huge", 5_000);
+  send("1.1.1.1", "/1", 600);
+  send("1.1.1.1", "/2", 600);
+  send("1.1.1.1", "/small");
+  send("2.2.2.2", "/api/storage/upload?token=a", 1_000_000);
+  send("2.2.2.2", "/other", 600);
+  assert.deepEqual(begun, ["/huge", "/api/storage/upload", "/other"]);
+  huge.complete();
+  await settle();
+  assert.deepEqual(begun.slice(3), ["/1"]);
 });

@@ -62,7 +62,7 @@ export class HttpActions implements AppHandler {
     const { config, bodies } = this.#options;
     const opened = methodsWithoutBody.has(method)
       ? new Uint8Array(0)
-      : await bodies.open(request, config.httpActionBodyBytesMax);
+      : await bodies.open(request, config.httpActionBodyBytesMax, client);
     const exchange = new ClientSide(request, opened);
     const { principal, identityError } = await this.#authenticate(request);
     const requestId = this.#options.requestIds.requestId();

@@ -83,3 +83,26 @@ Deno.test("BodyReader chunks() hands on any amount, as long as each piece arrive
   await environment.advance(10_001);
   assert.equal(await late, "RequestTimeout");
 });
+
+Deno.test("small pieces of one client are paced, and no other client's", async () => {
+  const reader = new BodyReader({ ...config, requestBodyTimeoutS: 100 }, environment);
+  const taken = { greedy: 0, other: 0 };
+  const send = async (client: keyof typeof taken) => {
+    const { request, writer } = openRequest();
+    const sending = (async () => {
+      for (let n = 0; n < 600; n++) await writer.write(new Uint8Array(1));
+      await writer.close();
+    })();
+    for await (const { byteLength } of reader.chunks(request, client)) taken[client] += byteLength;
+    await sending;
+  };
+  const greedy = send("greedy");
+  while (taken.greedy < 500) await settle();
+  for (let turn = 0; turn < 20; turn++) await settle();
+  assert.ok(taken.greedy <= 501);
+  const other = send("other");
+  while (taken.other < 500) await settle();
+  await environment.advance(1_000);
+  await Promise.all([greedy, other]);
+  assert.deepEqual(taken, { greedy: 600, other: 600 });
+});

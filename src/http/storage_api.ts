@@ -26,7 +26,7 @@ export function storageApi(files: FileStorage, { secret, environment }: StorageA
       const contentType = parseContentType(headers.get("content-type"));
       const sha256 = parseDigest(headers.get("digest"));
       try {
-        const chunks = request.services.bodies.chunks(request.raw);
+        const chunks = request.services.bodies.chunks(request.raw, request.sender);
         return json({ storageId: await files.add(chunks, { contentType, sha256 }, component) });
       } catch (error) {
         if (!(error instanceof DeveloperError)) throw error;

@@ -30,6 +30,7 @@ import { type RequestIds, sessionRequestId } from "../functions/request_id.ts";
 import { log } from "../logger.ts";
 import { type Computation, ConnectionState } from "./connection_state.ts";
 import { endingFor, internalEnding } from "./ending.ts";
+import type { HeldBytes } from "./held_bytes.ts";
 import { MutationQueue } from "./mutation_queue.ts";
 import { Outbox, type SyncSocket } from "./outbox.ts";
 import {
@@ -66,6 +67,7 @@ export interface SyncOptions {
 export interface SyncServices extends SyncOptions {
   readonly ids: RequestIds;
   readonly encodings: QueryEncodings;
+  readonly held: HeldBytes;
 }
 
 /** Silence after which a client is told that we are still there, in milliseconds (sync-protocol 99). */
@@ -112,6 +114,8 @@ export class SyncConnection {
   readonly #outbox: Outbox;
   readonly #mutations: MutationQueue;
   readonly #client: string;
+  /** Length of the arguments of its calls that wait or run. */
+  #heldBytes = 0;
   readonly #onEnd: () => void;
 
   #sessionId: string | null = null;
@@ -265,9 +269,11 @@ export class SyncConnection {
       ? undefined
       : { sessionId: this.#sessionId, requestId: message.requestId };
     const { functions } = this.#services;
+    this.#hold(message.args.length);
     this.#mutations.push(async (onCommitted) => {
       const { udfPath, args, requestId } = message;
       const result = await functions.mutation(udfPath, args, context, session, onCommitted);
+      this.#release(args.length);
       if (this.#isEnded) return;
       const visibility = this.#visibilityFor(context.caller);
       const outcome = outcomeOf(result, context.requestId, visibility);
@@ -290,10 +296,27 @@ export class SyncConnection {
         `Too many actions in flight. Only up to ${socketActionsMax} allowed on a single websocket.`,
       );
     }
+    const { length } = message.args;
+    this.#hold(length);
     const action = this.#runAction(message, this.#contextOf(message))
       .catch((error) => this.#fail(error))
-      .finally(() => this.#actions.delete(action));
+      .finally(() => {
+        this.#actions.delete(action);
+        this.#release(length);
+      });
     this.#actions.add(action);
+  }
+
+  /** @throws RequestError when the client's calls hold more than they may. */
+  #hold(bytes: number): void {
+    this.#services.held.take(this.#client, bytes);
+    this.#heldBytes += bytes;
+  }
+
+  #release(bytes: number): void {
+    if (this.#isEnded) return;
+    this.#services.held.give(this.#client, bytes);
+    this.#heldBytes -= bytes;
   }
 
   async #runAction(message: FunctionMessage, context: CallContext): Promise<void> {
@@ -455,6 +478,7 @@ export class SyncConnection {
 
   #end(): void {
     this.#isEnded = true;
+    this.#services.held.give(this.#client, this.#heldBytes);
     this.#inbox.length = 0;
     this.#mutations.clear();
     this.#state.stop();

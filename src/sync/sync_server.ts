@@ -8,6 +8,7 @@ import {
   type SyncServices,
   upgradeSocket,
 } from "./connection.ts";
+import { HeldBytes } from "./held_bytes.ts";
 import type { SyncSocket } from "./outbox.ts";
 import { QueryEncodings } from "./query_encodings.ts";
 import { requireUpgrade } from "./upgrade_request.ts";
@@ -26,7 +27,12 @@ export class SyncServer {
 
   constructor(options: SyncOptions) {
     const ids = new RequestIds(options.environment);
-    this.#services = { ...options, ids, encodings: new QueryEncodings(ids) };
+    this.#services = {
+      ...options,
+      ids,
+      encodings: new QueryEncodings(ids),
+      held: new HeldBytes(options.config.addressBytesMax),
+    };
   }
 
   get connectionCount(): number {

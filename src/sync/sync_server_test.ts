@@ -107,6 +107,23 @@ Deno.test("a server that stops closes its sockets", async () => {
   });
 });
 
+Deno.test("sockets of one client are counted, until they end, and too many are refused with 429", () => {
+  const { server, open } = startSync(functions, { config: { addressSocketsMax: 1 } });
+  const headers = {
+    connection: "upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "x",
+  };
+  const accept = (client: string) =>
+    server.accept(new Request("http://x/api/sync", { headers }), { chunks: true, client });
+  const first = open();
+  assert.throws(() => accept("a"), { code: "TooManyConnections", kind: "rateLimited" });
+  assert.equal(accept("b").status, 101);
+  first.disconnect();
+  assert.equal(accept("a").status, 101);
+});
+
 Deno.test("sync-protocol 4, 8: what is no upgrade is refused by name", () => {
   const { server } = startSync(functions);
   const headers = {
