@@ -18,6 +18,7 @@ import {
   NodeUnavailable,
 } from "../isolate/node_installations.ts";
 import type { ExternalPackages, NodeDependency } from "./deployment.ts";
+import { syncFolder, syncTree } from "../persistence/sync_folder.ts";
 import { packagesFolder } from "./live_deployment.ts";
 import { modulesTooLarge } from "./pushed_modules.ts";
 
@@ -115,6 +116,8 @@ export class ExternalPackageStore {
       await Deno.writeTextFile(join(unfinished, "package.json"), JSON.stringify(manifest));
       if (lock !== null) await Deno.writeTextFile(join(unfinished, "package-lock.json"), lock);
       await this.#runNpm(lock === null ? "install" : "ci", node, unfinished);
+      // Who finds the name after a crash takes all of it to be there.
+      await syncTree(unfinished);
       await Deno.rename(unfinished, join(this.#folder, key));
     } catch (error) {
       await Deno.remove(unfinished, { recursive: true });
@@ -123,6 +126,7 @@ export class ExternalPackageStore {
     } finally {
       this.#filling.delete(name);
     }
+    await syncFolder(this.#folder);
   }
 
   async #runNpm(command: "install" | "ci", node: NodeInstallation, folder: string): Promise<void> {
