@@ -9,13 +9,13 @@
 import { assert } from "../assert.ts";
 import {
   byIdIndexId,
+  Catalog,
   type CatalogData,
   componentOf,
   type IndexId,
   isFilled,
   isSystemTable,
   qualifiedName,
-  systemTables,
   type TableNumber,
 } from "../database/catalog.ts";
 import { resolveWrites } from "../database/commit_timestamps.ts";
@@ -282,10 +282,11 @@ export class Committer {
 
   /** The stored files that an import removes, whose bytes go when that is told. */
   #fileKeys({ emptyTables }: DocumentImport): IndexPoint[] {
-    const table = systemTables._storage;
-    if (!emptyTables.includes(table)) return [];
-    const keys = this.#persistence.documentKeys(table, Number.MAX_SAFE_INTEGER);
-    return keys.map((key) => [byIdIndexId(table), key]);
+    const files = new Catalog(this.#persistence.catalog).tablesNamed("_storage");
+    return files.filter(({ number }) => emptyTables.includes(number)).flatMap(({ number }) =>
+      this.#persistence.documentKeys(number, Number.MAX_SAFE_INTEGER)
+        .map((key): IndexPoint => [byIdIndexId(number), key])
+    );
   }
 
   /**
