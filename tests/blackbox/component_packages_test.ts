@@ -1,8 +1,10 @@
-/** Published components at work: rate limits, work in the background, durable workflows. */
+/** Published components at work: limits, work in the background, durable workflows, counts, migrations. */
 import assert from "node:assert/strict";
 import { ConvexError } from "convex/values";
 import { api } from "../support/api.ts";
+import { runOfficialCli } from "../support/official_cli.ts";
 import { packageApp } from "../support/package_app.ts";
+import { seededRandom } from "../support/random.ts";
 import { eventually } from "../support/waiting.ts";
 
 const { test } = packageApp();
@@ -150,4 +152,109 @@ test("components 33: workflow waits for events and can be cancelled", async ({ c
     "the cancelled workflow",
     soonMs,
   );
+});
+
+test("components 34: aggregate counts and ranks as counting by hand does, under concurrent writes", async ({ clients }) => {
+  const client = clients.http();
+  const random = seededRandom(34);
+  const points = Array.from({ length: 60 }, () => random.integer(50));
+  const ids = await Promise.all(
+    points.map((points) => clients.http().mutation(api.counts.addScore, { points })),
+  );
+  await Promise.all(ids.map((id, i) => {
+    if (i % 3 === 0) return clients.http().mutation(api.counts.removeScore, { id });
+    if (i % 3 === 1) {
+      return clients.http().mutation(api.counts.changeScore, { id, points: points[i]! + 7 });
+    }
+  }));
+  for (const [from, to] of [[0, 100], [10, 20], [25, 26], [60, 70]]) {
+    const { aggregate, byHand } = await client.query(api.counts.compare, { from, to });
+    assert.deepEqual(aggregate, byHand);
+  }
+  for (const [album, key] of [["a", 3], ["b", 1], ["a", 1], ["a", 2]]) {
+    await client.mutation(api.counts.addPhoto, { album, key, id: `${album}${key}` });
+  }
+  assert.equal(await client.query(api.counts.photoAt, { album: "a", position: 1 }), "a2");
+});
+
+test("components §13: sharded-counter counts what many add at a time", async ({ clients }) => {
+  const client = clients.http();
+  await Promise.all(
+    Array.from({ length: 40 }, () => clients.http().mutation(api.counts.click, {})),
+  );
+  await client.mutation(api.counts.click, { by: -5 });
+  assert.equal(await client.query(api.counts.clicks, {}), 35);
+});
+
+test("components 35: migrations from `npx convex run` finish, and resume after a failure", async ({ server, app, clients }) => {
+  const client = clients.http();
+  for (let from = 0; from < 1000; from += 250) {
+    await client.mutation(api.migrations.addPeople, { from, count: 250 });
+  }
+  await client.mutation(api.migrations.setObstacle, { isThere: true });
+  const run = (name: string) => runOfficialCli(server, app, ["run", `migrations:${name}`]);
+  const progress = () => client.query(api.migrations.progress, {});
+  const state = async (name: string) => {
+    const all = await client.query(api.migrations.status, {});
+    return all.find((each: { name: string }) => each.name === `migrations:${name}`)?.state;
+  };
+  assert.equal((await run("number")).code, 0);
+  await eventually(async () => await state("number") === "success" || undefined, "it", soonMs);
+  assert.deepEqual(await progress(), { named: 1000, passed: 0 });
+
+  await run("stumbling");
+  await eventually(async () => await state("stumbling") === "failed" || undefined, "it", soonMs);
+  const { passed } = await progress();
+  assert.ok(passed >= 500 && passed < 1000, `${passed} before the obstacle`);
+  await client.mutation(api.migrations.setObstacle, { isThere: false });
+  await run("stumbling");
+  await eventually(async () => await state("stumbling") === "success" || undefined, "it", soonMs);
+  assert.deepEqual(await progress(), { named: 1000, passed: 1000 });
+});
+
+test("components §13: crons registers, lists, runs and removes jobs while the app runs", async ({ clients }) => {
+  const client = clients.http();
+  await client.mutation(api.later.registerDaily, {});
+  await client.mutation(api.later.register, { name: "often", ms: 1000 });
+  assert.deepEqual(await client.query(api.later.registered, {}), ["daily", "often"]);
+  await eventually(
+    async () => await client.query(api.later.ticks, { name: "often" }) === 2 || undefined,
+    "two runs",
+    soonMs,
+  );
+  assert.deepEqual(await client.query(api.later.registered, {}), ["daily"]);
+  await client.mutation(api.later.unregister, { name: "daily" });
+  assert.deepEqual(await client.query(api.later.registered, {}), []);
+});
+
+test("components §13: action-cache runs an action once for each of its arguments", async ({ clients }) => {
+  const client = clients.http();
+  const squared = (n: number) => client.action(api.later.squared, { n });
+  assert.deepEqual([await squared(3), await squared(3), await squared(4)], [9, 9, 16]);
+  assert.equal(await client.query(api.later.expenses, {}), 2);
+  await client.action(api.later.forget, {});
+  assert.equal(await squared(3), 9);
+  assert.equal(await client.query(api.later.expenses, {}), 3);
+});
+
+test("components §13: action-retrier tries again, gives up, and tells once", async ({ clients }) => {
+  const client = clients.http();
+  const outcome = async (failures: number, i: number) => {
+    const id = await client.mutation(api.later.retry, { i, failures });
+    return await eventually(
+      async () => {
+        const status = await client.query(api.later.retryStatus, { id });
+        return status.result !== null && status.told.length > 0 ? status : undefined;
+      },
+      "the end of the run",
+      soonMs,
+    );
+  };
+  assert.deepEqual(await outcome(2, 2000), {
+    result: { type: "success", returnValue: "attempt 3" },
+    told: ["success"],
+  });
+  const { result, told } = await outcome(10, 2001);
+  assert.equal(result.type, "failed");
+  assert.deepEqual(told, ["failed"]);
 });
