@@ -414,6 +414,19 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
   const loadDeployApi = once(async () =>
     (await import("./http/deploy_api.ts")).deployApi(await parts.push.load())
   );
+  const loadTestFunctionApi = once(async () => {
+    const { InlineQueries } = await import("./deploy/inline_queries.ts");
+    const { testFunctionApi } = await import("./http/test_function_api.ts");
+    return testFunctionApi(
+      new InlineQueries({
+        dataFolder: foundation.dataFolder,
+        live: parts.live,
+        isolates: foundation.isolates,
+        environment,
+        run: (...call) => parts.functions.queryBeside(...call),
+      }),
+    );
+  });
   const loadExportApi = once(async () =>
     (await import("./http/export_api.ts")).exportApi(await parts.snapshots.exports())
   );
@@ -446,6 +459,7 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
       "cancelExport",
       "setExportExpiration",
     ], loadExportApi),
+    ...lazyApi(["runTestFunction"], loadTestFunctionApi),
     ...lazyApi([
       "startUpload",
       "uploadPart",

@@ -273,7 +273,9 @@ export class Committer {
       throw new RequestError("badRequest", "DuplicateId", message, { cause: error });
     }
     // Imported documents are not named: transactions under way begin again because the catalog has changed.
-    const named = { documents, tables: change.createTables };
+    const moved = new Set(change.renumber.map(({ from }) => from));
+    const renumbered = before.tables.filter(({ number }) => moved.has(number));
+    const named = { documents, tables: [...change.createTables, ...renumbered] };
     this.#log.append({ timestamp, writes: named });
     this.#log.prune();
     const { keys } = appliedCommit({ timestamp, writes: named });

@@ -8,7 +8,7 @@ import type { FunctionCall } from "../isolate/protocol.ts";
 import type { DeploymentLeases } from "./deployment_leases.ts";
 import type { ExecutionLog } from "./execution_log.ts";
 import { completionOf, failed, type FunctionCalls, functionResult } from "./function_calls.ts";
-import type { FunctionResult, QueryRequest, QueryResult } from "./functions.ts";
+import type { CallContext, FunctionResult, QueryRequest, QueryResult } from "./functions.ts";
 import type { DeployedFunction } from "./function_table.ts";
 import { identityOf, type Modules } from "./modules.ts";
 import type { CacheRequest, QueryCache } from "./query_cache.ts";
@@ -91,6 +91,20 @@ export class QueryRunner {
     const answer = await this.#call(query, request, call);
     const isKept = answer.outcome.kind === "success" || !answer.outcome.isOutOfRetention;
     return isKept ? functionResult(answer) : undefined;
+  }
+
+  /** Runs a query that is not among the deployed ones. Its result is neither cached nor watched. */
+  async runBeside(
+    query: DeployedFunction,
+    args: string,
+    context: CallContext,
+  ): Promise<FunctionResult> {
+    const { calls, committer } = this.#parts;
+    const request = { path: query.path, args, journal: null, context };
+    const answer = await this.#call(query, request, calls.of(query, context));
+    const { outcome } = answer;
+    if (outcome.snapshot !== undefined) await committer.durable(outcome.snapshot);
+    return functionResult(answer);
   }
 
   async #execute(query: DeployedFunction, request: QueryRequest): Promise<QueryExecution> {

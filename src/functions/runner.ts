@@ -146,6 +146,17 @@ export class FunctionRunner implements FollowableFunctions {
     return this.#queries.runAt(request, timestamp);
   }
 
+  /** Runs a query of code that is not deployed, and is forgotten afterwards. */
+  async queryBeside(
+    manifest: DeploymentManifest,
+    query: DeployedFunction,
+    args: string,
+    context: CallContext,
+  ): Promise<FunctionResult> {
+    await this.deployments.prepare(manifest);
+    return await this.#queries.runBeside(query, args, context);
+  }
+
   durable(timestamp: Timestamp): Promise<void> {
     return this.#committer.durable(timestamp);
   }

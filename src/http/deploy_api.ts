@@ -25,7 +25,7 @@ const decompress = promisify(brotliDecompress);
 
 export function deployApi(push: PushSteps) {
   const step = (perform: (body: unknown) => unknown) => async (request: ApiRequest) =>
-    json(await perform(await readBody(request)));
+    json(await perform(await readAdminBody(request)));
   return {
     configHashes: step(() => push.getConfigHashes()),
     startPush: step((body) => push.startPush(body)),
@@ -46,7 +46,7 @@ export function deployApi(push: PushSteps) {
  * The body of an administrator's request. Older clients present their key inside the body alone; such a
  * body may not be large, because it has to be read before anybody knows whose it is.
  */
-async function readBody(request: ApiRequest): Promise<unknown> {
+export async function readAdminBody(request: ApiRequest): Promise<unknown> {
   const { config, authenticator } = request.services;
   if (request.raw.headers.has("authorization")) {
     await request.requireAdmin();

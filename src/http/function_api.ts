@@ -173,7 +173,8 @@ async function resultsAtOneTimestamp(
 }
 
 /** http-api 33, as JSON text. */
-function envelope(
+/** A result as its caller gets it. */
+export function envelope(
   result: FunctionResult,
   format: ValueFormat,
   { requestId }: CallContext,

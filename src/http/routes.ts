@@ -42,6 +42,7 @@ export type ApiHandlers = Readonly<
     | "downloadExport"
     | "cancelExport"
     | "setExportExpiration"
+    | "runTestFunction"
     | "startUpload"
     | "uploadPart"
     | "finishUpload"
@@ -130,6 +131,7 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/api/export/zip/*", { GET: handlers.downloadExport }],
     ["/api/export/cancel/*", { POST: handlers.cancelExport }],
     ["/api/export/set_expiration/*", { POST: handlers.setExportExpiration }],
+    ["/api/run_test_function", { POST: handlers.runTestFunction }],
     ["/api/import", { POST: handlers.importNow }],
     ["/api/import/start_upload", { POST: handlers.startUpload }],
     ["/api/import/upload_part", { POST: handlers.uploadPart }],

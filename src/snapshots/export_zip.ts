@@ -4,16 +4,14 @@ import {
   byCreationTimeIndexId,
   componentOf,
   isSystemTable,
-  systemTables,
   type TableNumber,
 } from "../database/catalog.ts";
-import { appComponent } from "../database/component.ts";
+import { appComponent, componentPath } from "../database/component.ts";
 import { fileKey } from "../database/storage_urls.ts";
 import type { Snapshot } from "../database/snapshot.ts";
 import { type IndexKey, indexKeyOf, keySuccessor, lowestKey } from "../values/index_key.ts";
 import { parseDocument, type ValueObject } from "../values/value.ts";
 import { uniformSchema, uniformText } from "./document_text.ts";
-import { componentPath } from "./component_path.ts";
 import {
   componentFolder,
   documentsFile,
@@ -48,7 +46,7 @@ export async function writeExportZip(
   const { data } = source.snapshot.catalog;
   const components = [appComponent, ...(data.components ?? []).map(({ id }) => id)];
   for (const component of components) {
-    const prefix = componentFolder(componentPath(data, component));
+    const prefix = componentFolder(componentPath(data.components ?? [], component));
     const tables = data.tables
       .filter((table) => componentOf(table) === component && !isSystemTable(table.name));
     const listed = tables.map(({ name, number }) =>
@@ -59,10 +57,11 @@ export async function writeExportZip(
       await source.onProgress(`Exporting table ${table.name}`);
       await addTable(zip, source.snapshot, `${prefix}${table.name}`, table.number);
     }
-  }
-  if (source.openFile !== undefined) {
-    await source.onProgress("Exporting stored files");
-    await addStoredFiles(zip, source, source.openFile);
+    const files = source.snapshot.catalog.tableNamed(component, "_storage");
+    if (source.openFile !== undefined && files !== undefined) {
+      await source.onProgress("Exporting stored files");
+      await addStoredFiles(zip, source, { prefix, table: files.number, open: source.openFile });
+    }
   }
   await zip.close();
 }
@@ -132,17 +131,25 @@ function textStream(lines: Iterable<string>): ReadableStream<Uint8Array<ArrayBuf
 async function addStoredFiles(
   zip: Zip,
   { snapshot, fileStorageSecret }: ExportSource,
-  openFile: NonNullable<ExportSource["openFile"]>,
+  { prefix, table, open }: StoredFiles,
 ): Promise<void> {
   const describe = (document: ValueObject) => {
     const internalId = fileKey(fileStorageSecret, document._id as string);
     return uniformText({ ...document, internalId });
   };
-  const table = systemTables._storage;
-  await addLines(zip, `${storageFolder}/${documentsFile}`, lines(snapshot, table, describe));
+  const name = `${prefix}${storageFolder}/${documentsFile}`;
+  await addLines(zip, name, lines(snapshot, table, describe));
   for (const { _id, contentType } of documents(snapshot, table)) {
     const id = _id as string;
-    const name = storedFileName(id, contentType as string | null);
-    await zip.add(name, await openFile(fileKey(fileStorageSecret, id)), { zip64: true });
+    const name = `${prefix}${storedFileName(id, contentType as string | null)}`;
+    await zip.add(name, await open(fileKey(fileStorageSecret, id)), { zip64: true });
   }
+}
+
+interface StoredFiles {
+  /** Of their names in the ZIP. */
+  readonly prefix: string;
+  /** The component's `_storage`. */
+  readonly table: TableNumber;
+  readonly open: NonNullable<ExportSource["openFile"]>;
 }

@@ -15,8 +15,7 @@ import {
   type TableDefinition,
 } from "../database/catalog.ts";
 import { checkDocumentSize, encodeDocument } from "../database/document.ts";
-import { appComponent, type ComponentId } from "../database/component.ts";
-import { componentPath } from "./component_path.ts";
+import { appComponent, type ComponentId, componentPath } from "../database/component.ts";
 import type { SchemaViolation } from "../database/write_set.ts";
 import type { Snapshot } from "../database/snapshot.ts";
 import type { Environment } from "../environment.ts";
@@ -120,10 +119,16 @@ function readFrom(snapshot: Snapshot, withFiles: boolean): Before {
     snapshot.count(byCreationTimeIndexId(table), prefixInterval(lowestKey)),
   ]));
   const storedFiles = new Map<string, string>();
-  if (withFiles) {
-    const index = byIdIndexId(systemTables._storage);
+  for (const { number } of withFiles ? catalog.tablesNamed("_storage") : []) {
     const everything = prefixInterval(lowestKey);
-    for (const { json } of snapshot.scan(index, everything, "asc", Number.MAX_SAFE_INTEGER)) {
+    for (
+      const { json } of snapshot.scan(
+        byIdIndexId(number),
+        everything,
+        "asc",
+        Number.MAX_SAFE_INTEGER,
+      )
+    ) {
       const { _id, sha256 } = parseDocument(json);
       storedFiles.set(_id as string, sha256 as string);
     }
@@ -224,7 +229,7 @@ function countsOf(
     const existing = before === undefined ? 0 : count(before);
     const isEmptied = before !== undefined && emptyTables.includes(before);
     return {
-      component: componentPath(catalog.data, componentOf(table)),
+      component: componentPath(catalog.data.components ?? [], componentOf(table)),
       table: table.name,
       created: created.get(name) ?? 0,
       deleted: isEmptied ? existing : 0,
@@ -337,9 +342,6 @@ async function stageFile(
   { receiveFile }: StagingParts,
 ): Promise<SourceDocument> {
   const { _id, _creationTime, contentType = null, sha256: announced } = fields;
-  if (table.number !== systemTables._storage) {
-    throw importError("ComponentFiles", "files of components cannot be imported yet", source);
-  }
   const id = checkedId(table, _id ?? null, source);
   if (contentType !== null && typeof contentType !== "string") {
     throw importError("InvalidStorageDocument", "contentType must be a text", source);

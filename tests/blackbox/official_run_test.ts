@@ -126,5 +126,63 @@ Deno.test("functions run from the official command line", async (t) => {
     await printed;
   });
 
+  await t.step(
+    "deploy-protocol 30: inline queries may be expressions, statements and modules, and cannot write",
+    async () => {
+      const inline = (query: string) =>
+        runOfficialCli(server, app, ["run", "--inline-query", query]);
+      const mustInline = async (query: string) => {
+        const { code, stdout, output } = await inline(query);
+        assert.equal(code, 0, output);
+        return JSON.parse(stdout);
+      };
+      const names = `(await ctx.db.query("prices").collect()).map(({ name }) => name)`;
+      assert.deepEqual(await mustInline(names), ["tea", "coffee"]);
+      assert.equal(
+        await mustInline(`const first = await ctx.db.query("prices").first();\nreturn first.name;`),
+        "tea",
+      );
+      const module =
+        `export default query({ handler: async (ctx) => (await ctx.db.query("prices").first()).name });`;
+      assert.equal(await mustInline(module), "tea");
+      const writing = await inline(`await ctx.db.insert("prices", { name: "milk" })`);
+      assert.equal(writing.code, 1);
+      assert.deepEqual(await mustInline(names), ["tea", "coffee"]);
+      const broken = await inline("this is no code at all");
+      assert.equal(broken.code, 1);
+      assert.match(broken.output, /InvalidTestQuery/);
+      const none = await inline("export default query; export const other = query(() => 1);");
+      assert.equal(none.code, 1);
+    },
+  );
+
+  await t.step(
+    "deploy-protocol 28: run --push pushes first, dev --once --run runs afterwards",
+    async () => {
+      await Deno.writeTextFile(
+        `${app}/convex/fresh.ts`,
+        `import { query } from "./_generated/server"; export const one = query({ handler: () => 1 });`,
+      );
+      assert.match(
+        await mustConvex("run", "fresh:one", "--push", "--typecheck", "disable"),
+        /^1$/m,
+      );
+    },
+  );
+
+  await t.step(
+    "deploy-protocol 27: env sets, lists and removes variables, also from a file",
+    async () => {
+      await mustConvex("env", "set", "ONE", "first\nsecond");
+      assert.equal(await mustConvex("env", "get", "ONE"), "first\nsecond");
+      await Deno.writeTextFile(`${app}/variables`, "TWO=2\nTHREE='a b'\n");
+      await mustConvex("env", "set", "--from-file", "variables");
+      const listed = await mustConvex("env", "list", "--include-values");
+      assert.match(listed, /THREE=.?a b.?\n[^]*TWO=2/);
+      await mustConvex("env", "remove", "ONE");
+      assert.doesNotMatch(await mustConvex("env", "list"), /ONE/);
+    },
+  );
+
   await Deno.remove(app, { recursive: true });
 });
