@@ -34,7 +34,7 @@ export function deployApi(push: PushSteps) {
     waitForSchema: step((body) => push.waitForSchema(body)),
     finishPush: step((body) => push.finishPush(body)),
     async deleteComponent(request) {
-      await push.deleteComponent(await readBody(request));
+      await push.deleteComponent(await readAdminBody(request));
       return new Response(null);
     },
     /** Its timings are of no use here. */
