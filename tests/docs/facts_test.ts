@@ -4,7 +4,7 @@ import { dirname, join, normalize } from "node:path/posix";
 import { readSources, root } from "../support/source_files.ts";
 import { commands, commandTables } from "./command_tables.ts";
 import { limitTables } from "./limits.ts";
-import { anchorsOf, linksOf, proseOf } from "./markdown.ts";
+import { anchorsOf, blocksOf, linksOf, proseOf } from "./markdown.ts";
 import { pages } from "./pages.ts";
 
 const everyPage = pages();
@@ -72,6 +72,24 @@ Deno.test("docs/troubleshooting.md quotes messages that the program has", () => 
   assert.deepEqual(gone, []);
   const codes = [...markdown.matchAll(/^\| \d{3} +\| `(\w+)`/gm)].map(([, code]) => code!);
   assert.deepEqual(codes.filter((code) => !text.includes(`"${code}"`)), []);
+});
+
+Deno.test("each function of the documentation is called in it", () => {
+  const uncalled = everyPage.flatMap(({ path: page, markdown }) => {
+    const blocks = blocksOf(page, markdown);
+    const code = blocks.map(({ text }) => text).join("\n");
+    return blocks.flatMap(({ path, text }) => {
+      const module = /convex\/(?:.*\/)?(\w+)\.ts$/.exec(path)?.[1];
+      if (module === undefined) return [];
+      const functions = text.matchAll(
+        /^export const (\w+) = (?:internal)?(?:query|mutation|action)\(/gim,
+      );
+      return [...functions].map(([, name]) => `${module}:${name}`)
+        .filter((name) => !code.includes(name) && !code.includes(name.replace(":", ".")))
+        .map((name) => `${page}: ${name}`);
+    });
+  });
+  assert.deepEqual(uncalled, []);
 });
 
 Deno.test("settings that the documentation names are there", () => {
