@@ -6,6 +6,7 @@ import {
   definitionSuffix,
   type LogLine,
 } from "../src/isolate/protocol.ts";
+import { DefinitionExecution } from "./definition_execution.ts";
 import { Execution } from "./execution.ts";
 import { describeFailure, HostFailure } from "./failure.ts";
 import { analyzeExports } from "./function_analysis.ts";
@@ -60,8 +61,10 @@ function inRealm(
 ): AnalyzedModule {
   const { importSeed, importTimeMs, environmentVariables } = loader.manifest;
   heartbeat.begin(callId, limits.analysisTimeoutMs, Infinity);
+  const isDefinition = isComponentDefinition(path) || path === "convex.config.js";
+  const ExecutionClass = isDefinition ? DefinitionExecution : Execution;
   realm.enter(
-    new Execution({
+    new ExecutionClass({
       kind: "analysis",
       nowMs: importTimeMs,
       seed: importSeed,

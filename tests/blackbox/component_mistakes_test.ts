@@ -114,16 +114,30 @@ const mistakes: Record<string, [Files, code: string, text: RegExp][]> = {
       /In component `child`: Uncaught Error: theirs[^]*child\/convex\.config\.ts:1/,
     ],
   ],
-  "components 6: a component's definition reads no variables": [
+  "components 6, §2.3: a component's definition reads no variables, no definition time or randomness":
     [
-      {
-        "convex.config.ts": appUsing("app.use(child);"),
-        "child/convex.config.ts": child("", "if (process.env.X) throw new Error();\n"),
-      },
-      "InvalidConvexConfig",
-      /In component `child`: Environment variable X/,
+      [
+        { "convex.config.ts": `console.log(Math.random()); ${imports}export default defineApp();` },
+        "InvalidConvexConfig",
+        /NoRandomnessDuringDefinitionEvaluation/,
+      ],
+      [
+        {
+          "convex.config.ts": appUsing("app.use(child);"),
+          "child/convex.config.ts": child("", "console.log(new Date());\n"),
+        },
+        "InvalidConvexConfig",
+        /In component `child`: NoClockDuringDefinitionEvaluation/,
+      ],
+      [
+        {
+          "convex.config.ts": appUsing("app.use(child);"),
+          "child/convex.config.ts": child("", "if (process.env.X) throw new Error();\n"),
+        },
+        "InvalidConvexConfig",
+        /In component `child`: Environment variable X/,
+      ],
     ],
-  ],
   "components 7: variables must be bound to what can be their values": [
     [
       usingChild("app.use(child);", { child: "{ env: { X: v.string() } }" }),
