@@ -1,4 +1,5 @@
 /** What the executable costs beside the source, and beside Deno alone: size, starts, memory when idle. */
+import { fileURLToPath } from "node:url";
 import { makeExecutable } from "../tests/support/program.ts";
 import { type ServerOptions, ServerProcess } from "../tests/support/server_process.ts";
 import { memoryMiB } from "./processes.ts";
@@ -13,6 +14,9 @@ export async function measureExecutable(runs: number): Promise<string> {
   try {
     const executable = await makeExecutable(folder);
     const cache = `${folder}/cache`;
+    const deno = `${folder}/deno`;
+    await Deno.copyFile(Deno.execPath(), deno);
+    const source = { executable: await fromSource(folder, deno) };
     const packed = { executable, environment: { HULL_CACHE_DIR: cache } };
     const remove = () => Deno.remove(cache, { recursive: true }).catch(() => {});
     const version = () => run(executable, ["--version"]);
@@ -27,10 +31,10 @@ export async function measureExecutable(runs: number): Promise<string> {
       ],
       ["size of what it unpacked, Deno's cache included", mib(await folderSize(cache))],
       ["later starts", await median(runs, start(packed))],
-      ["start from source", await median(runs, start({}))],
+      ["start from source", await median(runs, start(source))],
       ["memory when idle", mib(await idleMemory(packed))],
-      ["memory when idle, from source", mib(await idleMemory({}))],
-      ["memory of `deno eval` that waits", mib(await waitingDenoMemory())],
+      ["memory when idle, from source", mib(await idleMemory(source))],
+      ["memory of `deno eval` that waits", mib(await waitingMemory(deno))],
     ];
     return ["| what | |", "| --- | --- |", ...rows.map((row) => `| ${row.join(" | ")} |`)].join(
       "\n",
@@ -38,6 +42,16 @@ export async function measureExecutable(runs: number): Promise<string> {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** The source as an executable. Its Deno is a copy: pages that it shared with this process would not be counted. */
+async function fromSource(folder: string, deno: string): Promise<string> {
+  const path = `${folder}/from-source`;
+  const main = fileURLToPath(new URL("../main.ts", import.meta.url));
+  await Deno.writeTextFile(path, `#!/bin/sh\nexec '${deno}' run -A '${main}' "$@"\n`, {
+    mode: 0o755,
+  });
+  return path;
 }
 
 type StartOptions = Pick<ServerOptions, "executable" | "environment">;
@@ -77,8 +91,8 @@ async function idleMemory(options: StartOptions): Promise<number> {
   return memoryMiB(server.pid);
 }
 
-async function waitingDenoMemory(): Promise<number> {
-  const process = new Deno.Command(Deno.execPath(), {
+async function waitingMemory(deno: string): Promise<number> {
+  const process = new Deno.Command(deno, {
     args: ["eval", "setTimeout(() => {}, 1e6)"],
   }).spawn();
   await sleep(settlingMs);
