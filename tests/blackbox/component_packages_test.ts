@@ -5,7 +5,7 @@ import { api } from "../support/api.ts";
 import { runOfficialCli } from "../support/official_cli.ts";
 import { packageApp } from "../support/package_app.ts";
 import { seededRandom } from "../support/random.ts";
-import { eventually } from "../support/waiting.ts";
+import { eventually, within } from "../support/waiting.ts";
 
 const { test } = packageApp();
 const soonMs = 40_000;
@@ -257,4 +257,69 @@ test("components §13: action-retrier tries again, gives up, and tells once", as
   const { result, told } = await outcome(10, 2001);
   assert.equal(result.type, "failed");
   assert.deepEqual(told, ["failed"]);
+});
+
+test("components §13: presence tells live who is in a room", async ({ clients }) => {
+  const client = clients.http();
+  const heartbeat = (userId: string) =>
+    client.mutation(api.together.heartbeat, {
+      ...{ roomId: "room", userId, sessionId: `session of ${userId}`, interval: 60_000 },
+    });
+  const { roomToken } = await heartbeat("ada");
+  const live = clients.live();
+  const seen: string[] = [];
+  const changes = new EventTarget();
+  live.onUpdate(api.together.list, { roomToken }, (users) => {
+    const online = users.filter((user: { online: boolean }) => user.online);
+    seen.push(online.map(({ userId }: { userId: string }) => userId).sort().join());
+    changes.dispatchEvent(new Event("change"));
+  });
+  const shows = async (users: string) => {
+    while (seen.at(-1) !== users) {
+      await within(new Promise((r) => changes.addEventListener("change", r)), soonMs, users);
+    }
+  };
+  await shows("ada");
+  const { sessionToken } = await heartbeat("bob");
+  await shows("ada,bob");
+  await client.mutation(api.together.disconnect, { sessionToken });
+  await shows("ada");
+});
+
+test("components §13: persistent-text-streaming sends text as it comes and keeps it", async ({ server, clients }) => {
+  const client = clients.http();
+  const streamId = await client.mutation(api.together.createStream, {});
+  const body = JSON.stringify({ streamId });
+  const text = "Hi there! How are you? Fine.";
+  const response = await fetch(`${server.url}/stream`, { method: "POST", body });
+  assert.equal(await response.text(), text);
+  await eventually(
+    async () => {
+      const kept = await client.query(api.together.streamBody, { streamId });
+      return kept.status === "done" && kept.text === text || undefined;
+    },
+    "the whole text",
+    soonMs,
+  );
+  const again = await fetch(`${server.url}/stream`, { method: "POST", body });
+  assert.equal(again.status, 205);
+  await again.body?.cancel();
+});
+
+test("components §13: geospatial finds places, with WebAssembly inside of queries", async ({ clients }) => {
+  const client = clients.http();
+  const places = [
+    { name: "Louvre", latitude: 48.86, longitude: 2.34, kind: "museum" },
+    { name: "Tate", latitude: 51.51, longitude: -0.1, kind: "museum" },
+    { name: "Eiffel tower", latitude: 48.86, longitude: 2.29, kind: "tower" },
+  ];
+  for (const place of places) await client.mutation(api.places.add, place);
+  const paris = { west: 2, east: 3 };
+  assert.deepEqual(await client.query(api.places.within, paris), ["Eiffel tower", "Louvre"]);
+  assert.deepEqual(
+    await client.query(api.places.within, { west: -2, east: 3, kind: "museum" }),
+    ["Louvre", "Tate"],
+  );
+  const london = { latitude: 51.5, longitude: -0.12 };
+  assert.deepEqual(await client.query(api.places.nearest, london), ["Tate"]);
 });
