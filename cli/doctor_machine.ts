@@ -14,6 +14,7 @@ const openFilesWanted = 4096;
 const otherVariables = [
   "HULL_ADMIN_KEY",
   "HULL_APP",
+  "HULL_CACHE_DIR",
   "HULL_DATA",
   "HULL_ENCRYPTION_KEY",
   "HULL_EXECUTABLE",
