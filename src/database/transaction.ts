@@ -76,8 +76,10 @@ export class Transaction {
   /** Access of the server itself to system tables, for scheduler and file storage. Counts towards no limit. */
   readonly system: SystemDocuments;
   readonly #state: TransactionState;
-  /** This transaction as each component sees it. */
-  readonly #views: Map<ComponentId, Transaction>;
+  /** The transaction as the app sees it. */
+  readonly #whole: Transaction;
+  /** The whole one's: itself as components see it. Made when the first is asked for, which hardly any is. */
+  #views: Map<ComponentId, Transaction> | undefined;
 
   /** As the app sees it. `whole`: a transaction that this is the view of a component of. */
   constructor(
@@ -86,8 +88,7 @@ export class Transaction {
     whole?: Transaction,
   ) {
     this.#state = whole === undefined ? new TransactionState(options) : whole.#state;
-    this.#views = whole === undefined ? new Map() : whole.#views;
-    this.#views.set(component, this);
+    this.#whole = whole ?? this;
     this.system = new SystemDocuments(this.#state, component);
   }
 
@@ -96,7 +97,15 @@ export class Transaction {
    * same object whenever it is asked for.
    */
   ofComponent(component: ComponentId): Transaction {
-    return this.#views.get(component) ?? new Transaction(this.options, component, this);
+    if (component === this.component) return this;
+    const whole = this.#whole;
+    if (component === appComponent) return whole;
+    const views = whole.#views ??= new Map();
+    let view = views.get(component);
+    if (view === undefined) {
+      views.set(component, view = new Transaction(this.options, component, whole));
+    }
+    return view;
   }
 
   get usage(): TransactionUsage {
