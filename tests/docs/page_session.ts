@@ -78,10 +78,10 @@ export class PageSession implements AsyncDisposable {
     }
   }
 
-  /** Pushes what the page has written since the last time. The types of all pages are checked together. */
+  /** Pushes what the page has written since the last time. */
   async push(): Promise<void> {
     if (this.#isPushed || this.#deployment === undefined) return;
-    const { code, output } = await this.#execute("hull deploy --typecheck disable");
+    const { code, output } = await this.#execute("hull deploy");
     assert.equal(code, 0, `the app of ${this.folder} could not be pushed:\n${output}`);
     this.#isPushed = true;
   }
