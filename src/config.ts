@@ -1,7 +1,7 @@
 /**
  * Every limit, size and time-out of Hull: its unit, its reason, its default, and the environment
  * variable that changes it. `readConfig` is called once by the command line; everything else is handed
- * a `Config`. README.md's table is generated from `settings` and checked by a test.
+ * a `Config`. The table of docs/settings.md is generated from `settings` and checked by a test.
  */
 
 interface Setting {
@@ -10,7 +10,7 @@ interface Setting {
   readonly defaultValue: number;
   readonly min: number;
   readonly max: number;
-  /** What it bounds, with unit; one sentence for README.md. */
+  /** What it bounds, with unit; one sentence for docs/settings.md. */
   readonly meaning: string;
 }
 
