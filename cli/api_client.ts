@@ -69,10 +69,21 @@ export class ApiClient {
     return this.#request(path, { method: "POST", body: text });
   }
 
-  /** The result of a query, in JSON that keeps every value (http-api 21). @throws ApiError when it fails. */
-  async query(path: string, args: Record<string, unknown>): Promise<unknown> {
-    const body = { path, args, format: "convex_encoded_json" };
-    const answer = await this.post("/api/query", body) as QueryAnswer;
+  /**
+   * The result of a query of the app, or of a component, in JSON that keeps every value (http-api 21).
+   * @throws ApiError when it fails.
+   */
+  async query(
+    path: string,
+    args: Record<string, unknown>,
+    componentPath?: string,
+  ): Promise<unknown> {
+    const answer = await this.post("/api/function", {
+      path,
+      args,
+      ...componentPath !== undefined && { componentPath },
+      format: "convex_encoded_json",
+    }) as QueryAnswer;
     if (answer.status === "success") return answer.value;
     throw new ApiError(200, "", answer.errorMessage);
   }

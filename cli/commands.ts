@@ -17,6 +17,7 @@ import {
   app,
   bundling,
   type BundlingOptions,
+  component,
   data,
   host,
   json,
@@ -93,13 +94,13 @@ const use: CommandGroup = {
       arguments: { function: "such as messages:list", args: "a JSON object" },
       examples: [`run messages:send '{ "author": "Ada", "body": "Hello" }'`],
       options: [
-        new Option("--component <path>", "call a function of this component: child/grandchild"),
+        component("call a function of this component: child/grandchild"),
         ...server(),
       ],
-      run: async ({ component, ...options }, call) => {
+      run: async (options, call) => {
         const [path, args = "{}"] = call.args;
         const client = await connectTo(options, call);
-        return (await import("./run.ts")).run(client, path!, args, component);
+        return (await import("./run.ts")).run(client, path!, args, options.component);
       },
     }),
     {
@@ -155,6 +156,7 @@ const use: CommandGroup = {
         new Option("--format <format>", "json and jsonl can be imported")
           .choices(["table", "json", "jsonl"]).default("table"),
         json("the same as --format json"),
+        component("look into this component: child/grandchild"),
         ...server(),
       ],
       run: async ({ json, ...options }, call) => {
@@ -178,6 +180,7 @@ const use: CommandGroup = {
         new Option("--table <name>", "that the documents go into; not for ZIP files"),
         new Option("--format <format>", "in place of what the file's name says")
           .choices(["csv", "jsonLines", "jsonArray", "zip"]),
+        component("put them into this component: child/grandchild"),
         new Option("--append", "add to what the tables hold"),
         new Option("--replace", "put the documents in the place of what their tables hold"),
         new Option("--replace-all", "and empty all other tables"),

@@ -5,6 +5,8 @@ import { UsageError } from "./failure.ts";
 import { nearest } from "./nearest.ts";
 
 export interface DataOptions {
+  /** Path of a component, in place of the app. */
+  readonly component?: string;
   readonly limit: number;
   readonly order: "asc" | "desc";
   readonly format: "table" | "json" | "jsonl";
@@ -27,13 +29,14 @@ const pageLength = 100;
 /** Lists the tables, with how many documents they have. */
 export async function listTables(
   client: ApiClient,
-  { format }: Pick<DataOptions, "format">,
+  { format, component }: DataOptions,
 ): Promise<number> {
-  const names = await tableNames(client);
-  const tables = await Promise.all(names.map(async (name) => ({
-    table: name,
-    documents: await client.query("_system/cli/tableSize:default", { tableName: name }) as number,
-  })));
+  const names = await tableNames(client, component);
+  const size = (tableName: string) =>
+    client.query("_system/cli/tableSize:default", { tableName }, component) as Promise<number>;
+  const tables = await Promise.all(
+    names.map(async (table) => ({ table, documents: await size(table) })),
+  );
   if (format === "json") console.log(JSON.stringify(tables, null, 2));
   else if (format === "jsonl") { for (const table of tables) console.log(JSON.stringify(table)); }
   else if (tables.length === 0) console.error("There are no tables yet.");
@@ -48,15 +51,15 @@ export async function listTables(
 export async function showTable(
   client: ApiClient,
   table: string,
-  { limit, order, format }: DataOptions,
+  { limit, order, format, component }: DataOptions,
 ): Promise<number> {
-  await mustHaveTable(client, table);
+  await mustHaveTable(client, table, component);
   const documents: EncodedDocument[] = [];
   let isDone = false;
   for (let cursor: string | null = null; !isDone && documents.length < limit;) {
     const numItems = Math.min(pageLength, limit - documents.length);
     const args = { table, order, paginationOpts: { cursor, numItems } };
-    const page = await client.query("_system/cli/tableData:default", args) as Page;
+    const page = await client.query("_system/cli/tableData:default", args, component) as Page;
     documents.push(...page.page);
     ({ isDone, continueCursor: cursor } = page);
   }
@@ -88,17 +91,21 @@ function print(documents: readonly EncodedDocument[], format: DataOptions["forma
   );
 }
 
-async function mustHaveTable(client: ApiClient, table: string): Promise<void> {
-  const names = [...await tableNames(client), ...systemTables];
+async function mustHaveTable(
+  client: ApiClient,
+  table: string,
+  component?: string,
+): Promise<void> {
+  const names = [...await tableNames(client, component), ...systemTables];
   if (names.includes(table)) return;
   const meant = nearest(table, names);
   const hint = meant === undefined ? "`hull data` lists the tables." : `Did you mean ${meant}?`;
   throw new UsageError(`There is no table ${table}. ${hint}`);
 }
 
-async function tableNames(client: ApiClient): Promise<string[]> {
+async function tableNames(client: ApiClient, component?: string): Promise<string[]> {
   const args = { paginationOpts: { cursor: null, numItems: 10_000 } };
-  const { page } = await client.query("_system/cli/tables:default", args) as {
+  const { page } = await client.query("_system/cli/tables:default", args, component) as {
     page: readonly { readonly name: string }[];
   };
   return page.map(({ name }) => name).sort();

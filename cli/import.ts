@@ -9,6 +9,8 @@ const importFormats = ["csv", "jsonLines", "jsonArray", "zip"] as const;
 type ImportFormat = (typeof importFormats)[number];
 
 export interface ImportOptions {
+  /** Path of a component, in place of the app. */
+  readonly component?: string;
   readonly table?: string;
   readonly format?: ImportFormat;
   readonly append?: boolean;
@@ -80,11 +82,12 @@ export function importTarget(path: string, options: ImportOptions) {
   if (modes.length > 1) {
     throw new UsageError("Give only one of --append, --replace and --replace-all.");
   }
-  const { table } = options;
+  const { table, component } = options;
   return {
     format,
     mode: modes[0] ?? "requireEmpty",
     ...table !== undefined && { tableName: table },
+    ...component !== undefined && { componentPath: component },
   };
 }
 
@@ -149,7 +152,7 @@ async function untilReady(client: ApiClient, importId: string, agrees: boolean):
     if (state.state === "failed") throw failure(state.error_message);
     if (state.state === "waiting_for_confirmation") {
       progress[Symbol.dispose]();
-      console.error(state.message_to_confirm);
+      console.error(state.message_to_confirm.replaceAll("npx convex", "hull"));
       if (agrees || !state.require_manual_confirmation) return;
       if (Deno.stdin.isTerminal() && confirm("Import?")) return;
       await client.post("/api/cancel_import", { importId });

@@ -78,6 +78,8 @@ export const bundling = () => [
   new Option("--debug-node-apis", "show which imports lead to modules of Node.js"),
 ];
 
+export const component = (what: string) => new Option("--component <path>", what);
+
 export const json = (what: string) => new Option("--json", what);
 
 function parsePort(text: string): number {

@@ -46,35 +46,52 @@ export interface PushChanges {
 }
 
 export interface Change {
-  readonly sign: "+" | "-" | "~";
+  /** The last one stands for what is left out. */
+  readonly sign: "+" | "-" | "~" | "…";
   readonly text: string;
 }
 
-const modulesShownMax = 6;
-
-/** In the order in which they are told. */
+/** In the order in which they are told; of many of one kind, the first. */
 export function listChanges({ functions, changedModules, finished }: PushChanges): Change[] {
-  const [before, after] = functions.map((specs) =>
-    new Map(specs.map((spec) => [functionName(spec), JSON.stringify(spec)]))
-  ) as [Map<string, string>, Map<string, string>];
-  const names = [...new Set([...before.keys(), ...after.keys()])].sort();
-  const changes: Change[] = [];
-  for (const name of names) {
-    const [old, now] = [before.get(name), after.get(name)];
-    if (old === undefined) changes.push({ sign: "+", text: name });
-    else if (now === undefined) changes.push({ sign: "-", text: name });
-    else if (old !== now) {
-      changes.push({ sign: "~", text: `${name} takes or returns something else` });
-    }
-  }
-  changes.push(...codeChanges(changedModules));
-  for (const [path, diff] of Object.entries(finished.componentDiffs)) {
-    changes.push(...componentChanges(path, diff));
-  }
   const { added, removed } = finished.authDiff;
-  if (added.length + removed.length > 0) changes.push({ sign: "~", text: "identity providers" });
-  return changes;
+  const components = Object.entries(finished.componentDiffs);
+  return [
+    ...shortened(functionChanges(...functions), "functions"),
+    ...codeChanges(changedModules),
+    ...shortened(components.flatMap(([path, diff]) => mountChanges(path, diff)), "components"),
+    ...shortened(components.flatMap(([path, diff]) => indexChanges(path, diff)), "indexes"),
+    ...shortened(components.flatMap(([path, diff]) => cronChanges(path, diff)), "cron jobs"),
+    ...added.length + removed.length > 0
+      ? [{ sign: "~", text: "identity providers" } as const]
+      : [],
+  ];
 }
+
+/** Nobody reads more at each save. */
+const shownMax = 12;
+
+function shortened(changes: readonly Change[], what: string): readonly Change[] {
+  const rest = changes.length - shownMax;
+  if (rest <= 0) return changes;
+  return [...changes.slice(0, shownMax), { sign: "…", text: `and ${rest} more ${what}` }];
+}
+
+function functionChanges(
+  before: readonly FunctionSpec[],
+  after: readonly FunctionSpec[],
+): Change[] {
+  const texts = (specs: readonly FunctionSpec[]) =>
+    new Map(specs.map((spec) => [functionName(spec), JSON.stringify(spec)]));
+  const [old, now] = [texts(before), texts(after)];
+  return [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((name): Change[] => {
+    if (!old.has(name)) return [{ sign: "+", text: name }];
+    if (!now.has(name)) return [{ sign: "-", text: name }];
+    if (old.get(name) === now.get(name)) return [];
+    return [{ sign: "~", text: `${name} takes or returns something else` }];
+  });
+}
+
+const modulesShownMax = 6;
 
 /** One line: what imports the same files may be bundled in another way when one of them changes. */
 function codeChanges(modules: readonly string[]): Change[] {
@@ -86,24 +103,36 @@ function codeChanges(modules: readonly string[]): Change[] {
   return [{ sign: "~", text: `code of ${shown}${rest}` }];
 }
 
-function componentChanges(
-  path: string,
-  { diffType, cronDiff, indexDiff }: ComponentDiff,
-): Change[] {
-  const changes: Change[] = [];
-  const place = path === "" ? "" : ` of component ${path}`;
-  const add = (sign: Change["sign"], what: string, names: readonly string[]) => {
-    for (const name of names) changes.push({ sign, text: `${what} ${name}${place}` });
-  };
-  if (path !== "" && diffType.type !== "modify") {
-    changes.push({ sign: diffType.type === "unmount" ? "-" : "+", text: `component ${path}` });
-  }
-  for (const index of indexDiff.added_indexes) add("+", indexKind(index), [index.name]);
-  for (const index of indexDiff.removed_indexes) add("-", indexKind(index), [index.name]);
-  add("+", "cron job", cronDiff.added);
-  add("~", "cron job", cronDiff.updated);
-  add("-", "cron job", cronDiff.deleted);
-  return changes;
+function mountChanges(path: string, { diffType: { type } }: ComponentDiff): Change[] {
+  if (path === "" || type === "modify") return [];
+  return [{ sign: type === "unmount" ? "-" : "+", text: `component ${path}` }];
+}
+
+function indexChanges(path: string, { indexDiff }: ComponentDiff): Change[] {
+  const texts = (indexes: readonly Index[]) =>
+    indexes.map((index) => `${indexKind(index)} ${index.name}${placeOf(path)}`);
+  return [
+    ...signed("+", texts(indexDiff.added_indexes)),
+    ...signed("-", texts(indexDiff.removed_indexes)),
+  ];
+}
+
+function cronChanges(path: string, { cronDiff }: ComponentDiff): Change[] {
+  const texts = (names: readonly string[]) =>
+    names.map((name) => `cron job ${name}${placeOf(path)}`);
+  return [
+    ...signed("+", texts(cronDiff.added)),
+    ...signed("~", texts(cronDiff.updated)),
+    ...signed("-", texts(cronDiff.deleted)),
+  ];
+}
+
+function signed(sign: Change["sign"], texts: readonly string[]): Change[] {
+  return texts.map((text) => ({ sign, text }));
+}
+
+function placeOf(path: string): string {
+  return path === "" ? "" : ` of component ${path}`;
 }
 
 function indexKind({ type }: Index): string {
@@ -120,15 +149,10 @@ function moduleName(path: string): string {
   return path.replace(/\.js$/, "");
 }
 
-/** Nobody reads more at each save. */
-const shownMax = 12;
-const colours = { "+": "green", "-": "red", "~": "yellow" } as const;
+const colours = { "+": "green", "-": "red", "~": "yellow", "…": "dim" } as const;
 
-/** A line for each change, and how many are left out. */
+/** A line for each change. */
 export function renderChanges(changes: readonly Change[]): string[] {
   const style = styler(Deno.stderr);
-  const lines = changes.slice(0, shownMax)
-    .map(({ sign, text }) => `  ${style(colours[sign], sign)} ${text}`);
-  if (changes.length > shownMax) lines.push(`  … and ${changes.length - shownMax} more`);
-  return lines;
+  return changes.map(({ sign, text }) => `  ${style(colours[sign], sign)} ${text}`);
 }

@@ -51,13 +51,26 @@ Deno.test("listChanges: indexes, cron jobs, components and identity providers", 
     },
   };
   assert.deepEqual(texts({ functions: [[], []], changedModules: [], finished }), [
+    "+ component counter",
+    "- component old",
     "+ index t.by_a",
     "- search index t.words",
     "+ cron job a",
     "~ cron job b",
     "- cron job c",
-    "+ component counter",
-    "- component old",
     "~ identity providers",
+  ]);
+});
+
+Deno.test("listChanges: of many functions the first are told", () => {
+  const many = Array.from({ length: 15 }, (_, index) => ({
+    ...list,
+    identifier: `tasks.js:f${String(index).padStart(2, "0")}`,
+  }));
+  const told = texts({ functions: [[], many], changedModules: [], finished: unchanged });
+  assert.deepEqual([told.length, told.at(0), told.at(-1)], [
+    13,
+    "+ tasks:f00 (query)",
+    "… and 3 more functions",
   ]);
 });
