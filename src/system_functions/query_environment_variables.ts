@@ -15,10 +15,15 @@ export const queryEnvironmentVariables: SystemModule = {
   },
   get: {
     args: parseValidator({ type: "object", value: { name: string } }),
-    run({ environmentVariables }, args) {
+    /** Those that the server sets, too: command lines before 1.48 ask for them. */
+    run({ environmentVariables, urls }, args) {
       const name = String(args.name);
-      const isSet = Object.hasOwn(environmentVariables, name);
-      return isSet ? { name, value: environmentVariables[name]! } : null;
+      const variables: Readonly<Record<string, string>> = {
+        ...environmentVariables,
+        CONVEX_CLOUD_URL: urls.cloud,
+        CONVEX_SITE_URL: urls.site,
+      };
+      return Object.hasOwn(variables, name) ? { name, value: variables[name]! } : null;
     },
   },
 };

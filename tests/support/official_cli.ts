@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { type CommandResult, OutputLog } from "./server_process.ts";
 import { within } from "./waiting.ts";
 
-const cliModule = fileURLToPath(new URL("../../node_modules/convex/bin/main.js", import.meta.url));
+const modules = new URL("../../node_modules/", import.meta.url);
+const cliModule = fileURLToPath(new URL("convex/bin/main.js", modules));
 const noOtherHost = new URL("./no_other_host.mjs", import.meta.url).href;
 
 /** Where to deploy to; a `ServerProcess`, or something in front of one. */
@@ -24,6 +25,23 @@ export async function runOfficialCli(
 ): Promise<CommandResult> {
   const decoder = new TextDecoder();
   const command = officialCli({ url: deployment.url, adminKey: key }, app, args);
+  const { code, stdout, stderr } = await within(command.output(), 90_000, args.join(" "));
+  const text = decoder.decode(stdout);
+  return { code, stdout: text, output: text + decoder.decode(stderr) };
+}
+
+/** Runs the command line of another version, which `deno.json` imports as `convex-1.21` or the like, to its end. */
+export async function runOlderCli(
+  version: string,
+  { url, adminKey }: DeploymentAddress,
+  app: string,
+  args: readonly string[],
+): Promise<CommandResult> {
+  const decoder = new TextDecoder();
+  const main = fileURLToPath(
+    new URL(`.deno/convex@${version}/node_modules/convex/bin/main.js`, modules),
+  );
+  const command = officialCli({ url, adminKey }, app, args, main);
   const { code, stdout, stderr } = await within(command.output(), 90_000, args.join(" "));
   const text = decoder.decode(stdout);
   return { code, stdout: text, output: text + decoder.decode(stderr) };
@@ -61,9 +79,10 @@ function officialCli(
   { url, adminKey }: DeploymentAddress,
   app: string,
   args: readonly string[],
+  main = cliModule,
 ): Deno.Command {
   return new Deno.Command("node", {
-    args: ["--import", noOtherHost, cliModule, ...args],
+    args: ["--import", noOtherHost, main, ...args],
     cwd: app,
     env: {
       CONVEX_SELF_HOSTED_URL: url,
