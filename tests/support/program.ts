@@ -18,6 +18,12 @@ export function programCommand(
   return [Deno.execPath(), "run", "-A", mainModule, ...args];
 }
 
+/** This process's variables but the one that says what is tested, which would mean nothing to the program. */
+export function environmentOfTests(): Record<string, string> {
+  const { HULL_BINARY: _, ...others } = Deno.env.toObject();
+  return others;
+}
+
 /** The executable under test or, where the source is, one that is made now in `folder`. */
 export async function makeExecutable(folder: string): Promise<string> {
   if (executable !== undefined) return resolve(executable);

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { checkSoundness } from "./database_check.ts";
-import { programCommand } from "./program.ts";
+import { environmentOfTests, programCommand } from "./program.ts";
 import { within } from "./waiting.ts";
 
 const startTimeoutMs = 60_000;
@@ -185,7 +185,8 @@ export async function runCommand(
   const [program, ...words] = programCommand(args);
   const { code, stdout, stderr } = await new Deno.Command(program, {
     args: words,
-    env: { NO_COLOR: "1", ...environment },
+    clearEnv: true,
+    env: { ...environmentOfTests(), NO_COLOR: "1", ...environment },
     stdin: "null",
     ...options,
   }).output();
