@@ -36,6 +36,7 @@ import {
   type ProgramDefinition,
   runProgram,
 } from "./program.ts";
+import type { TestServerOptions } from "./test_server.ts";
 import { styler } from "./terminal.ts";
 import { version } from "./version.ts";
 
@@ -234,6 +235,23 @@ const operate: CommandGroup = {
       examples: ["serve --host 0.0.0.0 --data /var/lib/hull"],
       options: listening(),
       run: async (options) => (await import("./serve.ts")).serve(options),
+    }),
+    define<TestServerOptions>({
+      usage: "test-server",
+      summary: "serve an app for its tests: empty, in memory, with a clock that tests move",
+      details: "It ends, and its data with it, when its standard input does or at a signal. " +
+        "Start it from tests with the module that --write-client writes.",
+      examples: ["test-server --app .", "test-server --write-client tests/hull_testing.ts"],
+      options: [
+        new Option("--app <dir>", "folder of the app to push, with convex/ in it"),
+        port().default(0),
+        host(),
+        new Option(
+          "--write-client <file>",
+          "write a TypeScript module for tests, without dependencies",
+        ),
+      ],
+      run: async (options) => (await import("./test_server.ts")).testServer(options),
     }),
     define<ServerOptions>({
       usage: "backup <file>",

@@ -61,13 +61,13 @@ export class ActionRun implements ActionHost {
     const { importSeed, importTimeMs } = deployment.manifest;
     this.component = deployment.component(call.component);
     const { loader, environment } = this.component;
-    const { kind, nowMs, seed } = call;
+    const { kind, nowMs, clockOffsetMs = 0, seed } = call;
     this.call = call;
     this.#options = options;
     this.#path = { module: call.module, export: call.export };
     this.name = displayName(this.#path);
     this.execution = new Execution({
-      ...{ kind, nowMs, seed, importSeed, importTimeMs, ...environment, log },
+      ...{ kind, nowMs, clockOffsetMs, seed, importSeed, importTimeMs, ...environment, log },
     });
     this.#instances = new ModuleInstances(loader, true);
     this.operations = new HostOperations(send, () => this.#instances.convexError);

@@ -11,6 +11,8 @@ export interface ExecutionOptions {
   readonly kind: FunctionKind | "analysis";
   /** Milliseconds: frozen for queries and mutations. */
   readonly nowMs: number;
+  /** Of actions: see `FunctionCall`. */
+  readonly clockOffsetMs?: number;
   /** 64 hex digits, like `importSeed`. */
   readonly seed: string;
   readonly importTimeMs: number;
@@ -80,7 +82,9 @@ export class Execution {
   now(): number {
     if (this.phase === "import") return this.options.importTimeMs;
     this.observedTime = true;
-    return this.isDeterministic ? this.options.nowMs : realNow();
+    return this.isDeterministic
+      ? this.options.nowMs
+      : realNow() + (this.options.clockOffsetMs ?? 0);
   }
 
   get timeOrigin(): number {

@@ -5,6 +5,8 @@
 export interface Environment {
   /** Wall clock in milliseconds since the epoch; may step backwards. */
   nowMs(): number;
+  /** How far the wall clock is from the machine's, in milliseconds; absent: it is the machine's. */
+  readonly clockOffsetMs?: number;
   /** Monotonic clock in milliseconds, for durations. */
   monotonicMs(): number;
   /** Runs `callback` once after `delayMs`; the returned function cancels it. */

@@ -23,7 +23,7 @@ import { DeploymentSettings } from "./deploy/deployment_settings.ts";
 import { LazyPushService } from "./deploy/lazy_push_service.ts";
 import { LiveDeployment } from "./deploy/live_deployment.ts";
 import { StoredVariables } from "./deploy/stored_variables.ts";
-import { systemEnvironment } from "./environment.ts";
+import { type Environment, systemEnvironment } from "./environment.ts";
 import { errorMessage, RequestError } from "./errors.ts";
 import { FileStorage, hexDigest } from "./file_storage/file_storage.ts";
 import { FileStore } from "./file_storage/file_store.ts";
@@ -43,7 +43,7 @@ import { logApi } from "./http/log_api.ts";
 import { BodyReader } from "./http/request_body.ts";
 import { apiAndApp, appOnly } from "./http/request_handler.ts";
 import { errorResponse } from "./http/responses.ts";
-import { RouteTable } from "./http/routes.ts";
+import { type ApiHandlers, RouteTable, type TestingHandlers } from "./http/routes.ts";
 import { serviceApi } from "./http/service_api.ts";
 import { storageApi } from "./http/storage_api.ts";
 import { syncApi } from "./http/sync_api.ts";
@@ -70,6 +70,7 @@ import { LazySnapshots } from "./snapshots/lazy_snapshots.ts";
 import { createSystemQueries } from "./system_functions/system_queries.ts";
 import type { VerifyCredential } from "./sync/socket_identity.ts";
 import { SyncServer } from "./sync/sync_server.ts";
+import type { TestClock } from "./testing/test_clock.ts";
 import { VectorSearch } from "./vector_search/vector_search.ts";
 
 export interface ServerOptions {
@@ -98,6 +99,8 @@ export interface ServerOptions {
   /** Origins under which clients reach the API and the app, if those are not ours: behind a proxy. */
   readonly cloudOrigin?: string;
   readonly siteOrigin?: string;
+  /** Makes it a test server: the time is this clock's, and tests have endpoints of their own (src/testing/). */
+  readonly testClock?: TestClock;
   /** Answers requests that the app has no route for, such as those for its page during development. */
   readonly fallback?: Fallback;
 }
@@ -117,6 +120,7 @@ export interface RunningServer {
 /** What everything else is built on; open until the stack it was opened on is disposed. */
 interface Foundation {
   readonly options: ServerOptions;
+  readonly environment: Environment;
   /** Absolute. */
   readonly dataFolder: string;
   readonly committer: CommitterClient;
@@ -134,15 +138,15 @@ interface Foundation {
   readonly site: GatedListener | undefined;
 }
 
-const environment = systemEnvironment;
 const defaultInstanceName = "hull";
 
 /** @throws Error that names cause and remedy when the data folder or a port cannot be used. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const environment = options.testClock ?? systemEnvironment;
   const addresses = new ClientAddresses(options.trustedProxies ?? []);
   const limits = new ClientLimits({ addresses, environment, config: options.config });
   await using resources = new AsyncDisposableStack();
-  const foundation = await openFoundation(options, resources);
+  const foundation = await openFoundation(options, environment, resources);
   const parts = assemble(foundation);
   const { main, site, adminKey, failed } = foundation;
 
@@ -152,7 +156,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await parts.settings.refreshAuthConfig()
     .catch((error) => log("error", "auth.config.js could not be evaluated again", { error }));
   const { app } = parts;
-  main.open(limits.around(apiAndApp(apiRoutes(foundation, parts), app, parts.requestServices)));
+  const routes = new RouteTable(apiRoutes(foundation, parts), await testingRoutes(options, parts));
+  main.open(limits.around(apiAndApp(routes, app, parts.requestServices)));
   site?.open(limits.around(appOnly(app)));
   resources.defer(watchConnections({
     listeners: site === undefined ? [main] : [main, site],
@@ -180,6 +185,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 /** Steps 1 and 2. */
 async function openFoundation(
   options: ServerOptions,
+  environment: Environment,
   resources: AsyncDisposableStack,
 ): Promise<Foundation> {
   const { config, hostname, port, sitePort } = options;
@@ -211,8 +217,8 @@ async function openFoundation(
   const starting = startIsolates({ config, environment, databasePath: database, dataFolder });
   // Whether they started is learnt below; here only those that did have to be ended.
   resources.defer(() => starting.then((isolates) => isolates.close(), () => {}));
-  const adminKey = chooseAdminKey(dataFolder, options.adminKey);
-  const fileStorageSecret = await loadFileStorageSecret(reader, committer);
+  const adminKey = chooseAdminKey(environment, dataFolder, options.adminKey);
+  const fileStorageSecret = await loadFileStorageSecret(environment, reader, committer);
   const openListener = (port: number) => {
     const listener = listenGated(hostname, port);
     resources.defer(() => listener.abort());
@@ -222,6 +228,7 @@ async function openFoundation(
   const site = sitePort === undefined ? undefined : openListener(sitePort);
   return {
     options,
+    environment,
     dataFolder,
     committer,
     metrics,
@@ -241,7 +248,7 @@ type Parts = ReturnType<typeof assemble>;
 
 /** Everything between the database and the listeners. */
 function assemble(foundation: Foundation) {
-  const { options, dataFolder, committer, reader, isolates, main, site } = foundation;
+  const { options, environment, dataFolder, committer, reader, isolates, main, site } = foundation;
   const { fileStorageSecret, adminKey, metrics, logFiles } = foundation;
   const { config, redact } = options;
   const requestIds = new RequestIds(environment);
@@ -289,7 +296,7 @@ function assemble(foundation: Foundation) {
   const storedVariables = new StoredVariables({
     committer,
     environment,
-    secrets: encryptionKeys(dataFolder, options.encryptionKey),
+    secrets: encryptionKeys(environment, dataFolder, options.encryptionKey),
     discardsLost: options.discardLostVariables ?? false,
   });
   const settings: DeploymentSettings = new DeploymentSettings({
@@ -386,6 +393,7 @@ function assemble(foundation: Foundation) {
   });
   return {
     app,
+    transactions,
     functions,
     live,
     storedVariables,
@@ -405,8 +413,8 @@ function assemble(foundation: Foundation) {
 }
 
 /** The API, of which the code that administrators need is loaded when they call. */
-function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
-  const { options, fileStorageSecret, metrics } = foundation;
+function apiRoutes(foundation: Foundation, parts: Parts): ApiHandlers {
+  const { options, environment, fileStorageSecret, metrics } = foundation;
   const loadAdminApi = once(async () =>
     (await import("./http/admin_api.ts")).adminApi(parts.settings)
   );
@@ -433,7 +441,7 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
   const loadImportApi = once(async () =>
     (await import("./http/import_api.ts")).importApi(await parts.snapshots.imports())
   );
-  return new RouteTable({
+  return {
     ...functionApi(parts.functions, options),
     ...syncApi(parts.sockets),
     ...storageApi(parts.files, { secret: fileStorageSecret, environment }),
@@ -478,7 +486,27 @@ function apiRoutes(foundation: Foundation, parts: Parts): RouteTable {
       "deleteComponent",
       "reportPushCompleted",
     ], loadDeployApi),
-  });
+  };
+}
+
+/** What a test server has besides. */
+async function testingRoutes(
+  { testClock }: ServerOptions,
+  { transactions, scheduler, cronJobs, live }: Parts,
+): Promise<TestingHandlers | undefined> {
+  if (testClock === undefined) return undefined;
+  const { TestControl } = await import("./testing/test_control.ts");
+  const { testingApi } = await import("./http/testing_api.ts");
+  const { parseCronDefinitions } = await import("./deploy/cron_definitions.ts");
+  return testingApi(
+    new TestControl({
+      clock: testClock,
+      transactions,
+      scheduled: scheduler,
+      cronJobs,
+      cronDefinitions: () => parseCronDefinitions(live.record?.analysis ?? {}),
+    }),
+  );
 }
 
 /** Why requests should go elsewhere; null when they can be served. */
@@ -493,7 +521,7 @@ function notReady({ reader }: Foundation): string | null {
 
 /** Ends what runs, within the time that the operator gives it. */
 async function stop(
-  { main, site, options }: Foundation,
+  { main, site, options, environment }: Foundation,
   { scheduler, cronJobs, sockets, push, snapshots, stopping }: Parts,
   resources: AsyncDisposableStack,
 ): Promise<void> {
@@ -524,7 +552,11 @@ function refuse(): Response {
   );
 }
 
-function chooseAdminKey(dataFolder: string, given: string | undefined): string {
+function chooseAdminKey(
+  environment: Environment,
+  dataFolder: string,
+  given: string | undefined,
+): string {
   if (given === undefined) {
     const make = () => makeAdminKey(defaultInstanceName, environment.randomBytes(32));
     return loadAdminKey(dataFolder, make);
@@ -534,7 +566,11 @@ function chooseAdminKey(dataFolder: string, given: string | undefined): string {
 }
 
 /** The one to use first; then one that variables may still be encrypted under. */
-function encryptionKeys(dataFolder: string, given?: string): [string, ...string[]] {
+function encryptionKeys(
+  environment: Environment,
+  dataFolder: string,
+  given?: string,
+): [string, ...string[]] {
   const kept = getEncryptionKey(dataFolder);
   if (given !== undefined) return kept === undefined ? [given] : [given, kept];
   return [kept ?? makeEncryptionKey(dataFolder, environment.randomBytes(32))];
@@ -542,6 +578,7 @@ function encryptionKeys(dataFolder: string, given?: string): [string, ...string[
 
 /** Made once, with the database, so that URLs of files stay what they are. */
 async function loadFileStorageSecret(
+  environment: Environment,
   reader: SnapshotReader,
   committer: CommitterClient,
 ): Promise<string> {

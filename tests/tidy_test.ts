@@ -16,7 +16,7 @@ const layers: readonly (readonly string[])[] = [
   ["main.ts"],
   ["cli"],
   ["src/server.ts"],
-  ["src/maintenance"],
+  ["src/maintenance", "src/testing"],
   [
     "src/http",
     "src/sync",

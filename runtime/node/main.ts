@@ -12,6 +12,7 @@ import { decodeFrame, encodeFrame, FrameDecoder, joinFrames } from "../../src/is
 import type { DeploymentManifest, FromNode, ToNode } from "../../src/isolate/protocol.ts";
 import { Action } from "./action.ts";
 import { analyzeModule } from "./analysis.ts";
+import { setClockOffset } from "./clock.ts";
 import { installConsole } from "./console.ts";
 import { contain } from "./containment.ts";
 import { installSyscalls } from "./syscalls.ts";
@@ -41,6 +42,7 @@ function receive(message: ToNode, body: Uint8Array): void {
       return load(message.deployment);
     case "call": {
       const { callId, call } = message;
+      setClockOffset(call.clockOffsetMs ?? 0);
       const action = new Action(callId, call, send);
       actions.set(callId, action);
       action.run(modules, body).finally(() => actions.delete(callId));

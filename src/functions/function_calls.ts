@@ -58,6 +58,7 @@ export class FunctionCalls {
 
   #execution(deployment: string, context: CallContext) {
     const { requestId, scheduledFunctionId, cronRun, origin } = context;
+    const { clockOffsetMs } = this.#environment;
     const authToken = tokenOf(context.caller);
     return {
       deployment,
@@ -65,6 +66,7 @@ export class FunctionCalls {
       identity: identityOf(context.caller),
       nowMs: this.#environment.nowMs(),
       seed: this.#ids.seed(),
+      ...clockOffsetMs && { clockOffsetMs },
       ...(authToken === undefined ? {} : { authToken }),
       ...(scheduledFunctionId === undefined ? {} : { scheduledFunctionId }),
       ...(origin === "Scheduler" ? { isScheduledJob: true } : {}),

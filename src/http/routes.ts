@@ -70,15 +70,20 @@ export type ApiHandlers = Readonly<
   >
 >;
 
+/** What only a test server can do. */
+export type TestingHandlers = Readonly<
+  Record<"testClock" | "moveTestClock" | "runScheduledFunctions" | "clearTestServer", ApiHandler>
+>;
+
 /** Finds the route of a path. */
 export class RouteTable {
   readonly #exact = new Map<string, Route>();
   readonly #patterns: { readonly path: RegExp; readonly route: Route }[] = [];
   readonly #socket: Route;
 
-  constructor(handlers: ApiHandlers) {
+  constructor(handlers: ApiHandlers, testing?: TestingHandlers) {
     this.#socket = { GET: handlers.sync, POST: handlers.sync };
-    for (const [path, route] of routes(handlers)) {
+    for (const [path, route] of [...routes(handlers), ...testing ? testingRoutes(testing) : []]) {
       if (path.includes("*")) this.#patterns.push({ path: patternOf(path), route });
       else this.#exact.set(path, route);
     }
@@ -156,6 +161,14 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/instance_version", { GET: handlers.version }],
     ["/instance_name", { GET: handlers.instanceName }],
     ["/echo", { POST: handlers.echo }],
+  ];
+}
+
+function testingRoutes(handlers: TestingHandlers): readonly (readonly [string, Route])[] {
+  return [
+    ["/api/hull/test/clock", { GET: handlers.testClock, POST: handlers.moveTestClock }],
+    ["/api/hull/test/run_scheduled", { POST: handlers.runScheduledFunctions }],
+    ["/api/hull/test/clear", { POST: handlers.clearTestServer }],
   ];
 }
 

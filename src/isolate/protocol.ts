@@ -94,6 +94,8 @@ export interface FunctionCall {
   readonly at?: Timestamp;
   /** Frozen time of queries and mutations; start time of actions. Milliseconds. */
   readonly nowMs: number;
+  /** How far the clock of actions is from the machine's, in milliseconds; absent: it is the machine's. */
+  readonly clockOffsetMs?: number;
   /** 64 hex digits. */
   readonly seed: string;
   /** Validators from analysis, as JSON texts; null: none. */

@@ -100,6 +100,26 @@ export class CronJobs {
     await this.#due.close();
   }
 
+  /** Runs nothing while `work` runs, not even what has begun already. */
+  async whilePaused<T>(work: () => Promise<T>): Promise<T> {
+    await this.#due.close();
+    try {
+      return await work();
+    } finally {
+      this.#due.start();
+    }
+  }
+
+  /** See `DueJobs.runDue`. */
+  runDue(): Promise<boolean> {
+    return this.#due.runDue();
+  }
+
+  /** See `DueJobs.nextDueMs`. */
+  nextDueMs(): number | undefined {
+    return this.#due.nextDueMs();
+  }
+
   #occurrence(job: CronJob): Occurrence {
     const { environment } = this.#parts;
     return { job, startTime: environment.nowMs(), startedMs: environment.monotonicMs() };

@@ -82,6 +82,26 @@ export class DueJobs<Job extends DueJob> {
     }
   }
 
+  /** Starts what is due. Resolves when what runs has ended, with false if there was nothing. */
+  async runDue(): Promise<boolean> {
+    this.look();
+    const running = [...this.#running.values()];
+    await Promise.all(running);
+    return running.length > 0;
+  }
+
+  /** When the first job that is not running is due, in milliseconds since the epoch; undefined when there is none. */
+  nextDueMs(): number | undefined {
+    const { transactions, open, parse } = this.#options;
+    return transactions.read((transaction) => {
+      const cursor = open(transaction);
+      for (let next = cursor.next(); next !== null; next = cursor.next()) {
+        const job = parse(next);
+        if (!this.#running.has(job.id)) return job.dueMs;
+      }
+    });
+  }
+
   #startDue(): void {
     const { committer, runningMax, isReady, clockSetBack } = this.#options;
     if (isReady?.() === false) return this.#sleep(untilReadyMs);

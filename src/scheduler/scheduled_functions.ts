@@ -115,6 +115,26 @@ export class ScheduledFunctions {
     await this.#due.close();
   }
 
+  /** Runs nothing while `work` runs, not even what has begun already. */
+  async whilePaused<T>(work: () => Promise<T>): Promise<T> {
+    await this.#due.close();
+    try {
+      return await work();
+    } finally {
+      this.#due.start();
+    }
+  }
+
+  /** See `DueJobs.runDue`. */
+  runDue(): Promise<boolean> {
+    return this.#due.runDue();
+  }
+
+  /** See `DueJobs.nextDueMs`. */
+  nextDueMs(): number | undefined {
+    return this.#due.nextDueMs();
+  }
+
   /** For actions; see `HostServices.schedule`. */
   async schedule(request: JobRequest, caller: ActionCaller): Promise<string> {
     const { component, path } = request;

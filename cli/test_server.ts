@@ -1,0 +1,102 @@
+/**
+ * `hull test-server`: a server for tests, on an empty database that is gone when it ends. Its clock can be moved
+ * and its data cleared through endpoints that no other server has (docs/testing.md).
+ */
+import { join } from "node:path";
+import { makeAdminKey } from "../src/auth/admin_key.ts";
+import { loadAppFolder } from "../src/deploy/app_folder.ts";
+import { systemEnvironment } from "../src/environment.ts";
+import { startServer } from "../src/server.ts";
+import { TestClock } from "../src/testing/test_clock.ts";
+import { programFolder } from "../src/program_files.ts";
+import { readConfig } from "../src/config.ts";
+import { ApiClient, ApiError } from "./api_client.ts";
+import { exitStatus } from "./failure.ts";
+import { describePushFailure } from "./push_failure.ts";
+import { version } from "./version.ts";
+
+export interface TestServerOptions {
+  readonly app?: string;
+  readonly port: number;
+  readonly host: string;
+  readonly writeClient?: string;
+}
+
+export async function testServer(options: TestServerOptions): Promise<number> {
+  if (options.writeClient !== undefined) return await writeClient(options.writeClient);
+  const dataFolder = await Deno.makeTempDir({ prefix: "hull-test-" });
+  const removeFolder = () => Deno.remove(dataFolder, { recursive: true });
+  try {
+    const variables = Deno.env.toObject();
+    const server = await startServer({
+      dataFolder,
+      hostname: options.host,
+      port: options.port,
+      config: readConfig(variables),
+      adminKey: variables.HULL_ADMIN_KEY ?? makeAdminKey("test", systemEnvironment.randomBytes(32)),
+      redact: false,
+      version,
+      testClock: new TestClock(),
+    });
+    try {
+      const { url, siteUrl, adminKey } = server;
+      if (options.app !== undefined && !await push(options.app, new ApiClient(url, adminKey))) {
+        return exitStatus.failed;
+      }
+      console.log(`hull ready on ${url}`);
+      // For the program that started it, which need not know anything but this line.
+      console.log(JSON.stringify({ url, siteUrl, adminKey }));
+      await Promise.race([
+        endOfInput(),
+        signalled(),
+        server.failed.then((error) => {
+          throw error;
+        }),
+      ]);
+    } finally {
+      await server.close();
+    }
+    return 0;
+  } finally {
+    await removeFolder();
+  }
+}
+
+async function push(folder: string, client: ApiClient): Promise<boolean> {
+  const [{ bundleApp }, { generateAppCode }, { pushBundle }] = await Promise.all([
+    import("../src/deploy/bundle.ts"),
+    import("../src/deploy/codegen.ts"),
+    import("./push.ts"),
+  ]);
+  const app = await loadAppFolder(folder);
+  await generateAppCode(app);
+  const bundle = await bundleApp(app);
+  for (const warning of bundle.warnings) console.error(warning);
+  try {
+    await pushBundle(client, app, bundle);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    console.error(await describePushFailure(error.message, app.path, "The server ends."));
+    return false;
+  }
+}
+
+/** The test's process holds the other end of standard input: when it is killed, nobody is left to end this one. */
+async function endOfInput(): Promise<void> {
+  if (Deno.stdin.isTerminal()) return await new Promise(() => {});
+  const reader = Deno.stdin.readable.getReader();
+  while (!(await reader.read()).done);
+}
+
+function signalled(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, resolve);
+  });
+}
+
+async function writeClient(path: string): Promise<number> {
+  await Deno.copyFile(join(programFolder(), "templates/testing/hull_testing.ts"), path);
+  console.error(`Wrote ${path}. How to use it is said at its top.`);
+  return 0;
+}
