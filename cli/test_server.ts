@@ -63,13 +63,13 @@ export async function testServer(options: TestServerOptions): Promise<number> {
 }
 
 async function push(folder: string, client: ApiClient): Promise<boolean> {
-  const [{ bundleApp }, { generateAppCode }, { pushBundle }] = await Promise.all([
+  const [{ bundleApp }, { generateCode }, { pushBundle }] = await Promise.all([
     import("../src/deploy/bundle.ts"),
-    import("../src/deploy/codegen.ts"),
+    import("../src/deploy/generate_code.ts"),
     import("./push.ts"),
   ]);
   const app = await loadAppFolder(folder);
-  await generateAppCode(app);
+  await generateCode(app);
   const bundle = await bundleApp(app);
   for (const warning of bundle.warnings) console.error(warning);
   try {

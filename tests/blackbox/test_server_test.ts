@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { loadAppFolder } from "../../src/deploy/app_folder.ts";
-import { generateAppCode } from "../../src/deploy/codegen.ts";
+import { generateCode } from "../../src/deploy/generate_code.ts";
 import { startHull, TestHull } from "../../examples/testing/tests/hull_testing.ts";
 import { api } from "../support/api.ts";
 import { copyApp, makeApp } from "../support/apps.ts";
@@ -247,7 +247,7 @@ Deno.test({
       await Deno.readTextFile(`${app}/tests/hull_testing.ts`),
       "copy templates/testing/hull_testing.ts into the example",
     );
-    await generateAppCode(await loadAppFolder(app));
+    await generateCode(await loadAppFolder(app));
     await Deno.symlink(await installedPackages("examples/testing"), `${app}/node_modules`);
     const { code, stdout, stderr } = await new Deno.Command("npm", {
       args: ["test"],

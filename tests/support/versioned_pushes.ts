@@ -4,7 +4,7 @@ import { pushBundle } from "../../cli/push.ts";
 import { type AppFolder, loadAppFolder } from "../../src/deploy/app_folder.ts";
 import { type AppBundle, bundleApp } from "../../src/deploy/bundle.ts";
 import type { BundledModule } from "../../src/deploy/bundled_module.ts";
-import { generateAppCode } from "../../src/deploy/generate_code.ts";
+import { generateCode } from "../../src/deploy/generate_code.ts";
 import { copyApp } from "./apps.ts";
 
 /** Where to push to; a `ServerProcess` is one. */
@@ -27,7 +27,7 @@ export class VersionedPushes implements AsyncDisposable {
     files: Readonly<Record<string, string>> = {},
   ): Promise<VersionedPushes> {
     const app = await loadAppFolder(await copyApp("tests/fixtures/deploys", { files }));
-    await generateAppCode(app);
+    await generateCode(app);
     return new VersionedPushes(app, await bundleApp(app));
   }
 
