@@ -4,6 +4,7 @@ import { ApiClient } from "../../cli/api_client.ts";
 import { api } from "../support/api.ts";
 import { copyApp, writeAppFile } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
+import { postJson } from "../support/http.ts";
 import { runOfficialCli } from "../support/official_cli.ts";
 import { type CommandResult, ServerProcess } from "../support/server_process.ts";
 
@@ -147,6 +148,33 @@ Deno.test("components through pushes", async (t) => {
       await server.deploy(app);
     },
   );
+
+  await t.step("components 12: a component is deleted for good when nobody uses it", async () => {
+    const deleteComponent = (componentId: string) =>
+      postJson(`${server.url}/api/delete_component`, { componentId }, {
+        authorization: `Convex ${server.adminKey}`,
+      });
+    const components = async () =>
+      await client.query(api._system.frontend.components.list, {}) as {
+        id: string;
+        path: string;
+        state: string;
+      }[];
+    const named = (await components()).find(({ path }) => path === "named");
+    assert.equal(named?.state, "unmounted");
+    const work = (await components()).find(({ path }) => path === "work");
+    const refused = await deleteComponent(work!.id);
+    assert.deepEqual([refused.status, refused.body.code], [400, "ComponentMustBeUnmounted"]);
+    const unknown = await deleteComponent(named.id.replace(/^./, (c) => c === "0" ? "1" : "0"));
+    assert.equal(unknown.status, 404);
+    assert.equal((await deleteComponent(named.id)).status, 200);
+    assert.deepEqual((await components()).map(({ path }) => path).filter((path) => path !== ""), [
+      "work",
+      "work/inner",
+      "home",
+      "home/inner",
+    ]);
+  });
 
   await t.step(
     "components 7: generating the code of a component needs no values of its variables",
