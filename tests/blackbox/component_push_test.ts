@@ -4,7 +4,6 @@ import { ApiClient } from "../../cli/api_client.ts";
 import { api } from "../support/api.ts";
 import { copyApp, writeAppFile } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
-import { postJson } from "../support/http.ts";
 import { runOfficialCli } from "../support/official_cli.ts";
 import { type CommandResult, ServerProcess } from "../support/server_process.ts";
 
@@ -20,7 +19,7 @@ Deno.test("components through pushes", async (t) => {
   const app = await copyApp("tests/fixtures/local_components", { packages: ["convex"] });
   await using server = await ServerProcess.start();
   const clients = new Clients(server);
-  const client = clients.http();
+  const client = clients.http({ adminKey: server.adminKey });
   const admin = new ApiClient(server.url, server.adminKey);
   const official = async (...args: string[]) => succeeded(await runOfficialCli(server, app, args));
   const config = `${app}/convex/convex.config.ts`;
@@ -151,8 +150,13 @@ Deno.test("components through pushes", async (t) => {
 
   await t.step("components 12: a component is deleted for good when nobody uses it", async () => {
     const deleteComponent = (componentId: string) =>
-      postJson(`${server.url}/api/delete_component`, { componentId }, {
-        authorization: `Convex ${server.adminKey}`,
+      fetch(`${server.url}/api/delete_component`, {
+        method: "POST",
+        headers: {
+          authorization: `Convex ${server.adminKey}`,
+          "content-type": "application/json",
+        },
+        body: JSON.stringify({ componentId }),
       });
     const components = async () =>
       await client.query(api._system.frontend.components.list, {}) as {
@@ -164,16 +168,15 @@ Deno.test("components through pushes", async (t) => {
     assert.equal(named?.state, "unmounted");
     const work = (await components()).find(({ path }) => path === "work");
     const refused = await deleteComponent(work!.id);
-    assert.deepEqual([refused.status, refused.body.code], [400, "ComponentMustBeUnmounted"]);
-    const unknown = await deleteComponent(named.id.replace(/^./, (c) => c === "0" ? "1" : "0"));
-    assert.equal(unknown.status, 404);
-    assert.equal((await deleteComponent(named.id)).status, 200);
-    assert.deepEqual((await components()).map(({ path }) => path).filter((path) => path !== ""), [
-      "work",
-      "work/inner",
-      "home",
-      "home/inner",
+    assert.deepEqual([refused.status, (await refused.json()).code], [
+      400,
+      "ComponentMustBeUnmounted",
     ]);
+    const unknown = await deleteComponent(named.id.replace(/^./, (c) => c === "0" ? "1" : "0"));
+    assert.deepEqual([unknown.status, (await unknown.json()).code], [404, "ComponentNotFound"]);
+    const deleted = await deleteComponent(named.id);
+    assert.deepEqual([deleted.status, await deleted.text()], [200, ""]);
+    assert.equal((await deleteComponent(named.id)).status, 404);
   });
 
   await t.step(
