@@ -2,6 +2,7 @@
  * What a test may do to its server: move the clock, run jobs to their end, and begin again with an empty database.
  * One thing at a time: whoever asks for another meanwhile waits.
  */
+import { appComponent } from "../database/component.ts";
 import { type CronDefinition, replaceCronJobs } from "../database/cron_jobs.ts";
 import type { Query } from "../database/query.ts";
 import type { QueryCursor, Transaction } from "../database/transaction.ts";
@@ -164,8 +165,12 @@ function deleteSome(transaction: Transaction): number {
       }
     }
   };
-  empty(transaction.userTables().map(({ name }) => name), transaction);
-  empty(systemTableNames, transaction.system);
+  const { components = [] } = transaction.options.snapshot.catalog.data;
+  for (const id of new Set([appComponent, ...components.map(({ id }) => id)])) {
+    const own = transaction.ofComponent(id);
+    empty(own.userTables().map(({ name }) => name), own);
+    empty(systemTableNames, own.system);
+  }
   return count;
 }
 
