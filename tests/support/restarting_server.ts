@@ -18,7 +18,10 @@ export class RestartingServer implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Starts a server and deploys the app to it once; later starts find it in the data folder. */
+  /**
+   * Starts a server and deploys the app to it once; later starts find it in the data folder. `app`: path of a fixture
+   * inside the repository, or of a folder that is ready to be deployed.
+   */
   static async start(
     app: string,
     environment: Readonly<Record<string, string>> = {},
@@ -26,9 +29,10 @@ export class RestartingServer implements AsyncDisposable {
     const dataFolder = await Deno.makeTempDir({ prefix: "hull-data-" });
     const settings = { dataFolder, environment: { ...sideBySide, ...environment } };
     const server = await ServerProcess.start(settings);
-    const folder = await copyApp(app);
+    const isReady = app.startsWith("/");
+    const folder = isReady ? app : await copyApp(app);
     await server.deploy(folder);
-    await Deno.remove(folder, { recursive: true });
+    if (!isReady) await Deno.remove(folder, { recursive: true });
     const port = Number(new URL(server.url).port);
     return new RestartingServer(server, dataFolder, { ...settings, port });
   }
