@@ -3,7 +3,7 @@ import { Log } from "./log.ts";
 
 Deno.test("function-abi 83: the 256th line says that the rest is omitted", () => {
   const log = new Log();
-  const nested = log.nested("a.js:f");
+  const nested = log.nested("a.js:f", "");
   for (let i = 0; i < 300; i++) (i % 2 === 0 ? log : nested).add("LOG", [String(i)]);
   const lines = log.take();
   assert.equal(lines.length, 256);
@@ -33,6 +33,6 @@ Deno.test("Log tells of each line as it is added", () => {
   let count = 0;
   const log = new Log(() => count++);
   log.add("INFO", ["one"]);
-  log.nested("a.js:f").add("INFO", ["two"]);
+  log.nested("a.js:f", "").add("INFO", ["two"]);
   assert.equal(count, 2);
 });

@@ -288,6 +288,7 @@ export class FakeBackend implements Isolates, CommitterClient {
   // Not part of what is tested with this.
 
   changeCatalog = notFaked;
+  importDocuments = notFaked;
   backfill = notFaked;
   analyze = notFaked;
   onFatal(): void {}
