@@ -45,10 +45,7 @@ export function appServer(options: AppServerOptions): AppServer {
       environment: { ...sideBySide, ...options.environment },
     });
     await server.firstLine(/Functions ready/, pushTimeoutMs);
-    for (const [name, value] of Object.entries(options.variables?.() ?? {})) {
-      const result = await server.command("env", "set", name, value);
-      if (result.code !== 0) throw new Error(result.output);
-    }
+    if (options.variables !== undefined) await setVariables(server, options.variables());
   });
   Deno.test.afterAll(async () => {
     await server?.stop();
@@ -79,4 +76,19 @@ export function appServer(options: AppServerOptions): AppServer {
       });
     },
   };
+}
+
+/** All in one request: functions that are deployed see them together. */
+async function setVariables(
+  server: ServerProcess,
+  variables: Readonly<Record<string, string>>,
+): Promise<void> {
+  const changes = Object.entries(variables).map(([name, value]) => ({ name, value }));
+  const response = await fetch(`${server.url}/api/v1/update_environment_variables`, {
+    method: "POST",
+    headers: { authorization: `Convex ${server.adminKey}`, "content-type": "application/json" },
+    body: JSON.stringify({ changes }),
+  });
+  if (!response.ok) throw new Error(await response.text());
+  await response.body?.cancel();
 }
