@@ -84,9 +84,9 @@ export class FileStore {
     return kept;
   }
 
-  /** Removes received bytes that are not needed. */
+  /** Removes received bytes that are not needed, if they are still there. */
   async discard({ path }: Pick<ReceivedFile, "path">): Promise<void> {
-    await Deno.remove(path);
+    await removeIfThere(path);
   }
 
   /** Opens a file for reading, at `start`. */

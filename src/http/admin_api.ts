@@ -1,6 +1,6 @@
 /** Endpoints for administrators of a deployment: keys, URLs, environment variables (deploy-protocol 2–5). */
 import { z } from "zod";
-import { type ApiRequest, badJsonBody } from "./api_request.ts";
+import { parseJsonBody } from "./json_body.ts";
 import { json } from "./responses.ts";
 import type { ApiHandlers } from "./routes.ts";
 
@@ -69,14 +69,14 @@ export function adminApi(settings: AdminSettings) {
 
     async updateCanonicalUrl(request) {
       await request.requireAdmin();
-      const { requestDestination, url } = await parse(canonicalUrlBody, request);
+      const { requestDestination, url } = await parseJsonBody(canonicalUrlBody, request);
       await settings.changeUrl(requestDestination === "convexCloud" ? "cloud" : "site", url);
       return new Response(null);
     },
 
     async updateEnvironmentVariables(request) {
       await request.requireAdmin();
-      const { changes } = await parse(environmentVariablesBody, request);
+      const { changes } = await parseJsonBody(environmentVariablesBody, request);
       await settings.changeEnvironmentVariables(changes);
       return new Response(null);
     },
@@ -86,10 +86,4 @@ export function adminApi(settings: AdminSettings) {
       return json({ environmentVariables: settings.environmentVariables });
     },
   } satisfies Partial<ApiHandlers>;
-}
-
-async function parse<T>(type: z.ZodType<T>, request: ApiRequest): Promise<T> {
-  const result = type.safeParse(await request.json());
-  if (result.success) return result.data;
-  throw badJsonBody(`Failed to parse the request body: ${z.prettifyError(result.error)}`);
 }

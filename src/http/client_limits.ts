@@ -1,7 +1,8 @@
 /**
  * Fairness between clients: of one address, a number of requests is worked on at a time, with a number of bytes, and
- * further ones wait for those before their bodies are read. So a client that asks for much waits for itself, not others for it. What requests and sockets call takes turns
- * among clients once more where it waits for isolates (src/isolate/pool.ts).
+ * further ones wait for those before their bodies are read. So a client that asks for much waits for itself, not others
+ * for it. What requests and sockets call takes turns among clients once more where it waits for isolates
+ * (src/isolate/pool.ts).
  */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";

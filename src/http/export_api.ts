@@ -1,6 +1,7 @@
 /** Exports of the data as ZIP files, for administrators (deploy-protocol 9). */
 import { z } from "zod";
-import { type ApiRequest, badJsonBody } from "./api_request.ts";
+import type { ApiRequest } from "./api_request.ts";
+import { parseJsonBody } from "./json_body.ts";
 import type { ApiHandlers } from "./routes.ts";
 
 /** `SnapshotExports` of src/snapshots/ is the implementation. */
@@ -50,9 +51,8 @@ export function exportApi(exports: Exports) {
 
     async setExportExpiration(request) {
       await request.requireAdmin();
-      const parsed = expirationBody.safeParse(await request.json());
-      if (!parsed.success) throw badJsonBody(z.prettifyError(parsed.error), parsed.error);
-      await exports.setExpiration(lastSegment(request), BigInt(parsed.data.expirationTsNs));
+      const { expirationTsNs } = await parseJsonBody(expirationBody, request);
+      await exports.setExpiration(lastSegment(request), BigInt(expirationTsNs));
       return new Response(null);
     },
   } satisfies Partial<ApiHandlers>;

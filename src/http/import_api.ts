@@ -1,6 +1,7 @@
 /** Imports of data, for administrators: uploads in parts, and what is to be done with them (deploy-protocol 10). */
 import { z } from "zod";
-import { type ApiRequest, badJsonBody } from "./api_request.ts";
+import type { ApiRequest } from "./api_request.ts";
+import { mustBe, parseJsonBody } from "./json_body.ts";
 import { json } from "./responses.ts";
 import type { ApiHandlers } from "./routes.ts";
 
@@ -46,20 +47,22 @@ export function importApi(imports: Imports) {
 
     async finishUpload(request) {
       await request.requireAdmin();
-      const body = parse(finishBody, await request.json());
+      const body = await parseJsonBody(finishBody, request);
       const importId = await imports.finishUpload(body.uploadToken, body.partTokens, body.import);
       return json({ importId });
     },
 
     async performImport(request) {
       await request.requireAdmin();
-      await imports.perform(parse(idBody, await request.json()).importId);
+      const { importId } = await parseJsonBody(idBody, request);
+      await imports.perform(importId);
       return new Response(null);
     },
 
     async cancelImport(request) {
       await request.requireAdmin();
-      await imports.cancel(parse(idBody, await request.json()).importId);
+      const { importId } = await parseJsonBody(idBody, request);
+      await imports.cancel(importId);
       return new Response(null);
     },
 
@@ -68,7 +71,7 @@ export function importApi(imports: Imports) {
       const parameters = Object.fromEntries(new URLSearchParams(request.search));
       const numWritten = await imports.importNow(
         bodyOf(request),
-        parse(importRequest, parameters),
+        mustBe(importRequest, parameters),
       );
       return json({ numWritten });
     },
@@ -77,10 +80,4 @@ export function importApi(imports: Imports) {
 
 function bodyOf({ raw, services }: ApiRequest): AsyncIterable<Uint8Array> {
   return services.bodies.chunks(raw);
-}
-
-function parse<T>(schema: z.ZodType<T>, value: unknown): T {
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) throw badJsonBody(z.prettifyError(parsed.error), parsed.error);
-  return parsed.data;
 }

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { appComponent, type ComponentId } from "../database/component.ts";
 import { DeveloperError, RequestError } from "../errors.ts";
-import { type ApiRequest, badJsonBody } from "./api_request.ts";
+import { parseJsonBody } from "./json_body.ts";
 import type { ApiHandlers } from "./routes.ts";
 
 /** What an administrator can do with jobs; `ScheduledFunctions` of src/scheduler/ is the implementation. */
@@ -34,7 +34,7 @@ export function jobApi(jobs: JobControl) {
   return {
     async cancelJob(request) {
       await request.requireAdmin();
-      const { id, componentId } = await parse(cancelBody, request);
+      const { id, componentId } = await parseJsonBody(cancelBody, request);
       try {
         await jobs.cancel(id, componentOf(componentId));
       } catch (error) {
@@ -46,7 +46,7 @@ export function jobApi(jobs: JobControl) {
 
     async cancelAllJobs(request) {
       await request.requireAdmin();
-      const body = await parse(cancelAllBody, request);
+      const body = await parseJsonBody(cancelAllBody, request);
       await jobs.cancelAll({
         component: componentOf(body.componentId),
         ...body.udfPath != null && { path: body.udfPath },
@@ -62,10 +62,4 @@ export function jobApi(jobs: JobControl) {
 /** Of a component that does not exist there are no jobs. */
 function componentOf(id: string | null | undefined): ComponentId {
   return id == null ? appComponent : id as ComponentId;
-}
-
-async function parse<T>(type: z.ZodType<T>, request: ApiRequest): Promise<T> {
-  const result = type.safeParse(await request.json());
-  if (result.success) return result.data;
-  throw badJsonBody(`Failed to parse the request body: ${z.prettifyError(result.error)}`);
 }

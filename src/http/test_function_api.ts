@@ -2,10 +2,10 @@
 import { z } from "zod";
 import type { ComponentId } from "../database/component.ts";
 import type { CallContext, FunctionResult } from "../functions/functions.ts";
-import { badJsonBody } from "./api_request.ts";
 import { readAdminBody } from "./deploy_api.ts";
 import { envelope } from "./function_api.ts";
 import { parseArguments } from "./function_call.ts";
+import { mustBe } from "./json_body.ts";
 import { jsonText } from "./responses.ts";
 import type { ApiHandlers } from "./routes.ts";
 import { parseValueFormat } from "./value_format.ts";
@@ -28,9 +28,8 @@ const testBody = z.object({
 export function testFunctionApi(functions: TestFunctions) {
   return {
     async runTestFunction(request) {
-      const parsed = testBody.safeParse(await readAdminBody(request));
-      if (!parsed.success) throw badJsonBody(z.prettifyError(parsed.error), parsed.error);
-      const { args, bundle: { source }, format, componentId } = parsed.data;
+      const body = mustBe(testBody, await readAdminBody(request));
+      const { args, bundle: { source }, format, componentId } = body;
       const context: CallContext = {
         caller: { kind: "admin", impersonating: null },
         origin: "HttpApi",

@@ -1,6 +1,6 @@
 /** What a test may do to its server; endpoints that only a test server has, for administrators. */
 import { z } from "zod";
-import { type ApiRequest, badJsonBody } from "./api_request.ts";
+import { parseJsonBody } from "./json_body.ts";
 import { json } from "./responses.ts";
 import type { TestingHandlers } from "./routes.ts";
 
@@ -30,7 +30,7 @@ export function testingApi(control: TestServerControl) {
 
     async moveTestClock(request) {
       await request.requireAdmin();
-      const body = await parse(clockBody, request);
+      const body = await parseJsonBody(clockBody, request);
       if ("nowMs" in body) await control.setClock(body.nowMs);
       else await control.advance(body.advanceMs);
       return clock();
@@ -48,10 +48,4 @@ export function testingApi(control: TestServerControl) {
       return clock();
     },
   } satisfies TestingHandlers;
-}
-
-async function parse<T>(type: z.ZodType<T>, request: ApiRequest): Promise<T> {
-  const result = type.safeParse(await request.json());
-  if (result.success) return result.data;
-  throw badJsonBody(`Failed to parse the request body: ${z.prettifyError(result.error)}`);
 }

@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { CsvError, parse } from "csv-parse";
 import type { Value, ValueObject } from "../values/value.ts";
 import { importError } from "./import_error.ts";
+import { textLengthMax } from "./json_documents.ts";
 
 export interface CsvRow {
   readonly fields: ValueObject;
@@ -20,7 +21,14 @@ export async function* csvRows(
   isOptional: (field: string) => boolean,
 ): AsyncGenerator<CsvRow> {
   const parser = Readable.from(chunks).compose(
-    parse({ bom: true, info: true, skip_empty_lines: true, relax_column_count: true }),
+    parse({
+      bom: true,
+      info: true,
+      skip_empty_lines: true,
+      relax_column_count: true,
+      // A quotation mark that nothing ends would take all the rest into memory.
+      max_record_size: textLengthMax,
+    }),
   ) as AsyncIterable<{ record: string[]; info: { lines: number } }>;
   let names: readonly string[] | undefined;
   try {
@@ -66,13 +74,12 @@ function fieldsOf(
   cells: readonly string[],
   isOptional: (field: string) => boolean,
 ): ValueObject {
-  const fields: ValueObject = {};
-  for (const [i, name] of names.entries()) {
-    const cell = cells[i]!;
-    if (cell === "" && isOptional(name)) continue;
-    fields[name] = cellValue(cell);
-  }
-  return fields;
+  const isThere = (name: string, cell: string) => cell !== "" || !isOptional(name);
+  return Object.fromEntries(
+    names.map((name, i) => [name, cells[i]!] as const)
+      .filter(([name, cell]) => isThere(name, cell))
+      .map(([name, cell]) => [name, cellValue(cell)]),
+  );
 }
 
 function cellValue(cell: string): Value {

@@ -7,8 +7,8 @@ export interface LocatedText {
   readonly line: number;
 }
 
-/** A document has at most 1 MiB; this leaves room for white space and escapes. */
-const textLengthMax = 16 * 1024 * 1024;
+/** Of one document: it has at most 1 MiB, and this leaves room for white space and escapes. */
+export const textLengthMax = 16 * 1024 * 1024;
 
 /** Texts of one line each; empty lines are passed over. */
 export async function* jsonLines(

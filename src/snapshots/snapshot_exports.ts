@@ -14,6 +14,7 @@ import { RequestError } from "../errors.ts";
 import { log } from "../logger.ts";
 import { databasePath } from "../persistence/data_folder.ts";
 import type { RemovalHold } from "../persistence/removal_hold.ts";
+import { syncFolder } from "../persistence/sync_folder.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import { openSnapshotReader } from "../persistence/snapshot_reader.ts";
 import type { Transaction } from "../database/transaction.ts";
@@ -121,6 +122,7 @@ export class SnapshotExports {
    * @throws RequestError when there is none.
    */
   async open(name: string): Promise<ExportFile> {
+    await this.#removeExpired();
     const document = this.#parts.transactions.read((transaction) =>
       allExports(transaction).find(({ _id, start_ts }) => _id === name || `${start_ts}` === name)
     );
@@ -145,23 +147,32 @@ export class SnapshotExports {
     await this.#ended;
   }
 
+  /** One that was canceled may still be about to end. */
   #start(id: string): void {
     const abort = new AbortController();
-    this.#running = { id, abort };
-    this.#ended = this.#run(id, abort.signal).finally(() => this.#running = undefined);
+    const running = this.#running = { id, abort };
+    const before = this.#ended;
+    this.#ended = this.#run(id, abort.signal)
+      .catch((error) => log("error", "What became of an export could not be noted", { error }))
+      .then(() => {
+        if (this.#running === running) this.#running = undefined;
+        return before;
+      });
   }
 
   async #run(id: string, signal: AbortSignal): Promise<void> {
     const path = this.#pathOf(id);
     try {
       const completed = await this.#write(id, path, signal);
-      await this.#change(id, ({ state }) => state === "canceled" ? {} : completed);
+      await this.#advance(id, completed);
     } catch (error) {
       await removeIfThere(path);
-      if (signal.aborted) return;
+      if (signal.aborted || error instanceof Canceled) return;
       log("error", "An export failed", { error });
-      await this.#change(id, () => ({ state: "failed", failed_ts: this.#nowNs() }))
-        .catch((error) => log("error", "That an export failed could not be noted", { error }));
+      await this.#change(
+        id,
+        ({ state }) => state === "canceled" ? {} : { state: "failed", failed_ts: this.#nowNs() },
+      );
     }
   }
 
@@ -174,11 +185,11 @@ export class SnapshotExports {
       const snapshot = reader.open();
       await committer.durable(snapshot.timestamp);
       const startTs = BigInt(snapshot.timestamp) * 1000n;
-      const { format } = await this.#change(id, () => ({
+      const { format } = await this.#advance(id, {
         state: "in_progress",
         start_ts: startTs,
         progress_message: "Beginning export",
-      }));
+      });
       await Deno.mkdir(this.#folder, { recursive: true });
       using file = await Deno.create(path);
       await writeExportZip({
@@ -188,10 +199,11 @@ export class SnapshotExports {
           openFile: async (key: string) => (await openFile(key)).readable,
         },
         onProgress: async (message) => {
-          await this.#change(id, () => ({ progress_message: message }));
+          await this.#advance(id, { progress_message: message });
         },
       }, { target: new WritableStream({ write: (chunk) => writeAll(file, chunk) }), signal });
       await file.sync();
+      await syncFolder(this.#folder);
       const { size } = await file.stat();
       const completeTs = this.#nowNs();
       return {
@@ -205,6 +217,14 @@ export class SnapshotExports {
       reader.close();
       release();
     }
+  }
+
+  /** Notes how far an export is, unless somebody has canceled it meanwhile. @throws Canceled */
+  #advance(id: string, fields: ValueObject): Promise<ValueObject> {
+    return this.#change(id, ({ state }) => {
+      if (state === "canceled") throw new Canceled();
+      return fields;
+    });
   }
 
   /** Changes fields of an export and returns what it was before. */
@@ -240,6 +260,11 @@ export class SnapshotExports {
   #nowNs(): bigint {
     return BigInt(this.#parts.environment.nowMs()) * 1_000_000n;
   }
+}
+
+/** Ends an export that nobody wants any more. */
+class Canceled extends Error {
+  override name = "Canceled";
 }
 
 function allExports({ system }: Transaction): ValueObject[] {

@@ -10,32 +10,32 @@
  */
 import { join } from "node:path";
 import type { CommitterClient } from "../committer/protocol.ts";
-import { systemTables } from "../database/catalog.ts";
-import type { Transaction } from "../database/transaction.ts";
 import type { Environment } from "../environment.ts";
 import { DeveloperError, RequestError } from "../errors.ts";
 import { log } from "../logger.ts";
 import { PersistenceError } from "../persistence/persistence_error.ts";
+import { syncFolder } from "../persistence/sync_folder.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import type { SnapshotReader } from "../persistence/persistence.ts";
-import { idTableNumber } from "../values/document_id.ts";
 import type { ValueObject } from "../values/value.ts";
+import {
+  checkRequest,
+  failed,
+  type ImportRequest,
+  isUnfinished,
+  mustBeImport,
+  requestOf,
+  stateOf,
+  unfinishedImports,
+  uploadedImport,
+} from "./import_document.ts";
 import { importError } from "./import_error.ts";
-import type { ImportMode } from "./import_plan.ts";
-import { type ImportFormat, type ImportSource, openTableFile, openZip } from "./import_source.ts";
+import { type ImportSource, openTableFile, openZip } from "./import_source.ts";
+import { mustComponent, optionalFields } from "./import_target.ts";
 import { confirmationOf } from "./import_summary.ts";
 import { removeIfThere } from "./snapshot_files.ts";
 import { type StagedImport, stageImport } from "./staged_import.ts";
 import { Uploads } from "./uploads.ts";
-
-export interface ImportRequest {
-  readonly format: ImportFormat;
-  readonly mode: ImportMode;
-  /** For every format but ZIP. */
-  readonly tableName?: string | undefined;
-  /** Absent or empty: the app. */
-  readonly componentPath?: string | undefined;
-}
 
 export interface SnapshotImportsParts {
   readonly dataFolder: string;
@@ -60,19 +60,6 @@ export interface ImportedFiles {
   /** Removes the bytes under the id unless there is a document for them. */
   removeUnused(id: string): Promise<void>;
 }
-
-const modeNames = {
-  requireEmpty: "RequireEmpty",
-  append: "Append",
-  replace: "Replace",
-  replaceAll: "ReplaceAll",
-} as const;
-const formatNames = {
-  csv: "csv",
-  jsonLines: "jsonl",
-  jsonArray: "json_array",
-  zip: "zip",
-} as const;
 
 /** The deployment may change between the preparation of an import and its end; then it is prepared again. */
 const attemptsMax = 5;
@@ -137,20 +124,15 @@ export class SnapshotImports {
     checkRequest(request);
     const received = join(this.#folder, `${token}.received`);
     await this.#uploads.finish(token, parts, received);
-    const { mode, format, tableName, componentPath = "" } = request;
+    let upload = received;
     const id = await this.#parts.transactions.write(
-      ({ system }) =>
-        system.insert("_snapshot_imports", {
-          state: { state: "uploaded" },
-          mode: modeNames[mode],
-          format: {
-            format: formatNames[format],
-            ...tableName !== undefined && { table: tableName },
-          },
-          component_path: componentPath,
-          requestor: "snapshotImport",
-        }),
-      async (id) => await Deno.rename(received, this.#uploadOf(id)),
+      ({ system }) => system.insert("_snapshot_imports", uploadedImport(request)),
+      async (id) => {
+        await Deno.rename(upload, this.#uploadOf(id));
+        upload = this.#uploadOf(id);
+        // The document must not outlive the name of what it refers to.
+        await syncFolder(this.#folder);
+      },
     );
     this.#inTurn(id, () => this.#prepare(id));
     return id;
@@ -186,8 +168,14 @@ export class SnapshotImports {
   async importNow(chunks: AsyncIterable<Uint8Array>, request: ImportRequest): Promise<number> {
     checkRequest(request);
     const token = await this.startUpload();
-    const part = await this.#uploads.addPart(token, 1, chunks);
-    const id = await this.finishUpload(token, [part], request);
+    let id: string;
+    try {
+      const part = await this.#uploads.addPart(token, 1, chunks);
+      id = await this.finishUpload(token, [part], request);
+    } catch (error) {
+      await this.#uploads.discard(token);
+      throw error;
+    }
     await this.#last;
     if (stateOf(this.#mustFind(id)) === "waiting_for_confirmation") {
       await this.perform(id);
@@ -250,25 +238,18 @@ export class SnapshotImports {
     });
   }
 
-  async #open(id: string, { format, tableName }: ImportRequest): Promise<ImportSource> {
+  async #open(
+    id: string,
+    { format, tableName, componentPath }: ImportRequest,
+  ): Promise<ImportSource> {
     const path = this.#uploadOf(id);
     if (format === "zip") return await openZip(path);
     const name = tableName!;
-    const isOptional = (field: string) => this.#isOptional(name, field);
-    return openTableFile(path, format, { name, isOptional });
-  }
-
-  /** Whether the schema lets a document of the table be without the field. */
-  #isOptional(table: string, field: string): boolean {
     const snapshot = this.#parts.reader.open();
-    const schema = snapshot.catalog.data.activeSchema;
+    const { data } = snapshot.catalog;
     snapshot.close();
-    const type = schema?.tables.find(({ tableName }) => tableName === table)?.documentType as
-      | { type: string; value: Record<string, { optional?: boolean }> }
-      | null
-      | undefined;
-    return type?.type === "object" && Object.hasOwn(type.value, field) &&
-      type.value[field]!.optional === true;
+    const optional = optionalFields(data, mustComponent(data, componentPath ?? "", ""), name);
+    return openTableFile(path, format, { name, isOptional: (field) => optional.has(field) });
   }
 
   async #finish(id: string): Promise<void> {
@@ -281,7 +262,7 @@ export class SnapshotImports {
         await this.#commit(id, staged);
         break;
       } catch (error) {
-        await this.#removeKept(staged);
+        await this.#removeFiles(staged);
         const isConflict = error instanceof RequestError && error.code === "ImportConflict";
         if (!isConflict || attempt === attemptsMax) throw error;
       }
@@ -293,6 +274,9 @@ export class SnapshotImports {
     const { committer, transactions, environment, endResults } = this.#parts;
     for (const { id, path } of files) await this.#parts.files.keep(path, id);
     const { request } = transactions.prepare(({ system }) => {
+      if (stateOf(mustBeImport(id, system.get(id))) !== "in_progress") {
+        throw importError("ImportEnded", `The import ${id} was canceled.`);
+      }
       system.patch(id, {
         state: {
           state: "completed",
@@ -304,13 +288,20 @@ export class SnapshotImports {
     await committer.importDocuments(change, this.#stageOf(id), request, endResults);
   }
 
-  async #removeKept({ files }: StagedImport): Promise<void> {
-    for (const { id } of files) await this.#parts.files.removeUnused(id);
+  /** Removes the files of an import that was not committed, those that have their name by now and the others. */
+  async #removeFiles(staged: StagedImport): Promise<void> {
+    const { files } = this.#parts;
+    for (const { id, path } of staged.files) {
+      await files.discard(path);
+      await files.removeUnused(id);
+    }
   }
 
   async #fail(id: string, error: unknown): Promise<void> {
     const isTheirs = error instanceof RequestError || error instanceof DeveloperError ||
       error instanceof PersistenceError;
+    // The files of one that was canceled go while it runs; what comes of that interests nobody.
+    if (!isUnfinished(this.#mustFind(id))) return await this.#forget(id);
     if (!isTheirs) log("error", "An import failed for a reason that is not its own", { id, error });
     const message = isTheirs ? error.message : "The server failed. Its log says more.";
     await this.#change(
@@ -366,54 +357,4 @@ export class SnapshotImports {
   #stageOf(id: string): string {
     return join(this.#folder, `${id}.staged`);
   }
-}
-
-function checkRequest({ format, tableName }: ImportRequest): void {
-  if ((format === "zip") === (tableName === undefined)) return;
-  throw importError(
-    "InvalidImport",
-    format === "zip" ? "A ZIP names its tables itself." : "`tableName` is needed for this format.",
-  );
-}
-
-function requestOf({ mode, format, component_path }: ValueObject): ImportRequest {
-  const { format: name, table } = format as ValueObject;
-  return {
-    mode: nameOf(modeNames, mode as string),
-    format: nameOf(formatNames, name as string),
-    tableName: table as string | undefined,
-    componentPath: component_path as string | undefined,
-  };
-}
-
-function nameOf<Name extends string>(names: Readonly<Record<Name, string>>, value: string): Name {
-  return (Object.keys(names) as Name[]).find((name) => names[name] === value)!;
-}
-
-function unfinishedImports({ system }: Transaction): ValueObject[] {
-  return system.openQuery({
-    source: { type: "FullTableScan", tableName: "_snapshot_imports", order: "asc" },
-    operators: [],
-  }).collect().filter(isUnfinished);
-}
-
-function isUnfinished(document: ValueObject): boolean {
-  return !["completed", "failed"].includes(stateOf(document));
-}
-
-function stateOf({ state }: ValueObject): string {
-  return (state as ValueObject).state as string;
-}
-
-function failed(message: string): ValueObject {
-  return { state: "failed", error_message: message };
-}
-
-function mustBeImport(id: string, document: ValueObject | null): ValueObject {
-  if (document !== null && idTableNumber(id) === systemTables._snapshot_imports) return document;
-  throw new RequestError(
-    "badRequest",
-    "ImportNotFound",
-    `There is no import ${JSON.stringify(id)}.`,
-  );
 }

@@ -45,7 +45,15 @@ export class Uploads {
     return name;
   }
 
-  /** Writes the parts in this order to `path`, on disk. */
+  /** Removes what arrived of an upload that nobody will finish. */
+  async discard(token: string): Promise<void> {
+    await removeIfThere(join(this.#folder, token));
+  }
+
+  /**
+   * Writes the parts in this order to `path`, on disk.
+   * @throws RequestError when that is not possible; then the upload has to start again.
+   */
   async finish(token: string, parts: readonly string[], path: string): Promise<void> {
     const folder = await this.#folderOf(token);
     const known = new Set(
@@ -55,13 +63,25 @@ export class Uploads {
     if (missing !== undefined) {
       throw importError("InvalidPartToken", `There is no part ${JSON.stringify(missing)}.`);
     }
-    for (const part of parts) {
-      await appendTo(path, (await Deno.open(join(folder, part))).readable);
-      await Deno.remove(join(folder, part));
+    if (new Set(parts).size < parts.length) {
+      throw importError("InvalidPartToken", "A part is named twice.");
     }
-    // An empty file has no parts.
-    if (parts.length === 0) await appendTo(path, []);
-    await removeIfThere(folder);
+    // Who asks a second time, meanwhile, finds no such upload.
+    const taken = `${folder}.taken`;
+    await Deno.rename(folder, taken);
+    try {
+      // An empty file has no parts.
+      await appendTo(path, []);
+      for (const part of parts) {
+        await appendTo(path, (await Deno.open(join(taken, part))).readable);
+        await Deno.remove(join(taken, part));
+      }
+    } catch (error) {
+      await removeIfThere(path);
+      throw error;
+    } finally {
+      await removeIfThere(taken);
+    }
   }
 
   async #folderOf(token: string): Promise<string> {

@@ -8,12 +8,8 @@ function expect(result: CommandResult, code: number, pattern: RegExp): void {
   assert.match(result.output, pattern);
 }
 
-Deno.test("import asks before it deletes, takes all or nothing, and takes back what data and export print", async () => {
+Deno.test("deploy-protocol §9, §10: import asks before it deletes, takes all or nothing, and takes back what data and export print", async () => {
   const folder = await copyApp("tests/fixtures/components");
-  const schema = `${folder}/convex/box/schema.ts`;
-  const plain = "plain: defineTable({ text: v.string() }),";
-  const source = await Deno.readTextFile(schema);
-  await Deno.writeTextFile(schema, source.replace("defineSchema({", `$&\n  ${plain}`));
   await using server = await ServerProcess.start();
   const hull = (...args: string[]) => server.command(...args);
   const count = async (...args: string[]) =>
@@ -49,11 +45,13 @@ Deno.test("import asks before it deletes, takes all or nothing, and takes back w
   const again = await hull("data", "people", "--order", "asc", "--format", "jsonl");
   assert.equal(again.stdout, lines.stdout);
 
-  await writeAppFile(folder, "plain.jsonl", '{"text": "in the component"}\n');
-  const items = ["import", `${folder}/plain.jsonl`, "--table", "plain", "--component", "one"];
+  await writeAppFile(folder, "items.jsonl", '{"text": "in the component"}\n');
+  const items = ["import", `${folder}/items.jsonl`, "--table", "items", "--component", "one"];
   expect(await hull(...items), 0, /Imported 1 document\./);
-  assert.match(await count("--component", "one"), /plain:1/);
-  assert.match(await count("--component", "two"), /plain:0/);
+  assert.match(await count("--component", "one"), /items:1/);
+  assert.match(await count("--component", "two"), /items:0/);
+  const search = ["run", "items:search", '{"text": "component"}', "--component", "one"];
+  expect(await hull(...search), 0, /"in the component"/);
   expect(await hull("data", "--component", "three"), 1, /'three' not found/);
 
   const zip = `${folder}/all.zip`;
@@ -67,6 +65,6 @@ Deno.test("import asks before it deletes, takes all or nothing, and takes back w
   );
   const copied = await other.command("data", "people", "--order", "asc", "--format", "jsonl");
   assert.equal(copied.stdout, lines.stdout);
-  expect(await other.command("data", "plain", "--component", "one"), 0, /"in the component"/);
+  expect(await other.command("data", "items", "--component", "one"), 0, /"in the component"/);
   await Deno.remove(folder, { recursive: true });
 });
