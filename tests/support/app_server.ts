@@ -44,7 +44,8 @@ export function appServer(options: AppServerOptions): AppServer {
       app,
       environment: { ...sideBySide, ...options.environment },
     });
-    await server.firstLine(/Functions ready/, pushTimeoutMs);
+    const outcome = await server.firstLine(/Functions ready|Push failed/, pushTimeoutMs);
+    if (outcome !== "Functions ready") throw new Error(server.log);
     if (options.variables !== undefined) await setVariables(server, options.variables());
   });
   Deno.test.afterAll(async () => {
