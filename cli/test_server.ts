@@ -4,7 +4,8 @@
  */
 import { join } from "node:path";
 import { makeAdminKey } from "../src/auth/admin_key.ts";
-import { loadAppFolder } from "../src/deploy/app_folder.ts";
+import { type AppFolder, loadAppFolder } from "../src/deploy/app_folder.ts";
+import type { AppBundle } from "../src/deploy/bundle.ts";
 import { systemEnvironment } from "../src/environment.ts";
 import { startServer } from "../src/server.ts";
 import { TestClock } from "../src/testing/test_clock.ts";
@@ -24,6 +25,9 @@ export interface TestServerOptions {
 
 export async function testServer(options: TestServerOptions): Promise<number> {
   if (options.writeClient !== undefined) return await writeClient(options.writeClient);
+  // Side by side: neither needs the other until the push.
+  const bundling = options.app === undefined ? undefined : bundleFolder(options.app);
+  bundling?.catch(() => {/* It is awaited below. */});
   const dataFolder = await Deno.makeTempDir({ prefix: "hull-test-" });
   const removeFolder = () => Deno.remove(dataFolder, { recursive: true });
   try {
@@ -40,7 +44,8 @@ export async function testServer(options: TestServerOptions): Promise<number> {
     });
     try {
       const { url, siteUrl, adminKey } = server;
-      if (options.app !== undefined && !await push(options.app, new ApiClient(url, adminKey))) {
+      const bundled = await bundling;
+      if (bundled !== undefined && !await push(bundled, new ApiClient(url, adminKey))) {
         return exitStatus.failed;
       }
       console.log(`hull ready on ${url}`);
@@ -62,16 +67,25 @@ export async function testServer(options: TestServerOptions): Promise<number> {
   }
 }
 
-async function push(folder: string, client: ApiClient): Promise<boolean> {
-  const [{ bundleApp }, { generateCode }, { pushBundle }] = await Promise.all([
+interface Bundled {
+  readonly app: AppFolder;
+  readonly bundle: AppBundle;
+}
+
+async function bundleFolder(folder: string): Promise<Bundled> {
+  const [{ bundleApp }, { generateCode }] = await Promise.all([
     import("../src/deploy/bundle.ts"),
     import("../src/deploy/generate_code.ts"),
-    import("./push.ts"),
   ]);
   const app = await loadAppFolder(folder);
   await generateCode(app);
   const bundle = await bundleApp(app);
   for (const warning of bundle.warnings) console.error(warning);
+  return { app, bundle };
+}
+
+async function push({ app, bundle }: Bundled, client: ApiClient): Promise<boolean> {
+  const { pushBundle } = await import("./push.ts");
   try {
     await pushBundle(client, app, bundle);
     return true;

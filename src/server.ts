@@ -99,7 +99,10 @@ export interface ServerOptions {
   /** Origins under which clients reach the API and the app, if those are not ours: behind a proxy. */
   readonly cloudOrigin?: string;
   readonly siteOrigin?: string;
-  /** Makes it a test server: the time is this clock's, and tests have endpoints of their own (src/testing/). */
+  /**
+   * Makes it a test server: the time is this clock's, tests have endpoints of their own (src/testing/), and nothing
+   * waits for the disk, which its data will never be read from again.
+   */
   readonly testClock?: TestClock;
   /** Answers requests that the app has no route for, such as those for its page during development. */
   readonly fallback?: Fallback;
@@ -156,7 +159,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await parts.settings.refreshAuthConfig()
     .catch((error) => log("error", "auth.config.js could not be evaluated again", { error }));
   const { app } = parts;
-  const routes = new RouteTable(apiRoutes(foundation, parts), await testingRoutes(options, parts));
+  const routes = new RouteTable(apiRoutes(foundation, parts), testingRoutes(options, parts));
   main.open(limits.around(apiAndApp(routes, app, parts.requestServices)));
   site?.open(limits.around(appOnly(app)));
   resources.defer(watchConnections({
@@ -191,14 +194,24 @@ async function openFoundation(
   const { config, hostname, port, sitePort } = options;
   const dataFolder = resolve(options.dataFolder);
   const metrics = new ServerMetrics();
-  const committer = await startCommitter(dataFolder, {
+  const database = databasePath(dataFolder);
+  const opening = startCommitter(dataFolder, {
     historyS: config.historyS,
+    flushes: options.testClock === undefined,
     onTimed: (what, durationMs) =>
       (what === "sync" ? metrics.syncs : metrics.groups).observeMs(durationMs),
   });
+  const starting = startIsolates({
+    ...{ config, environment, dataFolder },
+    databasePath: database,
+    databaseOpened: opening,
+  });
+  // Whether they started is learnt below; here only those that did have to be ended.
+  const started = starting.catch(() => undefined);
+  resources.defer(async () => void await started);
+  const committer = await opening;
   resources.defer(() => committer.close());
   const failed = new Promise<Error>((resolve) => committer.onFatal(resolve));
-  const database = databasePath(dataFolder);
   const reader = openSnapshotReader(database);
   resources.defer(() => reader.close());
   const vectorSearch = new VectorSearch({
@@ -214,9 +227,7 @@ async function openFoundation(
     ageMaxMs: config.logAgeMaxH * 3_600_000,
   });
   resources.defer(() => logFiles.close());
-  const starting = startIsolates({ config, environment, databasePath: database, dataFolder });
-  // Whether they started is learnt below; here only those that did have to be ended.
-  resources.defer(() => starting.then((isolates) => isolates.close(), () => {}));
+  resources.defer(async () => await (await started)?.close());
   const adminKey = chooseAdminKey(environment, dataFolder, options.adminKey);
   const fileStorageSecret = await loadFileStorageSecret(environment, reader, committer);
   const openListener = (port: number) => {
@@ -490,22 +501,28 @@ function apiRoutes(foundation: Foundation, parts: Parts): ApiHandlers {
 }
 
 /** What a test server has besides. */
-async function testingRoutes(
+function testingRoutes(
   { testClock }: ServerOptions,
   { transactions, scheduler, cronJobs, live }: Parts,
-): Promise<TestingHandlers | undefined> {
+): TestingHandlers | undefined {
   if (testClock === undefined) return undefined;
-  const { TestControl } = await import("./testing/test_control.ts");
-  const { testingApi } = await import("./http/testing_api.ts");
-  const { parseCronDefinitions } = await import("./deploy/cron_definitions.ts");
-  return testingApi(
-    new TestControl({
-      clock: testClock,
-      transactions,
-      scheduled: scheduler,
-      cronJobs,
-      cronDefinitions: () => parseCronDefinitions(live.record?.analysis ?? {}),
-    }),
+  const loadTestingApi = once(async () => {
+    const { TestControl } = await import("./testing/test_control.ts");
+    const { testingApi } = await import("./http/testing_api.ts");
+    const { parseCronDefinitions } = await import("./deploy/cron_definitions.ts");
+    return testingApi(
+      new TestControl({
+        clock: testClock,
+        transactions,
+        scheduled: scheduler,
+        cronJobs,
+        cronDefinitions: () => parseCronDefinitions(live.record?.analysis ?? {}),
+      }),
+    );
+  });
+  return lazyApi(
+    ["testClock", "moveTestClock", "runScheduledFunctions", "clearTestServer"],
+    loadTestingApi,
   );
 }
 

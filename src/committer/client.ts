@@ -23,7 +23,7 @@ import type { CommitterStart } from "./worker.ts";
  */
 export async function startCommitter(
   dataFolder: string,
-  { historyS = settings.historyS.defaultValue, onTimed }: CommitterOptions = {},
+  { historyS = settings.historyS.defaultValue, flushes = true, onTimed }: CommitterOptions = {},
 ): Promise<CommitterClient> {
   const worker = new Worker(moduleUrl("committer"), { type: "module" });
   const { port1, port2 } = new MessageChannel();
@@ -38,7 +38,10 @@ export async function startCommitter(
     worker.terminate();
   });
   const historyAgeMax = historyS * 1_000_000;
-  const start: CommitterStart = { dataFolder, historyAgeMax, port: port2, logFormat: logFormat() };
+  const start: CommitterStart = {
+    ...{ dataFolder, historyAgeMax, flushes },
+    ...{ port: port2, logFormat: logFormat() },
+  };
   worker.postMessage(start, [port2]);
   await client.opened;
   return client;
@@ -47,6 +50,8 @@ export async function startCommitter(
 export interface CommitterOptions {
   /** `Config.historyS`. */
   readonly historyS?: number;
+  /** False for data that shall not outlive its server: then nothing waits for the disk. */
+  readonly flushes?: boolean;
   readonly onTimed?: OnTimed;
 }
 

@@ -11,6 +11,7 @@ export interface CommitterStart {
   readonly dataFolder: string;
   /** See `openWriter`. */
   readonly historyAgeMax: number;
+  readonly flushes: boolean;
   readonly port: MessagePort;
   readonly logFormat: LogFormat;
 }
@@ -20,12 +21,12 @@ interface WorkerScope {
 }
 
 (globalThis as unknown as WorkerScope).onmessage = ({ data }) => {
-  const { dataFolder, historyAgeMax, port, logFormat } = data;
+  const { dataFolder, historyAgeMax, flushes, port, logFormat } = data;
   setLogFormat(logFormat);
   const post = (messages: readonly FromCommitter[]) => port.postMessage(messages);
   try {
     const service = new CommitterService(
-      openWriter(dataFolder, historyAgeMax),
+      openWriter(dataFolder, historyAgeMax, flushes),
       systemEnvironment,
       post,
     );

@@ -25,6 +25,8 @@ export interface ExecutorSettings {
   readonly config: Config;
   readonly environment: Environment;
   readonly databasePath: string;
+  /** Isolates start when the database is there; their process, which takes as long to start, does not wait for it. */
+  readonly databaseOpened: Promise<unknown>;
   /** Folder with the database and the deployed modules: isolates may read it. */
   readonly dataFolder: string;
   /** URL of what isolates run. */
@@ -46,8 +48,8 @@ export class Executor {
   readonly #settings: ExecutorSettings;
   readonly #events: ExecutorEvents;
   #process: ExecutorProcess | null = null;
-  /** What was sent before the process started. */
-  readonly #early: Uint8Array<ArrayBuffer>[] = [];
+  /** What was sent before the process started, or before the database was there; null when it has been passed on. */
+  #early: Uint8Array<ArrayBuffer>[] | null = [];
   readonly #isolates = new Map<number, Isolate>();
   readonly #link: IsolateLink = {
     send: (frame) => this.#send(frame),
@@ -105,12 +107,18 @@ export class Executor {
       frame: (frame) => this.#receive(frame),
       exited: (detail) => this.#exited(detail),
     });
-    for (const frame of this.#early.splice(0)) this.#process.send(frame);
+    // That it cannot be opened is said where it is.
+    this.#settings.databaseOpened.then(() => this.#sendEarly(), () => {});
+  }
+
+  #sendEarly(): void {
+    for (const frame of this.#early ?? []) this.#process?.send(frame);
+    this.#early = null;
   }
 
   #send(frame: Uint8Array<ArrayBuffer>): void {
-    if (this.#process === null) this.#early.push(frame);
-    else this.#process.send(frame);
+    if (this.#early !== null) this.#early.push(frame);
+    else this.#process?.send(frame);
   }
 
   #tell(message: ToExecutor): void {

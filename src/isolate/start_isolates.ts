@@ -22,8 +22,9 @@ import type { AnalysisResult, DeploymentManifest, FunctionCall } from "./protoco
 export interface IsolatesOptions {
   readonly config: Config;
   readonly environment: Environment;
-  /** The database file; it must exist. */
+  /** The database file; it must exist, or be there when `databaseOpened` resolves. */
   readonly databasePath: string;
+  readonly databaseOpened?: Promise<unknown>;
   /** Absolute path of the folder with the database and the deployed modules. Isolates can read it, and our code. */
   readonly dataFolder: string;
   /** URL of what isolates run instead of runtime/isolate.ts; for tests. */
@@ -35,7 +36,10 @@ const startTimeoutMs = 30_000;
 /** Besides those that run calls: a spare one, one that analyses, and some that are just ending. */
 const extraIsolates = 4;
 
-/** Starts the transaction isolates; the others start when they are first needed. */
+/**
+ * Starts the transaction isolates; the others start when they are first needed.
+ * @throws what `databaseOpened` rejects with.
+ */
 export async function startIsolates(options: IsolatesOptions): Promise<Isolates> {
   const isolates = new StartedIsolates(options);
   await isolates.ready();
@@ -83,7 +87,8 @@ class StartedIsolates implements Isolates {
       });
     });
     try {
-      await Promise.race([this.#transactions.ready(), timeout]);
+      const { databaseOpened } = this.#options;
+      await Promise.race([Promise.all([databaseOpened, this.#transactions.ready()]), timeout]);
     } catch (error) {
       await this.close();
       throw error;
@@ -189,8 +194,12 @@ function executorSettings(
   options: IsolatesOptions,
 ): ExecutorSettings {
   const { config, environment, databasePath, dataFolder } = options;
+  const databaseOpened = options.databaseOpened ?? Promise.resolve();
   const isolateModule = options.isolateModule ?? moduleUrl("isolate").href;
-  return { kind, config, environment, databasePath, dataFolder, isolateModule, isolatesMax };
+  return {
+    ...{ kind, config, environment, databasePath, databaseOpened },
+    ...{ dataFolder, isolateModule, isolatesMax },
+  };
 }
 
 /** Components have none. */

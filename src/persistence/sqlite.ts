@@ -20,6 +20,8 @@ export interface OpenOptions {
   readonly readOnly: boolean;
   /** Memory for pages, in KiB; grows to this as pages are touched. */
   readonly cacheKiB: number;
+  /** False: nothing waits for the disk, and a crash of the machine may leave a database that cannot be read. */
+  readonly flushes?: boolean;
 }
 
 /** Values of one row, in the order of the columns. */
@@ -37,7 +39,7 @@ export class Database {
   readonly #commit: Statement;
 
   /** @throws PersistenceError */
-  constructor(path: string, { readOnly, cacheKiB }: OpenOptions) {
+  constructor(path: string, { readOnly, cacheKiB, flushes = true }: OpenOptions) {
     this.path = path;
     try {
       this.#connection = new DatabaseSync(path, { readOnly });
@@ -46,6 +48,7 @@ export class Database {
     }
     try {
       this.#configure(readOnly, cacheKiB);
+      if (!flushes) this.exec("PRAGMA synchronous = OFF");
     } catch (error) {
       this.close();
       throw persistenceError("open", path, error);

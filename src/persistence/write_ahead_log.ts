@@ -33,6 +33,7 @@ export class WriteAheadLog {
   readonly #database: Database;
   readonly #path: string;
   readonly #file: Deno.FsFile;
+  readonly #flushes: boolean;
   readonly #size;
   readonly #checkpoint;
   /** Pages at which the next checkpoint is tried; further up after one that snapshots were in the way of. */
@@ -42,14 +43,18 @@ export class WriteAheadLog {
   /**
    * Everything that the log holds is on disk afterwards; a predecessor may have been killed before it had
    * flushed. `database` must have run a transaction, or there is no log yet.
+   * @param flushes False: nothing waits for the disk.
    */
-  constructor(database: Database) {
+  constructor(database: Database, flushes = true) {
     this.#database = database;
+    this.#flushes = flushes;
     this.#path = `${database.path}-wal`;
     try {
       this.#file = Deno.openSync(this.#path, { read: true, write: true });
-      this.#file.syncDataSync();
-      syncFolderSync(dirname(this.#path));
+      if (flushes) {
+        this.#file.syncDataSync();
+        syncFolderSync(dirname(this.#path));
+      }
     } catch (error) {
       throw persistenceError("open", this.#path, error);
     }
@@ -64,7 +69,7 @@ export class WriteAheadLog {
   async sync(): Promise<void> {
     let links: number | null;
     try {
-      await this.#file.syncData();
+      if (this.#flushes) await this.#file.syncData();
       links = this.#file.statSync().nlink;
     } catch (error) {
       throw persistenceError("flush", this.#path, error);

@@ -63,23 +63,24 @@ const historyAgeMaxDefault = settings.historyS.defaultValue * 1_000_000;
 
 /**
  * Takes the data folder's lock, creates or migrates the database, and opens it for writing. `historyAgeMax`: how
- * long older states can be read, in microseconds.
+ * long older states can be read, in microseconds. Without `flushes`, what was written may be lost with the machine.
  * @throws PersistenceError
  */
 export function openWriter(
   dataFolder: string,
   historyAgeMax: number = historyAgeMaxDefault,
+  flushes = true,
 ): PersistenceWriter {
   const lock = lockDataFolder(dataFolder);
   let database: Database | undefined;
   try {
     // A server that was killed during a backup has left it.
     removeDatabaseCopy(dataFolder);
-    database = new Database(databasePath(dataFolder), { readOnly: false, cacheKiB });
+    database = new Database(databasePath(dataFolder), { readOnly: false, cacheKiB, flushes });
     migrate(database);
     // Isolates number their transactions from one again.
     database.exec("DELETE FROM decided");
-    return new SqliteWriter(database, lock, historyAgeMax);
+    return new SqliteWriter(database, lock, historyAgeMax, flushes);
   } catch (error) {
     database?.close();
     lock.close();
@@ -99,10 +100,15 @@ class SqliteWriter implements PersistenceWriter {
   #catalogState: CatalogState;
   #lastRow: number;
 
-  constructor(database: Database, lock: { close(): void }, historyAgeMax: number) {
+  constructor(
+    database: Database,
+    lock: { close(): void },
+    historyAgeMax: number,
+    flushes: boolean,
+  ) {
     this.#database = database;
     this.#lock = lock;
-    this.#log = new WriteAheadLog(database);
+    this.#log = new WriteAheadLog(database, flushes);
     this.#statements = prepareStatements(database);
     this.#vectors = new VectorWriter(database);
     this.#fullText = new FullTextWriter(database);
