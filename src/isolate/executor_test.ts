@@ -15,6 +15,7 @@ Deno.test("an executor that was started with all permissions narrows those of it
     config: defaultConfig,
     environment: systemEnvironment,
     databasePath: `${dataFolder}/data.db`,
+    databaseOpened: Promise.resolve(),
     dataFolder,
     isolateModule,
     isolatesMax: 16,
