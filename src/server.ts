@@ -289,6 +289,7 @@ function assemble(foundation: Foundation) {
       environmentVariables: () => live.variables,
       urls: () => settings.urls,
       deployedModules: () => live.record?.analysis ?? {},
+      deployedComponents: () => live.record?.components ?? [],
     }),
     logs,
     metrics,

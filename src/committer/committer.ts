@@ -25,7 +25,7 @@ import { appComponent } from "../database/component.ts";
 import type { IndexPoint, SchemaViolation, TableCreation } from "../database/write_set.ts";
 import type { Environment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
-import { newTables } from "../persistence/catalog_change.ts";
+import { goneTables, newTables } from "../persistence/catalog_change.ts";
 import type { DocumentImport, ImportedDocument } from "../persistence/document_import.ts";
 import {
   type CatalogChange,
@@ -227,10 +227,14 @@ export class Committer {
       );
     }
     const documents = changed?.writes.documents ?? [];
-    const tables = newTables(this.#persistence.catalog, change);
+    const before = this.#persistence.catalog;
     const timestamp = this.#timestampAfter(this.lastTimestamp);
     const catalog = this.#persistence.applyCatalogChange(change, timestamp, documents);
-    const writes = { documents, tables };
+    // Who read which tables there are learns of those that go with their component, too.
+    const writes = {
+      documents,
+      tables: [...newTables(before, change), ...goneTables(before, change)],
+    };
     this.#log.append({ timestamp, writes });
     this.#log.prune();
     return { catalog, commit: appliedCommit({ timestamp, writes }) };

@@ -21,6 +21,7 @@ import {
 } from "./arguments.ts";
 import {
   builtInIndexes,
+  type CatalogData,
   isPrivateTable,
   isSystemTable,
   type systemTables,
@@ -181,6 +182,14 @@ export class Transaction {
     checkString(id, "idString", "db.normalizeId");
     const definition = visible(this.#state.tableNamed(this.component, table));
     return definition !== undefined && idTableNumber(id) === definition.number ? id : null;
+  }
+
+  /**
+   * Tables and components of the snapshot. What else it says is not read: who shows that has to hear of changes in
+   * another way.
+   */
+  readCatalog(): CatalogData {
+    return this.#state.readCatalog();
   }
 
   /** The user's tables, in the order of their creation. */

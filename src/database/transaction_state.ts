@@ -17,6 +17,7 @@ import { parseDocument, type ValueObject } from "../values/value.ts";
 import {
   byCreationTimeIndexId,
   byIdIndexId,
+  type CatalogData,
   componentOf,
   type IndexId,
   isDatabaseIndex,
@@ -136,6 +137,12 @@ export class TransactionState {
   tableNumbered(component: ComponentId, number: number): TableDefinition | undefined {
     const table = this.view.tableNumbered(number);
     return table !== undefined && componentOf(table) === component ? table : undefined;
+  }
+
+  /** Which tables and components there are. That there are no others is a read. */
+  readCatalog(): CatalogData {
+    this.#record("server", tableNamesIndex, prefixInterval(lowestKey));
+    return this.view.snapshot.catalog.data;
   }
 
   /** The user's tables. That there are no others is a read. */

@@ -63,6 +63,14 @@ export function newTables(catalog: CatalogData, change: CatalogChange): TableCre
   return [...missing.values()].map((table, i) => ({ ...table, number: first + i as TableNumber }));
 }
 
+/** The tables that go with their components. */
+export function goneTables(
+  catalog: CatalogData,
+  { removeComponents = [] }: CatalogChange,
+): TableDefinition[] {
+  return catalog.tables.filter((table) => removeComponents.includes(componentOf(table)));
+}
+
 /** What a catalog becomes, but for the ids of new indexes. */
 export function catalogAfter(catalog: CatalogData, change: CatalogChange): CatalogData {
   return changedCatalog({ catalog, nextIndexOrdinal: firstUserIndexOrdinal }, change).catalog;

@@ -3,14 +3,16 @@ import { componentPath } from "../database/component.ts";
 import { parseValidator } from "../values/validator.ts";
 import type { SystemModule } from "./system_query.ts";
 
+/** Arguments were what the first libraries had in place of variables. */
 const app = { id: "", name: null, path: "", args: {}, state: "active", httpPrefix: null };
 
 export const components: SystemModule = {
   list: {
     args: parseValidator({ type: "object", value: {} }),
-    /** A push, which is what changes it, ends every result. */
-    run({ transaction }) {
-      const { components = [] } = transaction.options.snapshot.catalog.data;
+    /** Each has tables, so it is a read. What else is said of them changes with a push, which ends every result. */
+    run({ transaction, deployedComponents }) {
+      const { components = [] } = transaction.readCatalog();
+      const prefixes = new Map(deployedComponents.map(({ id, httpPrefix }) => [id, httpPrefix]));
       return [
         app,
         ...components.map(({ id, name, state }) => ({
@@ -19,6 +21,7 @@ export const components: SystemModule = {
           name,
           path: componentPath(components, id),
           state,
+          httpPrefix: prefixes.get(id) ?? null,
         })),
       ];
     },

@@ -15,10 +15,10 @@ export const getSchemas: SystemModule = {
         },
       },
     }),
-    /** As JSON text. A push, which is what changes it, ends every result. */
+    /** As JSON text. A push, which is what changes it, ends every result, and a component may be deleted. */
     run({ transaction }, { componentId }) {
       const component = componentId as ComponentId | null ?? transaction.component;
-      const { activeSchema } = schemasOf(transaction.options.snapshot.catalog.data, component);
+      const { activeSchema } = schemasOf(transaction.readCatalog(), component);
       return activeSchema === null ? {} : { active: JSON.stringify(activeSchema) };
     },
   },

@@ -37,6 +37,7 @@ export interface SystemQueriesParts {
   readonly environmentVariables: () => Readonly<Record<string, string>>;
   readonly urls: () => SystemQueryContext["urls"];
   readonly deployedModules: () => SystemQueryContext["deployedModules"];
+  readonly deployedComponents: () => SystemQueryContext["deployedComponents"];
 }
 
 export function createSystemQueries(parts: SystemQueriesParts): SystemQueries {
@@ -70,6 +71,7 @@ function execute(
       environmentVariables: parts.environmentVariables(),
       urls: parts.urls(),
       deployedModules: parts.deployedModules(),
+      deployedComponents: parts.deployedComponents(),
     };
     return {
       result: resultOf(query, args, context),

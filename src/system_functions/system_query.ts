@@ -1,4 +1,5 @@
 import type { Transaction } from "../database/transaction.ts";
+import type { ComponentId } from "../database/component.ts";
 import type { AnalyzedModule } from "../isolate/protocol.ts";
 import type { Validator } from "../values/validator.ts";
 import type { Value, ValueObject } from "../values/value.ts";
@@ -19,6 +20,11 @@ export interface SystemQueryContext {
   readonly urls: { readonly cloud: string; readonly site: string };
   /** Those of the app, by path with `.js`. When another push is finished, every result ends. */
   readonly deployedModules: Readonly<Record<string, AnalyzedModule>>;
+  /** In use. When another push is finished, every result ends. */
+  readonly deployedComponents: readonly {
+    readonly id: ComponentId;
+    readonly httpPrefix: string | null;
+  }[];
 }
 
 /** By the name of their export. */

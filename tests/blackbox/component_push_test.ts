@@ -148,36 +148,48 @@ Deno.test("components through pushes", async (t) => {
     },
   );
 
-  await t.step("components 12: a component is deleted for good when nobody uses it", async () => {
-    const deleteComponent = (componentId: string) =>
-      fetch(`${server.url}/api/delete_component`, {
-        method: "POST",
-        headers: {
-          authorization: `Convex ${server.adminKey}`,
-          "content-type": "application/json",
-        },
-        body: JSON.stringify({ componentId }),
-      });
-    const components = async () =>
-      await client.query(api._system.frontend.components.list, {}) as {
-        id: string;
-        path: string;
-        state: string;
-      }[];
-    const named = (await components()).find(({ path }) => path === "named");
-    assert.equal(named?.state, "unmounted");
-    const work = (await components()).find(({ path }) => path === "work");
-    const refused = await deleteComponent(work!.id);
-    assert.deepEqual([refused.status, (await refused.json()).code], [
-      400,
-      "ComponentMustBeUnmounted",
-    ]);
-    const unknown = await deleteComponent(named.id.replace(/^./, (c) => c === "0" ? "1" : "0"));
-    assert.deepEqual([unknown.status, (await unknown.json()).code], [404, "ComponentNotFound"]);
-    const deleted = await deleteComponent(named.id);
-    assert.deepEqual([deleted.status, await deleted.text()], [200, ""]);
-    assert.equal((await deleteComponent(named.id)).status, 404);
-  });
+  await t.step(
+    "components 12, dashboard-api 15: a component is deleted for good when nobody uses it",
+    async () => {
+      const deleteComponent = (componentId: string) =>
+        fetch(`${server.url}/api/delete_component`, {
+          method: "POST",
+          headers: {
+            authorization: `Convex ${server.adminKey}`,
+            "content-type": "application/json",
+          },
+          body: JSON.stringify({ componentId }),
+        });
+      const components = async () =>
+        await client.query(api._system.frontend.components.list, {}) as {
+          id: string;
+          path: string;
+          state: string;
+          httpPrefix: string | null;
+        }[];
+      const named = (await components()).find(({ path }) => path === "named");
+      assert.equal(named?.state, "unmounted");
+      const work = (await components()).find(({ path }) => path === "work");
+      const refused = await deleteComponent(work!.id);
+      assert.deepEqual([refused.status, (await refused.json()).code], [
+        400,
+        "ComponentMustBeUnmounted",
+      ]);
+      const unknown = await deleteComponent(named.id.replace(/^./, (c) => c === "0" ? "1" : "0"));
+      assert.deepEqual([unknown.status, (await unknown.json()).code], [404, "ComponentNotFound"]);
+      const deleted = await deleteComponent(named.id);
+      assert.deepEqual([deleted.status, await deleted.text()], [200, ""]);
+      const prefixes = (await components()).map(({ path, httpPrefix }) => [path, httpPrefix]);
+      assert.deepEqual(prefixes, [
+        ["", null],
+        ["work", "/work/"],
+        ["work/inner", "/work/in/"],
+        ["home", null],
+        ["home/inner", null],
+      ]);
+      assert.equal((await deleteComponent(named.id)).status, 404);
+    },
+  );
 
   await t.step(
     "components 7: generating the code of a component needs no values of its variables",
