@@ -279,7 +279,9 @@ export class Committer {
     // Imported documents are not named: transactions under way begin again because the catalog has changed.
     const moved = new Set(change.renumber.map(({ from }) => from));
     const renumbered = before.tables.filter(({ number }) => moved.has(number));
-    const named = { documents, tables: [...change.createTables, ...renumbered] };
+    const known = new Set(before.tables.map(qualifiedName));
+    const created = catalog.tables.filter((table) => !known.has(qualifiedName(table)));
+    const named = { documents, tables: [...created, ...renumbered] };
     this.#log.append({ timestamp, writes: named });
     this.#log.prune();
     const { keys } = appliedCommit({ timestamp, writes: named });

@@ -1,5 +1,6 @@
 /** What a `convex.config.js` exports: the app's or a component's definition (components 2.2). */
 import { z } from "zod";
+import { componentNameProblem } from "../database/component.ts";
 import { RequestError } from "../errors.ts";
 import { checkDeclarations, type DeclaredVariable } from "./declared_variables.ts";
 import type { EnvBinding } from "./deployment.ts";
@@ -67,8 +68,6 @@ const exportedDefinition = z.looseObject({
   envVars: z.array(named(text.extend({ optional: z.boolean().optional() }))).nullish(),
 });
 
-/** The rule for names of components and of what they are used under (components 1). */
-const componentName = /^(?=.*[A-Za-z0-9])[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 const childReference = /^_reference\/childComponent\/([^/]+)$/;
 
 /**
@@ -115,13 +114,8 @@ export function invalidDefinition(path: string, reason: string): RequestError {
 }
 
 function checkName(path: string, name: string): void {
-  if (componentName.test(name)) return;
-  throw invalidDefinition(
-    path,
-    `${
-      JSON.stringify(name)
-    } is no name for a component: expected up to 64 letters, digits and underscores that do not begin with a digit`,
-  );
+  const problem = componentNameProblem(name);
+  if (problem !== null) throw invalidDefinition(path, problem);
 }
 
 function parseMount(path: string, mount: string, reference: string): HttpMount {

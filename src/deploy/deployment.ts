@@ -42,6 +42,13 @@ export interface DeploymentRecord {
   readonly externalPackages?: ExternalPackages | null;
 }
 
+/** All of its code: that of the app and of every definition. */
+export function modulesOf(
+  { modules, definitions = [] }: Pick<DeploymentRecord, "modules" | "definitions">,
+): readonly PushedModule[] {
+  return [...modules, ...definitions.flatMap((definition) => definition.modules)];
+}
+
 /** A folder with `convex.config.ts` and the code of components (components 1). The app's own is the record itself. */
 export interface DeployedDefinition {
   /** As pushed, relative to the app's functions folder. */

@@ -23,7 +23,7 @@ import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import { appDefinitionPath } from "./component_definition.ts";
 import { parseCronDefinitions } from "./cron_definitions.ts";
 import { checkVariables } from "./declared_variables.ts";
-import { type DeploymentRecord, recordKeys } from "./deployment.ts";
+import { type DeploymentRecord, modulesOf, recordKeys } from "./deployment.ts";
 import { ExternalPackageStore } from "./external_packages.ts";
 import { dryRunResponse, finishPushResponse } from "./finish_push_response.ts";
 import { type IndexDiff } from "./index_plan.ts";
@@ -369,10 +369,7 @@ export class PushService {
     const { deployments, live, removals } = this.#options;
     if (removals.isHeld) return this.#collectFilesLater();
     const records = [live.record, ...[...this.#open.values()].map((push) => push.record)];
-    const modules = records.flatMap((record) => [
-      ...record?.modules ?? [],
-      ...(record?.definitions ?? []).flatMap((definition) => definition.modules),
-    ]);
+    const modules = records.flatMap((record) => record === null ? [] : modulesOf(record));
     const needed = new Set([
       ...modules.flatMap(({ file, sourceFile }) => [file, sourceFile]),
       ...deployments.inUse.flatMap(moduleFilesOf),

@@ -3,9 +3,8 @@ import { Buffer } from "node:buffer";
 import { assert } from "../assert.ts";
 import type { Environment } from "../environment.ts";
 import { RequestError } from "../errors.ts";
-import type { Component, ComponentId } from "../database/component.ts";
+import { type Component, newComponentId } from "../database/component.ts";
 import type { Isolates } from "../isolate/isolates.ts";
-import { generateId, randomIdBytes } from "../values/document_id.ts";
 import {
   analyzeApp,
   analyzeSchema,
@@ -48,8 +47,6 @@ export interface AnalyzedPush {
   readonly variables: Readonly<Record<string, string>>;
 }
 
-/** Number of the table whose documents components would be, which ids of components tell. */
-const componentsTable = 512 + 26;
 const nodeVersions = ["20", "22", "24"];
 
 export class PushAnalyzer {
@@ -93,7 +90,7 @@ export class PushAnalyzer {
       components: allocateComponents(
         tree,
         this.#options.knownComponents(),
-        () => this.#newComponentId(),
+        () => newComponentId(environment),
       ),
       httpPrefix: app.httpPrefix,
       httpMounts: mountsOf(app),
@@ -183,12 +180,6 @@ export class PushAnalyzer {
 
   #newId(): string {
     return Buffer.from(this.#options.environment.randomBytes(16)).toString("hex");
-  }
-
-  #newComponentId(): ComponentId {
-    const { environment } = this.#options;
-    const random = environment.randomBytes(randomIdBytes);
-    return generateId(componentsTable, random, environment.nowMs()) as ComponentId;
   }
 
   /** Kept while the library's version stays, so that pushing again changes nothing seen at import. */

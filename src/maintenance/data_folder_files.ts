@@ -6,6 +6,7 @@ import type { Timestamp } from "../database/timestamp.ts";
 import {
   type DeploymentRecord,
   type InstanceRecord,
+  modulesOf,
   type PushedModule,
   recordKeys,
 } from "../deploy/deployment.ts";
@@ -33,10 +34,10 @@ export function newestTimestamp(reader: SnapshotReader): Timestamp {
   return timestamp;
 }
 
-/** The modules of the live deployment. */
+/** The modules of the live deployment, those of its components included. */
 export function deployedModules(reader: SnapshotReader): readonly PushedModule[] {
   const json = reader.getRecord(recordKeys.deployment);
-  return json === undefined ? [] : (JSON.parse(json) as DeploymentRecord).modules;
+  return json === undefined ? [] : modulesOf(JSON.parse(json) as DeploymentRecord);
 }
 
 /** Paths of their files below the data folder. */

@@ -4,11 +4,15 @@
  */
 import { assert } from "../assert.ts";
 import type { CatalogData, TableDefinition, TableNumber } from "../database/catalog.ts";
+import type { Component } from "../database/component.ts";
 import type { DocumentWrite, SchemaViolation, TableCreation } from "../database/write_set.ts";
+import { catalogAfter } from "./catalog_change.ts";
 
 export interface DocumentImport {
   /** Of the catalog that everything else was prepared for. */
   readonly catalogVersion: number;
+  /** Unmounted ones, of which there is nothing yet. Their system tables come before everything else. */
+  readonly createComponents: readonly Component[];
   /** Tables whose documents all go, under the numbers they have now; `_storage` may be among them. */
   readonly emptyTables: readonly TableNumber[];
   /** Tables that must hold nothing. */
@@ -28,7 +32,8 @@ export interface ImportedDocument {
 }
 
 /** The catalog that an import leads to. Transactions under way begin again. */
-export function importedCatalog(catalog: CatalogData, change: DocumentImport): CatalogData {
+export function importedCatalog(before: CatalogData, change: DocumentImport): CatalogData {
+  const catalog = catalogAfter(before, { setComponents: change.createComponents });
   const numbers = new Map(change.renumber.map(({ from, to }) => [from, to]));
   const renumbered = <T extends { number: TableNumber }>(table: T): T => ({
     ...table,

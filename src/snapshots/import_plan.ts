@@ -27,7 +27,10 @@ export interface PlannedTable {
 }
 
 export interface ImportPlan {
-  readonly change: Omit<DocumentImport, "pendingSchemaViolation">;
+  readonly change: Omit<
+    DocumentImport,
+    "catalogVersion" | "createComponents" | "pendingSchemaViolation"
+  >;
   /** The tables of the import, in its order. */
   readonly tables: readonly TableDefinition[];
 }
@@ -106,7 +109,6 @@ export function planImport(
     catalog.tableNamed(componentOf(table), table.name) === undefined;
   return {
     change: {
-      catalogVersion: data.version,
       emptyTables,
       requireEmpty: [...requireEmpty],
       renumber,

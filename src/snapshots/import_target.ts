@@ -3,14 +3,10 @@ import { type CatalogData, schemasOf } from "../database/catalog.ts";
 import { appComponent, type ComponentId } from "../database/component.ts";
 import { importError } from "./import_error.ts";
 
-/** The component at a path below another one. @throws RequestError when there is none. */
-export function mustComponent(
-  { components = [] }: CatalogData,
-  root: string,
-  below: string,
-): ComponentId {
+/** The component at a path; empty for the app. @throws RequestError when there is none. */
+export function mustComponent({ components = [] }: CatalogData, names: string): ComponentId {
   let id = appComponent;
-  const path = [root, below].join("/").split("/").filter((name) => name !== "");
+  const path = names.split("/").filter((name) => name !== "");
   for (const name of path) {
     const child = components.find((component) =>
       component.parent === id && component.name === name

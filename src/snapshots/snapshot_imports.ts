@@ -248,7 +248,7 @@ export class SnapshotImports {
     const snapshot = this.#parts.reader.open();
     const { data } = snapshot.catalog;
     snapshot.close();
-    const optional = optionalFields(data, mustComponent(data, componentPath ?? "", ""), name);
+    const optional = optionalFields(data, mustComponent(data, componentPath ?? ""), name);
     return openTableFile(path, format, { name, isOptional: (field) => optional.has(field) });
   }
 

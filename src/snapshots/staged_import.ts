@@ -14,6 +14,7 @@ import {
 import { componentPath } from "../database/component.ts";
 import type { Snapshot } from "../database/snapshot.ts";
 import type { Environment } from "../environment.ts";
+import { catalogAfter } from "../persistence/catalog_change.ts";
 import { type DocumentImport, importedCatalog } from "../persistence/document_import.ts";
 import { idTableNumber } from "../values/document_id.ts";
 import { lowestKey, prefixInterval } from "../values/index_key.ts";
@@ -22,7 +23,7 @@ import { DocumentStage } from "./document_stage.ts";
 import { FileStage, type FileStageParts, type StagedFile } from "./file_stage.ts";
 import { type ImportMode, planImport } from "./import_plan.ts";
 import type { ImportSource, SourceDocument } from "./import_source.ts";
-import { mustComponent } from "./import_target.ts";
+import { ImportedComponents } from "./imported_components.ts";
 import { LineFile } from "./line_file.ts";
 import { Pace } from "./pace.ts";
 
@@ -127,14 +128,19 @@ async function stage(
   parts: StagingParts,
 ): Promise<StagedImport> {
   const { mode, path, environment, signal } = parts;
-  const { catalog, count } = before;
+  const { catalog: { data: catalog }, count } = before;
+  const components = new ImportedComponents(catalog, parts.component, environment);
   const planned = await Promise.all(source.tables.map(async (table) => ({
-    component: mustComponent(catalog.data, parts.component, table.component),
+    component: components.at(table.component),
     name: table.name,
     number: table.number ?? await firstTableNumber(table.documents()),
   })));
-  const { change, tables } = planImport(catalog.data, planned, { mode, count });
-  const after = importedCatalog(catalog.data, change);
+  const createComponents = components.missing;
+  const withComponents = catalogAfter(catalog, { setComponents: createComponents });
+  const plan = planImport(withComponents, planned, { mode, count });
+  const { tables } = plan;
+  const change = { ...plan.change, catalogVersion: catalog.version, createComponents };
+  const after = importedCatalog(catalog, change);
   const writer = new DocumentStage(new Catalog(after), environment);
   using output = new LineFile(path);
   const pace = new Pace(environment, signal);
@@ -157,7 +163,7 @@ async function stage(
   const violation = writer.pendingSchemaViolation;
   return {
     change: { ...change, ...violation !== undefined && { pendingSchemaViolation: violation } },
-    counts: countsOf(before, change, tables, created),
+    counts: countsOf({ catalog: new Catalog(withComponents), count }, change, tables, created),
     documents: created.values().reduce((sum, count) => sum + count, 0),
     files: files.files,
   };
@@ -174,7 +180,7 @@ async function firstTableNumber(
 }
 
 function countsOf(
-  { catalog, count }: Before,
+  { catalog, count }: Pick<Before, "catalog" | "count">,
   { emptyTables }: Pick<DocumentImport, "emptyTables">,
   imported: readonly TableDefinition[],
   created: ReadonlyMap<string, number>,
