@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { makeApp } from "../support/apps.ts";
 import { programCommand } from "../support/program.ts";
 import { runCommand } from "../support/server_process.ts";
+import { within } from "../support/waiting.ts";
 
 const hasScript = await Deno.stat("/usr/bin/script").then(() => true, () => false);
 
@@ -20,7 +21,8 @@ async function onTerminal(
   const command = programCommand(args).map((word) => `'${word}'`).join(" ");
   const { stdout } = new Deno.Command("/usr/bin/script", {
     args: ["--quiet", "--return", "--command", command, "/dev/null"],
-    env: { TERM: "xterm", ...environment },
+    // Whoever runs the tests may want no colours for themselves.
+    env: { TERM: "xterm", NO_COLOR: "", ...environment },
     stdin: "null",
     stdout: "piped",
   }).spawn();
@@ -83,9 +85,8 @@ Deno.test({
     const url = `http://127.0.0.1:${slow.addr.port}`;
     const bar = /\rDownloading the export █{12}░{12} 50 % of 2\.0 MB/;
     const args = ["export", `${folder}/a.zip`, "--url", url, "--admin-key", "k"];
-    const text = await onTerminal(args, {
-      onText: (text) => bar.test(text) && shown.resolve(),
-    });
+    const shows = onTerminal(args, { onText: (text) => bar.test(text) && shown.resolve() });
+    const text = await within(shows, 60_000, "the end of the export");
     assert.match(text, bar);
     assert.match(text, /\rESC\[KWrote .*a\.zip: 2\.0 MB/);
     await slow.shutdown();
