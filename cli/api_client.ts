@@ -1,6 +1,7 @@
 /** Calls the admin API of a running server, as any client would. */
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
+import { errorMessage } from "../src/errors.ts";
 
 /** The server refused a request, or could not be reached; the message is for whoever ran the command. */
 export class ApiError extends Error {
@@ -22,7 +23,7 @@ type QueryAnswer =
   | { readonly status: "error"; readonly errorMessage: string };
 
 export interface Download {
-  readonly body: ReadableStream<Uint8Array>;
+  readonly body: AsyncIterable<Uint8Array>;
   /** In bytes, if the server says so. */
   readonly length?: number;
   /** What the server would call it. */
@@ -99,13 +100,13 @@ export class ApiClient {
     });
   }
 
-  /** The body of an answer as it comes. */
+  /** The body of an answer as it comes. @throws ApiError, also from the body when it breaks off. */
   async download(path: string): Promise<Download> {
     const response = await this.#fetch(path, { method: "GET" });
     if (!response.ok) throw refusal(response.status, await response.text());
     const length = response.headers.get("content-length");
     return {
-      body: response.body ?? ReadableStream.from([]),
+      body: this.#complete(response.body ?? ReadableStream.from([])),
       ...length !== null && { length: Number(length) },
       fileName: /filename=(.+)$/.exec(response.headers.get("content-disposition") ?? "")?.[1],
     };
@@ -119,9 +120,30 @@ export class ApiClient {
 
   async #request(path: string, init: RequestInit): Promise<unknown> {
     const response = await this.#fetch(path, init);
-    const text = await response.text();
+    const text = await response.text().catch((cause) => {
+      throw this.#brokenOff(cause);
+    });
     if (!response.ok) throw refusal(response.status, text);
-    return text === "" ? null : JSON.parse(text);
+    if (text === "") return null;
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      const message = `What answers at ${this.origin} is no Hull server. Correct --url.`;
+      throw new ApiError(response.status, "", message, { cause });
+    }
+  }
+
+  async *#complete(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    try {
+      yield* body;
+    } catch (cause) {
+      throw this.#brokenOff(cause);
+    }
+  }
+
+  #brokenOff(cause: unknown): ApiError {
+    const message = `The answer of ${this.origin} broke off. The server's log may say why.`;
+    return new ApiError(0, "", message, { cause });
   }
 
   async #fetch(path: string, init: RequestInit): Promise<Response> {
@@ -132,12 +154,11 @@ export class ApiClient {
     try {
       return await fetch(new URL(path, this.#origin), { ...init, headers });
     } catch (cause) {
-      throw new ApiError(
-        0,
-        "",
-        `No server answers at ${this.#origin.origin}. Start it, or correct --url.`,
-        { cause },
-      );
+      const [certificate] = /[^:(]*certificate.*/i.exec(errorMessage(cause)) ?? [];
+      const problem = certificate === undefined
+        ? `No server answers at ${this.origin}. Start it, or correct --url.`
+        : `This machine does not trust ${this.origin}: ${certificate.trim()}.`;
+      throw new ApiError(0, "", problem, { cause });
     }
   }
 }

@@ -9,7 +9,9 @@ import { version } from "./version.ts";
 /** `source`: a running server, or the data folder of a stopped one. */
 export async function backup(path: string, source: ApiClient | string): Promise<number> {
   await mustBeNew(path);
-  const chunks = typeof source === "string" ? openFolder(source) : download(source);
+  const chunks = typeof source === "string"
+    ? openFolder(source)
+    : (await source.download("/api/hull/backup")).body;
   const bytes = await writeNewFile(path, chunks, {
     label: "Backing up",
     verify: mustBeReadable,
@@ -19,17 +21,6 @@ export async function backup(path: string, source: ApiClient | string): Promise<
       "HULL_ENCRYPTION_KEY or the file encryption_key of the data folder. Keep that key, too, in another place.",
   );
   return 0;
-}
-
-async function* download(client: ApiClient): AsyncGenerator<Uint8Array> {
-  const { body } = await client.download("/api/hull/backup");
-  try {
-    yield* body;
-  } catch (cause) {
-    throw new Error("The download of the backup broke off. The server's log may say why.", {
-      cause,
-    });
-  }
 }
 
 function openFolder(dataFolder: string): AsyncIterable<Uint8Array> {

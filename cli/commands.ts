@@ -283,7 +283,7 @@ const operate: CommandGroup = {
       summary: "find and explain what keeps a server or an app from working",
       details:
         "Looks at this machine, settings, data folder, port, server, admin key, app, Node.js and " +
-        "identity providers. Changes nothing.",
+        "identity providers. Changes nothing but convex/_generated, which is written as before a push.",
       options: [app(), json("print what was found as JSON"), host(), port(), ...server()],
       run: async (options, call) =>
         (await import("./doctor.ts")).doctor({ ...options, isDataGiven: call.isGiven("data") }),

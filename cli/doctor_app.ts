@@ -86,8 +86,9 @@ async function* examineNode({ functionsPath, nodeVersion }: AppFolder): Findings
       'On Linux, Node.js 20 or later can; see "Node actions" in the documentation.',
     );
   } catch (error) {
-    if (!(error instanceof NodeUnavailable) && !(error instanceof AppError)) throw error;
-    yield problem("Node.js", `the app ${error.message}`);
+    if (error instanceof NodeUnavailable) yield problem("Node.js", `the app ${error.message}`);
+    else if (error instanceof AppError) yield problem("App", error.message);
+    else throw error;
   }
 }
 

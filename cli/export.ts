@@ -1,5 +1,5 @@
 /** `hull export`: all documents, and files, as a ZIP file in Convex's layout (deploy-protocol 9). */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { ApiClient } from "./api_client.ts";
 import { mustBeNew, writeNewFile } from "./new_file.ts";
 import { formatBytes, Progress } from "./terminal.ts";
@@ -25,7 +25,7 @@ export async function exportData(
   await client.post(`/api/export/request/zip?includeStorage=${includesFiles}`, {});
   const id = await untilComplete(client, before?._id);
   const { body, length, fileName } = await client.download(`/api/export/zip/${id}`);
-  const file = isFolder ? join(path, fileName ?? "export.zip") : path;
+  const file = isFolder ? join(path, basename(fileName ?? "export.zip")) : path;
   if (isFolder) await mustBeNew(file);
   const label = "Downloading the export";
   const bytes = await writeNewFile(file, body, { label, ...length !== undefined && { length } });

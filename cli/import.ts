@@ -1,6 +1,5 @@
 /** `hull import`: documents from a file (deploy-protocol 10). */
 import { extname } from "node:path";
-import { errorMessage } from "../src/errors.ts";
 import type { ApiClient } from "./api_client.ts";
 import { UsageError } from "./failure.ts";
 import { formatBytes, Progress, styler } from "./terminal.ts";
@@ -96,9 +95,7 @@ async function uploadFile(
   path: string,
   target: ReturnType<typeof importTarget>,
 ): Promise<string> {
-  using file = await Deno.open(path).catch((cause) => {
-    throw new Error(`${path} cannot be read: ${errorMessage(cause)}`, { cause });
-  });
+  using file = await Deno.open(path);
   const { size } = await file.stat();
   using progress = new Progress("Uploading", formatBytes);
   const { uploadToken } = await client.post("/api/import/start_upload", {}) as {

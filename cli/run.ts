@@ -1,5 +1,6 @@
 /** `hull run`: calls one function and prints its result. */
 import type { ApiClient } from "./api_client.ts";
+import { UsageError } from "./failure.ts";
 
 type Answer =
   & { readonly logLines: readonly string[] }
@@ -19,7 +20,7 @@ export async function run(
   try {
     parsed = JSON.parse(args);
   } catch (cause) {
-    throw new Error(
+    throw new UsageError(
       `The arguments ${args} are no JSON. Give an object such as '{"name": "value"}'.`,
       { cause },
     );

@@ -94,7 +94,7 @@ function longEnough(encryptionKey: string): string {
 }
 
 /** The first signal asks to stop in good order; a second one ends the process at once. */
-function listenToSignals(stop: () => void): void {
+export function listenToSignals(stop: () => void): void {
   const signals: readonly Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT", "SIGBREAK"]
     : ["SIGINT", "SIGTERM", "SIGHUP"];

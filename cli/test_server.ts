@@ -2,7 +2,7 @@
  * `hull test-server`: a server for tests, on an empty database that is gone when it ends. Its clock can be moved
  * and its data cleared through endpoints that no other server has (docs/testing.md).
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { makeAdminKey } from "../src/auth/admin_key.ts";
 import { type AppFolder, loadAppFolder } from "../src/deploy/app_folder.ts";
 import type { AppBundle } from "../src/deploy/bundle.ts";
@@ -14,6 +14,7 @@ import { readConfig } from "../src/config.ts";
 import { ApiClient, ApiError } from "./api_client.ts";
 import { exitStatus } from "./failure.ts";
 import { describePushFailure } from "./push_failure.ts";
+import { listenToSignals } from "./start_server.ts";
 import { version } from "./version.ts";
 
 export interface TestServerOptions {
@@ -28,6 +29,11 @@ export async function testServer(options: TestServerOptions): Promise<number> {
   // Side by side: neither needs the other until the push.
   const bundling = options.app === undefined ? undefined : bundleFolder(options.app);
   bundling?.catch(() => {/* It is awaited below. */});
+  const stop = new AbortController();
+  listenToSignals(() => stop.abort());
+  const stopped = new Promise<void>((resolve) =>
+    stop.signal.addEventListener("abort", () => resolve())
+  );
   const dataFolder = await Deno.makeTempDir({ prefix: "hull-test-" });
   const removeFolder = () => Deno.remove(dataFolder, { recursive: true });
   try {
@@ -37,7 +43,7 @@ export async function testServer(options: TestServerOptions): Promise<number> {
       hostname: options.host,
       port: options.port,
       config: readConfig(variables),
-      adminKey: variables.HULL_ADMIN_KEY ?? makeAdminKey("test", systemEnvironment.randomBytes(32)),
+      adminKey: variables.HULL_ADMIN_KEY || makeAdminKey("test", systemEnvironment.randomBytes(32)),
       redact: false,
       version,
       testClock: new TestClock(),
@@ -53,7 +59,7 @@ export async function testServer(options: TestServerOptions): Promise<number> {
       console.log(JSON.stringify({ url, siteUrl, adminKey }));
       await Promise.race([
         endOfInput(),
-        signalled(),
+        stopped,
         server.failed.then((error) => {
           throw error;
         }),
@@ -103,13 +109,8 @@ async function endOfInput(): Promise<void> {
   while (!(await reader.read()).done);
 }
 
-function signalled(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, resolve);
-  });
-}
-
 async function writeClient(path: string): Promise<number> {
+  await Deno.mkdir(dirname(path), { recursive: true });
   await Deno.copyFile(join(programFolder(), "templates/testing/hull_testing.ts"), path);
   console.error(`Wrote ${path}. How to use it is said at its top.`);
   return 0;

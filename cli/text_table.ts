@@ -12,7 +12,7 @@ export function renderTable(
   const style = styler(Deno.stdout);
   const cells = rows.map((row) => row.map(cut));
   const widths = columns.map((column, index) =>
-    Math.max(column.length, ...cells.map((row) => row[index]!.length))
+    cells.reduce((width, row) => Math.max(width, row[index]!.length), column.length)
   );
   const line = (row: readonly string[]) =>
     row.map((cell, index) => cell.padEnd(widths[index]!)).join("  ").trimEnd();

@@ -29,7 +29,7 @@ Deno.test("run calls functions, and env keeps variables", () =>
     assert.equal(missing.code, 1);
     assert.match(missing.output, /Could not find function for 'messages:nothing'/);
     const noJson = await server.command("run", "messages:list", "{limit}");
-    assert.equal(noJson.code, 1);
+    assert.equal(noJson.code, 2);
     assert.match(noJson.output, /are no JSON\. Give an object/);
 
     assert.equal((await server.command("env", "set", "GREETING", "a\nb")).code, 0);

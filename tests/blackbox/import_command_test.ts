@@ -35,7 +35,11 @@ Deno.test("deploy-protocol §9, §10: import asks before it deletes, takes all o
   expect(await hull("import", csv, "--table", "people", "--append"), 0, /Imported 2/);
   assert.match(await count(), /people:4/);
   expect(await hull("import", csv, "--table", "p", "--append", "--replace"), 2, /Give only one/);
-  expect(await hull("import", `${folder}/none.csv`, "--table", "p"), 1, /none\.csv cannot be read/);
+  expect(
+    await hull("import", `${folder}/none.csv`, "--table", "p"),
+    1,
+    /none\.csv cannot be used: No such file/,
+  );
   expect(await hull("import", `${folder}/people.txt`), 2, /--format csv\|jsonLines/);
 
   const lines = await hull("data", "people", "--order", "asc", "--format", "jsonl");

@@ -142,6 +142,19 @@ Deno.test({
       assert.deepEqual(await whats(), names);
     });
 
+    await t.step("imported documents are as old as the clock says", async () => {
+      await hull.clear();
+      await hull.setTime(Date.parse("2050-01-01T00:00:00Z"));
+      const response = await fetch(`${hull.url}/api/import?format=jsonLines&tableName=events`, {
+        method: "POST",
+        headers: { authorization: `Convex ${hull.adminKey}` },
+        body: '{"what": "imported", "at": 1.0}',
+      });
+      assert.equal(response.status, 200, await response.text());
+      const [{ _creationTime }] = await http.query(api.times.events);
+      assert.equal(new Date(_creationTime).getUTCFullYear(), 2050);
+    });
+
     await t.step("what runs for ever is told so", async () => {
       await http.mutation(api.times.startForever);
       await assert.rejects(hull.runScheduled(), /TooManyJobs.*schedule each other for ever/);
