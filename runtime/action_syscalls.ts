@@ -3,7 +3,7 @@ import { decodeValue, encodeValue } from "../src/values/value.ts";
 import * as ctx from "./ctx/action_ctx.ts";
 import type { ActionHost } from "./ctx/action_host.ts";
 import * as storage from "./ctx/action_storage.ts";
-import { deploymentMetadata } from "./ctx/meta.ts";
+import { componentArgument, deploymentMetadata } from "./ctx/meta.ts";
 import { searchVectors } from "./ctx/vector_search.ts";
 import { failExecution } from "./globals/refusals.ts";
 import type { HttpExchange } from "./http_exchange.ts";
@@ -27,9 +27,10 @@ export class ActionSyscalls implements Syscalls {
     this.#exchange = exchange;
   }
 
-  syscall(operation: string): string {
+  syscall(operation: string, args: string): string {
     if (operation === "1.0/componentArgument") {
-      throw new Error("Component arguments are not available within the app");
+      const { name } = parseSyscallArguments(args);
+      return syscallAnswer(componentArgument(this.#host.component, name));
     }
     throw new Error(`Unknown operation ${operation}`);
   }

@@ -5,6 +5,7 @@ import { bundleSources, IsolateHarness } from "../tests/support/isolate_harness.
 const app = await bundleSources({
   "main.ts": `
 import { queryGeneric as query, mutationGeneric as mutation, componentsGeneric, createFunctionHandle, internalMutationGeneric as internalMutation } from "convex/server";
+import { ConvexError } from "convex/values";
 const components: any = componentsGeneric();
 const message = async (run: () => Promise<unknown>) => {
   try { return await run(); } catch (error: any) { return error.message; }
@@ -19,6 +20,18 @@ export const catches = mutation(async (ctx) => {
   await ctx.runMutation(components.one.items.put, { text: "kept" });
   return [caught.split("\\n")[0], await ctx.runQuery(components.one.items.texts, {})];
 });
+export const catchesConvexError = mutation(async (ctx) => {
+  try {
+    await ctx.runMutation(components.one.items.putAndThrow, { text: "dropped" });
+  } catch (error: any) {
+    return [error instanceof ConvexError, error.data];
+  }
+});
+export const argument = query(async (ctx) => [
+  await message(async () => (globalThis as any).Convex.syscall("1.0/componentArgument", '{"name":"size"}')),
+  await ctx.runQuery(components.one.items.argument, { name: "size" }),
+  await ctx.runQuery(components.one.items.argument, { name: "other" }),
+]);
 export const foreignId = mutation(async (ctx) => {
   const id = await ctx.db.insert("items", { text: "app's" });
   return [
@@ -36,7 +49,11 @@ export const refusals = mutation(async (ctx) => [
 ]);
 export const secretByHandle = mutation(async (ctx) => {
   const handle = await ctx.runQuery(components.one.items.secretHandle, {});
-  return [await ctx.runMutation(handle, {}), handle === await ctx.runQuery(components.one.items.secretHandle, {})];
+  return [
+    await ctx.runMutation(handle, {}),
+    handle === await ctx.runQuery(components.one.items.secretHandle, {}),
+    await createFunctionHandle(handle.split("#")[0] + "#other"),
+  ];
 });
 export const callBack = mutation(async (ctx, { n }: any) => {
   await ctx.db.insert("items", { text: "called back " + n });
@@ -98,6 +115,7 @@ export const putAndThrow = mutation(async (ctx, { text }: any) => {
   throw new ConvexError({ code: 7 });
 });
 export const texts = query(async (ctx) => (await ctx.db.query("items").collect()).map((item) => item.text));
+export const argument = query((_, args) => JSON.parse((globalThis as any).Convex.syscall("1.0/componentArgument", JSON.stringify(args))));
 export const get = query(async (ctx, { id }: any) => await ctx.db.get(id));
 export const getChecked = query({ args: { id: v.id("items") }, handler: async (ctx, { id }) => await ctx.db.get(id) });
 export const secret = internalMutation(async () => "told");
@@ -125,7 +143,7 @@ export const metadata = query(async (ctx) => (await ctx.meta.getFunctionMetadata
 });
 
 const components = {
-  one: { definition: "box", bundle: box, environment: { GIVEN: "one's" } },
+  one: { definition: "box", bundle: box, environment: { GIVEN: "one's" }, args: { size: "7" } },
   "one/inner": { definition: "inner", bundle: inner },
   two: { definition: "box", bundle: box },
 };
@@ -165,6 +183,24 @@ Deno.test("functions of components", async (t) => {
     },
   );
 
+  await t.step(
+    "components §7.1: a component's ConvexError is one of the app's own class",
+    async () => {
+      assert.deepEqual(await valueOf("catchesConvexError"), [true, { code: 7 }]);
+    },
+  );
+
+  await t.step(
+    "function-abi 12: arguments that older libraries give are read by name",
+    async () => {
+      assert.deepEqual((await query("argument")).value, [
+        "Component arguments are not available within the app",
+        { value: 7 },
+        {},
+      ]);
+    },
+  );
+
   await t.step("components 15: an id of another component is never its document", async () => {
     const [document, problem] = await valueOf("foreignId");
     assert.equal(document, null);
@@ -182,7 +218,9 @@ Deno.test("functions of components", async (t) => {
         "Child component none not found",
         "Child component inner not found",
       ]);
-      assert.deepEqual(await valueOf("secretByHandle"), ["told", true]);
+      const [told, isSame, handleOfHandle] = await valueOf("secretByHandle");
+      assert.deepEqual([told, isSame], ["told", true]);
+      assert.match(handleOfHandle, /#other$/);
     },
   );
 

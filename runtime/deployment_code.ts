@@ -1,4 +1,5 @@
 /** The code of one deployment inside an isolate: that of the app and that of its components. */
+import { assert } from "../src/assert.ts";
 import { appComponent, type ComponentId } from "../src/database/component.ts";
 import { ComponentTree } from "../src/isolate/component_tree.ts";
 import {
@@ -22,6 +23,8 @@ export interface ComponentCode {
   readonly path: string;
   /** Components of one definition share theirs. */
   readonly loader: ModuleLoader;
+  /** Its arguments as JSON texts; null for the app, which has none. */
+  readonly args: Readonly<Record<string, string>> | null;
   readonly environment: Pick<ExecutionOptions, "environmentVariables" | "variableSources">;
 }
 
@@ -53,10 +56,16 @@ export class DeploymentCode {
   }
 
   #codeOf(id: ComponentId): ComponentCode {
-    const { path, definition, environmentVariables, variableSources } = this.#tree.get(id) ??
-      { ...this.manifest, path: "", definition: appDefinition, variableSources: undefined };
+    if (id === appComponent) {
+      const { environmentVariables } = this.manifest;
+      const loader = this.#loaders.get(appDefinition)!;
+      return { id, path: "", loader, args: null, environment: { environmentVariables } };
+    }
+    const component = this.#tree.get(id);
+    assert(component !== undefined, `the deployment has the component ${id}`);
+    const { path, definition, args, environmentVariables, variableSources } = component;
     const environment = { environmentVariables, variableSources };
-    return { id, path, loader: this.#loaders.get(definition)!, environment };
+    return { id, path, loader: this.#loaders.get(definition)!, args, environment };
   }
 
   /**
@@ -75,11 +84,11 @@ export class DeploymentCode {
     return notExported(this.#tree.get(component)!.name, path);
   }
 
-  /** @throws DeveloperError when there is no such function. */
+  /** A handle's handle is that handle. @throws DeveloperError when there is no such function. */
   handleOf(address: FunctionAddress, from: ComponentId): string {
     const target = this.resolve(address, from);
     if (!this.#exists(target)) throw handleNotFound();
-    return this.#handles.make(target);
+    return address.functionHandle ?? this.#handles.make(target);
   }
 
   #exists({ component, path }: FunctionTarget): boolean {

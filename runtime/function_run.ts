@@ -15,7 +15,6 @@ import type { NestedCall, TransactionHost } from "./ctx/transaction_host.ts";
 import type { ComponentCode, DeploymentCode } from "./deployment_code.ts";
 import { Execution, type ExecutionOptions } from "./execution.ts";
 import {
-  type ConvexErrorClass,
   describeFailure,
   makeUserError,
   renderFailure,
@@ -191,7 +190,7 @@ export class FunctionRun implements TransactionHost {
       });
     } catch (error) {
       // Made here, where the stack leads to who waits for the call.
-      throw error instanceof NestedFailure ? error.toUserError() : error;
+      throw error instanceof NestedFailure ? this.#caughtError(error.failure) : error;
     }
   }
 
@@ -226,7 +225,7 @@ export class FunctionRun implements TransactionHost {
       return result;
     } catch (error) {
       boundary?.rollback();
-      throw this.#nestedError(error, nested);
+      throw this.#nestedError(error);
     } finally {
       leave();
       endBudgets();
@@ -265,12 +264,19 @@ export class FunctionRun implements TransactionHost {
     return new Transaction({ ...this.#transaction.options, kind: "query", pending: [] });
   }
 
-  #nestedError(error: unknown, nested: FunctionRun): NestedFailure | SystemFailure {
+  #nestedError(error: unknown): NestedFailure | SystemFailure {
     if (SystemFailure.is(error)) {
       this.execution.fail(error);
       return error;
     }
-    return new NestedFailure(describeFailure(error), nested.instances.convexError);
+    return new NestedFailure(describeFailure(error));
+  }
+
+  /** A called function's failure as this one may catch it: a ConvexError is of the class that it knows itself. */
+  #caughtError(failure: FunctionFailure): Error {
+    const { data } = failure;
+    const parsed = data === undefined ? undefined : parseValue(data);
+    return makeUserError(renderFailure(failure), parsed, this.instances.convexError);
   }
 
   metrics(): Record<string, { used: number; remaining: number }> {
@@ -289,15 +295,5 @@ export class FunctionRun implements TransactionHost {
 
 /** How a called function failed, on its way to the caller. */
 class NestedFailure {
-  constructor(
-    readonly failure: FunctionFailure,
-    /** The class that the called function's module knows. */
-    readonly convexError: ConvexErrorClass | null,
-  ) {}
-
-  toUserError(): Error {
-    const { data } = this.failure;
-    const parsed = data === undefined ? undefined : parseValue(data);
-    return makeUserError(renderFailure(this.failure), parsed, this.convexError);
-  }
+  constructor(readonly failure: FunctionFailure) {}
 }

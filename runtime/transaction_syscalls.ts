@@ -94,9 +94,7 @@ const syncOperations: Record<string, Operation> = {
   "1.0/db/normalizeId": ({ host }, { table, idString }) => ({
     id: host.perform((transaction) => transaction.normalizeId(table, idString)),
   }),
-  "1.0/componentArgument": () => {
-    throw new Error("Component arguments are not available within the app");
-  },
+  "1.0/componentArgument": ({ host }, { name }) => meta.componentArgument(host.component, name),
   "1.0/getSnapshotTs": ({ host }) => valueJson(meta.snapshotTimestamp(host)),
 };
 

@@ -415,6 +415,7 @@ function assemble(foundation: Foundation) {
     cronJobs,
     sockets,
     push,
+    removals,
     loadBackupApi: once(loadBackupApi),
     snapshots,
     logs,
@@ -443,6 +444,7 @@ function apiRoutes(foundation: Foundation, parts: Parts): ApiHandlers {
         live: parts.live,
         isolates: foundation.isolates,
         environment,
+        removals: parts.removals,
         run: (...call) => parts.functions.queryBeside(...call),
       }),
     );

@@ -1,5 +1,6 @@
 /** `ctx.meta`: what a function may know about itself and its transaction (function-abi 15). */
 import { toNanoseconds } from "../../src/database/commit_timestamps.ts";
+import type { ComponentCode } from "../deployment_code.ts";
 import type { TransactionHost } from "./transaction_host.ts";
 
 export function queryMeta(host: TransactionHost) {
@@ -25,6 +26,12 @@ export function functionMetadata(host: TransactionHost) {
 
 function transactionMetrics(host: TransactionHost) {
   return host.metrics();
+}
+
+/** What definitions of older libraries gave the component under a name (function-abi 12). */
+export function componentArgument({ args }: ComponentCode, name: string): { value?: unknown } {
+  if (args === null) throw new Error("Component arguments are not available within the app");
+  return Object.hasOwn(args, name) ? { value: JSON.parse(args[name]!) } : {};
 }
 
 /** A deployment of Hull has no region; its class is the smallest one. */

@@ -17,13 +17,14 @@ export function allocateComponents(
     for (const [name, child] of node.children) {
       const before = known.find((each) => each.parent === parent && each.name === name);
       const id = before?.id ?? newId();
-      const { path, env, httpPrefix } = child;
+      const { path, args, env, httpPrefix } = child;
       allocated.push({
         id,
         parent,
         name,
         path,
         definition: child.definition.path,
+        ...Object.keys(args).length > 0 && { args },
         env,
         httpPrefix,
       });

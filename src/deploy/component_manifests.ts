@@ -20,9 +20,9 @@ export function componentManifests(
     (definitions ?? []).map((each) => [each.path, each.modules.map(entry)]),
   );
   return (components ?? []).map((component) => {
-    const { id, parent, name, path, definition } = component;
+    const { id, parent, name, path, definition, args = {} } = component;
     return {
-      ...{ id, parent, name, path, definition },
+      ...{ id, parent, name, path, definition, args },
       modules: modules.get(definition)!,
       environmentVariables: {
         ...boundVariables(component, variables),

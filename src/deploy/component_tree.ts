@@ -17,6 +17,8 @@ export interface ComponentNode {
   /** Names from the app downwards, `child/grandchild`; empty for the app. */
   readonly path: string;
   readonly children: ReadonlyMap<string, ComponentNode>;
+  /** Values of its arguments, as JSON texts. */
+  readonly args: Readonly<Record<string, string>>;
   /** What its variables are bound to, all the way to the deployment. */
   readonly env: readonly (readonly [name: string, EnvBinding])[];
   /** Where its HTTP routes begin, as seen from the app; null: nowhere. */
@@ -45,11 +47,12 @@ export function checkComponentTree(options: TreeOptions): ComponentNode {
     checker.checkNames(definition);
     checker.checkMounts(definition, httpRoutes);
   }
-  return checker.instantiate(app, { path: "", env: null, httpPrefix: null });
+  return checker.instantiate(app, { path: "", args: {}, env: null, httpPrefix: null });
 }
 
 interface Placement {
   readonly path: string;
+  readonly args: ComponentNode["args"];
   /** Of the component's variables; null for the app, whose variables are the deployment's. */
   readonly env: ComponentNode["env"] | null;
   readonly httpPrefix: string | null;
@@ -65,7 +68,7 @@ class TreeChecker {
   }
 
   instantiate(definition: ComponentDefinition, placement: Placement): ComponentNode {
-    const { path, env, httpPrefix } = placement;
+    const { path, args, env, httpPrefix } = placement;
     const children = definition.children.map((use): [string, ComponentNode] => {
       const child = this.#mustDefinition(use.definition).definition;
       const childPath = path === "" ? use.name : `${path}/${use.name}`;
@@ -73,6 +76,7 @@ class TreeChecker {
       this.#checkVariables(childPath, use, { parent: definition, child });
       const placement = {
         path: childPath,
+        args: Object.fromEntries(use.args.map(([name, { value }]) => [name, value])),
         env: use.env.flatMap(([name, binding]) => {
           const resolved = resolveBinding(binding, env);
           return resolved === undefined ? [] : [[name, resolved] as const];
@@ -81,7 +85,7 @@ class TreeChecker {
       };
       return [use.name, this.instantiate(child, placement)];
     });
-    return { definition, path, children: new Map(children), env: env ?? [], httpPrefix };
+    return { definition, path, children: new Map(children), args, env: env ?? [], httpPrefix };
   }
 
   checkNames({ path, name, children }: ComponentDefinition): void {

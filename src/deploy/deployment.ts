@@ -75,6 +75,8 @@ export interface DeployedComponent {
   readonly path: string;
   /** Path of its definition. */
   readonly definition: string;
+  /** Values of its arguments as JSON texts; absent: none. */
+  readonly args?: Readonly<Record<string, string>>;
   /** What its variables are bound to: a value, or a variable of the deployment. Unbound ones are not listed. */
   readonly env: readonly (readonly [name: string, EnvBinding])[];
   /** Where its HTTP routes begin, as seen from the app; null: nowhere. */

@@ -23,11 +23,15 @@ const record: DeploymentRecord = {
 function setUp(options: { readonly failCommits?: boolean } = {}) {
   const records = new Map<string, string | null>();
   const manifests: DeploymentManifest[] = [];
+  const changes: (readonly string[] | undefined)[] = [];
   const live: LiveDeployment = new LiveDeployment({
     dataFolder: "/data",
     builtInVariables: () => settings.builtInVariables,
     fileStorageSecret: "s",
-    use: (_record, manifest) => void manifests.push(manifest),
+    use(_record, manifest, changed) {
+      manifests.push(manifest);
+      changes.push(changed && [...changed]);
+    },
   });
   const committer = {
     async changeCatalog(change: CatalogChange) {
@@ -56,7 +60,14 @@ function setUp(options: { readonly failCommits?: boolean } = {}) {
     },
   });
   const getRecord = (key: string) => records.get(key) ?? undefined;
-  return { live, settings, records, manifests, kept: () => storedVariables.load({ getRecord }) };
+  return {
+    live,
+    settings,
+    records,
+    manifests,
+    changes,
+    kept: () => storedVariables.load({ getRecord }),
+  };
 }
 
 Deno.test("DeploymentSettings keeps variables before anything was pushed", async () => {
@@ -81,6 +92,15 @@ Deno.test("deploy-protocol §5: a change takes effect under a new manifest", asy
   assert.equal(manifests[2]!.environmentVariables.CONVEX_SITE_URL, "https://site.example");
   await settings.changeUrl("site", null);
   assert.deepEqual(settings.urls, { cloud: "http://cloud", site: "http://site" });
+});
+
+Deno.test("deploy-protocol §5: what a push used, and is unset later, has changed", async () => {
+  const { live, settings, changes } = setUp();
+  await settings.changeEnvironmentVariables([{ name: "A", value: "1" }]);
+  await live.switchTo(record, live.nextManifest(record), async (onVisible) => onVisible());
+  await settings.changeEnvironmentVariables([{ name: "A", value: null }]);
+  await settings.changeEnvironmentVariables([{ name: "B", value: "2" }]);
+  assert.deepEqual(changes, [undefined, ["A"], ["B"]]);
 });
 
 Deno.test("deploy-protocol §5: changes made side by side all count", async () => {

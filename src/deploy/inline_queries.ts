@@ -10,6 +10,7 @@ import type { DeployedFunction } from "../functions/function_table.ts";
 import type { CallContext, FunctionResult } from "../functions/functions.ts";
 import type { Isolates } from "../isolate/isolates.ts";
 import type { DeploymentManifest } from "../isolate/protocol.ts";
+import type { RemovalHold } from "../persistence/removal_hold.ts";
 import type { PushedModule } from "./deployment.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 import { ModuleStore } from "./module_store.ts";
@@ -19,6 +20,7 @@ export interface InlineQueriesParts {
   readonly live: LiveDeployment;
   readonly isolates: Pick<Isolates, "analyze">;
   readonly environment: Environment;
+  readonly removals: RemovalHold;
   /** Runs a query under a manifest that is not live. */
   readonly run: (
     manifest: DeploymentManifest,
@@ -78,7 +80,17 @@ export class InlineQueries {
   }
 
   /** @throws RequestError with the code `InvalidTestQuery` when the source is no query. */
-  async run(
+  async run(query: InlineQuery, context: CallContext): Promise<FunctionResult> {
+    // No deployment has these modules: their files would go as soon as some other one ends.
+    const release = this.#parts.removals.hold();
+    try {
+      return await this.#run(query, context);
+    } finally {
+      release();
+    }
+  }
+
+  async #run(
     { source, args, component }: InlineQuery,
     context: CallContext,
   ): Promise<FunctionResult> {
@@ -102,7 +114,7 @@ export class InlineQueries {
     const query: DeployedFunction = {
       deployment: id,
       component,
-      componentPath: "",
+      componentPath: manifest.components?.find((each) => each.id === component)?.path ?? "",
       kind: "query",
       isPublic: true,
       environment: "isolate",

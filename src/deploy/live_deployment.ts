@@ -92,8 +92,7 @@ export class LiveDeployment {
     try {
       await commit(() => {
         this.#isSwitching = false;
-        this.#record = record;
-        this.#options.use(record, manifest);
+        this.#use(record, manifest);
       });
     } finally {
       this.#isSwitching = false;
@@ -102,10 +101,7 @@ export class LiveDeployment {
 
   /** Switches to a push that has been committed. */
   activate(record: DeploymentRecord): void {
-    this.#record = record;
-    const manifest = this.nextManifest(record);
-    this.#inUse = manifest.environmentVariables;
-    this.#options.use(record, manifest);
+    this.#use(record, this.nextManifest(record));
   }
 
   /** Switches to variables that have been committed, and to the record that was committed with them. */
@@ -118,8 +114,17 @@ export class LiveDeployment {
     if (this.#record === null) return this.#options.onVariablesAlone?.();
     const manifest = this.nextManifest(this.#record);
     const changed = changedNames(this.#inUse, manifest.environmentVariables);
+    this.#use(this.#record, manifest, changed);
+  }
+
+  #use(
+    record: DeploymentRecord,
+    manifest: DeploymentManifest,
+    changed?: ReadonlySet<string>,
+  ): void {
+    this.#record = record;
     this.#inUse = manifest.environmentVariables;
-    this.#options.use(this.#record, manifest, changed);
+    this.#options.use(record, manifest, changed);
   }
 
   /** A manifest of the live code that no earlier one is mistaken for. */

@@ -111,11 +111,12 @@ export class Modules {
     return { path: name, component };
   }
 
-  /** @throws DeveloperError when there is no such function. */
+  /** A handle's handle is that handle. @throws DeveloperError when there is no such function. */
   handleOf(address: FunctionAddress, from: ComponentId): string {
     const { path, component } = this.target(address, from);
     const found = this.find(path, component);
     if (found === undefined) throw handleNotFound();
+    if (address.functionHandle !== undefined) return address.functionHandle;
     const functionPath = { module: found.module, export: found.export };
     return this.#mustGetLive().handles.make({ component, path: functionPath });
   }

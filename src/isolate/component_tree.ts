@@ -37,7 +37,9 @@ export class ComponentTree {
     return path === "" ? appComponent : this.#byPath.get(path)?.id;
   }
 
+  /** Undefined, too, when the parent is not in use any more. */
   child(parent: ComponentId, name: string): ComponentManifest | undefined {
+    if (!this.has(parent)) return undefined;
     const path = this.pathOf(parent);
     return this.#byPath.get(path === "" ? name : `${path}/${name}`);
   }

@@ -103,8 +103,7 @@ function resolveReference(
 ): FunctionTarget {
   const [prefix, kind, ...rest] = reference.split("/");
   if (prefix === "_reference" && kind === "function" && rest.length > 0) {
-    const path = parseFunctionName(decodeURIComponent(rest.join("/")));
-    return { component: from, path, mustBePublic: false };
+    return { component: from, path: parseFunctionName(rest.join("/")), mustBePublic: false };
   }
   const [childName, ...attributes] = rest;
   if (prefix !== "_reference" || kind !== "childComponent" || childName === undefined) {

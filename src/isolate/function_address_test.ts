@@ -7,7 +7,13 @@ import { FunctionHandles } from "./function_handles.ts";
 
 const child = "id of child" as ComponentId;
 const grandchild = "id of grandchild" as ComponentId;
-const common = { definition: "d", modules: [], environmentVariables: {}, variableSources: {} };
+const common = {
+  definition: "d",
+  modules: [],
+  args: {},
+  environmentVariables: {},
+  variableSources: {},
+};
 const tree = new ComponentTree([
   { ...common, id: child, parent: appComponent, name: "child", path: "child" },
   { ...common, id: grandchild, parent: child, name: "below", path: "child/below" },
@@ -44,6 +50,8 @@ Deno.test("components §6: a reference leads to a public function of a direct ch
   const below = "_reference/childComponent/below/dir/a/b";
   assert.equal(resolve({ reference: below }, child).component, grandchild);
   assert.throws(() => resolve({ reference: below }), /^DeveloperError: Child component below not/);
+  const unmounted = "id of one that was unmounted" as ComponentId;
+  assert.throws(() => resolve({ reference }, unmounted), /Child component child not found/);
   assert.throws(
     () => resolve({ reference: "_reference/x/y" }),
     /Couldn't resolve _reference\/x\/y/,

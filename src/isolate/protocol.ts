@@ -54,6 +54,8 @@ export interface ComponentManifest {
   /** Path of its definition: components with the same one share their code, `modules`. */
   readonly definition: string;
   readonly modules: readonly ModuleEntry[];
+  /** What it was given by definitions of older libraries, as JSON texts (components 2.2). */
+  readonly args: Readonly<Record<string, string>>;
   /** What it declares and was given, and the built-ins (components 9.5). */
   readonly environmentVariables: Readonly<Record<string, string>>;
   /** The deployment's variable behind each of those that do not have a fixed value, set or not. */

@@ -54,6 +54,8 @@ export interface HarnessComponent {
   readonly definition: string;
   readonly bundle: Bundle;
   readonly environment?: Record<string, string>;
+  /** JSON texts. */
+  readonly args?: Record<string, string>;
 }
 
 export interface Answer {
@@ -235,11 +237,11 @@ export class IsolateHarness {
 
   async #componentManifest(
     path: string,
-    { definition, bundle, environment = {} }: HarnessComponent,
+    { definition, bundle, environment = {}, args = {} }: HarnessComponent,
   ): Promise<ComponentManifest> {
     return {
       ...componentAt(path),
-      ...{ path, definition },
+      ...{ path, definition, args },
       modules: await this.#writeModules(bundle),
       environmentVariables: environment,
       variableSources: {},
