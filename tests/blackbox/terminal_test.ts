@@ -64,7 +64,7 @@ Deno.test({
     const half = new Uint8Array(1_000_000);
     const slow = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, ({ url }) => {
       if (url.includes("/request/zip")) return new Response(null);
-      if (url.includes("/api/query")) {
+      if (url.includes("/api/function")) {
         return Response.json({
           status: "success",
           value: { _id: `id${count++}`, state: "completed" },
