@@ -12,33 +12,32 @@ const openGlobals = [
   ...["process", "crypto", "performance", "URL", "Headers", "Request", "Response"],
 ];
 
-const sealedGlobals = [
-  ...["AggregateError", "EvalError", "RangeError", "ReferenceError", "SuppressedError"],
-  ...["SyntaxError", "TypeError", "URIError", "Boolean", "WeakMap", "WeakSet", "Iterator"],
-  ...["ArrayBuffer", "SharedArrayBuffer", "DataView", "Float16Array", "Float32Array"],
-  ...["Float64Array", "BigInt64Array", "BigUint64Array", "Int16Array", "Int32Array", "Int8Array"],
-  ...["Uint16Array", "Uint32Array", "Uint8Array", "Uint8ClampedArray", "URLSearchParams", "Blob"],
-  ...["File", "FormData", "AbortController", "AbortSignal", "Event", "EventTarget", "TextEncoder"],
-  ...["TextDecoder", "Crypto", "SubtleCrypto"],
-];
-
 /** Call when all globals are installed. */
 export function builtInObjects(): BuiltInObjects {
   const open = new Set([Object.prototype, globalThis, ...openGlobals.flatMap(withPrototype)]);
-  const typedArray = Object.getPrototypeOf(Uint8Array);
-  const sealed = new Set([
-    ...sealedGlobals.flatMap(withPrototype),
-    typedArray,
-    typedArray.prototype,
-  ]);
-  const frozen = reachableFrom([globalThis, ...hiddenIntrinsics()]).difference(open)
-    .difference(sealed);
+  const others = reachableFrom([globalThis, ...hiddenIntrinsics()]).difference(open);
+  const sealed = new Set([...others].filter(isInherited(others)));
+  const frozen = others.difference(sealed);
   return { open, sealed, frozen };
 }
 
 function withPrototype(name: string): object[] {
   const value = Reflect.get(globalThis, name);
   return typeof value === "function" ? [value, value.prototype] : [value];
+}
+
+/** Whether objects or classes that user code makes can inherit from it. */
+function isInherited(objects: ReadonlySet<object>): (object: object) => boolean {
+  const prototypes = new Set<unknown>(hiddenIntrinsics());
+  for (const object of objects) prototypes.add(prototypeOf(object));
+  return (object) => prototypeOf(object) !== undefined || prototypes.has(object);
+}
+
+/** What objects made by a constructor inherit from. */
+function prototypeOf(object: object): unknown {
+  return typeof object === "function" && Object.hasOwn(object, "prototype")
+    ? object.prototype
+    : undefined;
 }
 
 function reachableFrom(roots: readonly object[]): Set<object> {

@@ -3,8 +3,9 @@
  * every call, but the global object and the built-in objects are the same. There are three kinds of them:
  *
  * - open: libraries add to them and change them for a while, so all of their properties are checked;
- * - sealed: nothing can be added or removed. They must stay assignable all the same: libraries assign methods
- *   to objects that inherit from them, which a constant property would forbid. So their values are checked;
+ * - sealed: all others that objects and classes of user code can inherit from. Nothing can be added or removed.
+ *   They must stay assignable all the same: libraries assign methods to objects that inherit from them, which a
+ *   constant property would forbid. So their values are checked;
  * - frozen: everything else, above all the built-in functions. Nothing to check.
  *
  * Some ways to change an object lead through a function such as `Object.defineProperty`. These are replaced

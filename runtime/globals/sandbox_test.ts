@@ -121,6 +121,12 @@ const probes: readonly (readonly [code: string, result: unknown])[] = [
   [`self === globalThis`, true],
   [`[].__proto__ === Array.prototype && Object.create(null).__proto__ === undefined`, true],
   [`(() => { const a: any = {}; a.__proto__ = { b: 1 }; return a.b; })()`, 1],
+  // What the package `ai` does to streams
+  [
+    `(() => { const a: any = new ReadableStream(); a[Symbol.asyncIterator] = 1; return a[Symbol.asyncIterator]; })()`,
+    1,
+  ],
+  [`(() => { const a: any = (async function* () {})(); a.next = 1; return a.next; })()`, 1],
 ];
 
 /** Statements that change the realm for others, and an expression that would show it in the next call. */
@@ -169,6 +175,11 @@ const leftovers: readonly (readonly [code: string, trace: string, fresh: unknown
     `Request.prototype.text = () => "left"`,
     `String(Request.prototype.text).includes("left")`,
     false,
+  ],
+  [
+    `(TransformStream as any).prototype.constructor = "left"`,
+    `TransformStream.prototype.constructor === TransformStream`,
+    true,
   ],
   [`/(lef)t/.exec("left")`, `RegExp.$1`, ""],
   [`globalThis.JSON = null`, `typeof JSON.parse`, "function"],
