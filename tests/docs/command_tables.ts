@@ -1,6 +1,7 @@
 /** The tables of docs/command-line.md, made of the program's own table. */
 import { programDefinition } from "../../cli/commands.ts";
 import type { CommandDefinition } from "../../cli/program.ts";
+import { madePart } from "../support/made_part.ts";
 
 interface NamedCommand {
   /** With the name of its family: `env set`. */
@@ -44,12 +45,5 @@ export function commandTables(): string {
       ...commands.map(({ usage, summary }) => `| \`${usage}\` | ${summary} |`),
     ].join("\n")
   );
-  return [
-    "<!-- Made of cli/commands.ts by `HULL_REWRITE=1 deno task ok`. -->",
-    "<!-- deno-fmt-ignore-start -->",
-    "",
-    tables.join("\n\n"),
-    "",
-    "<!-- deno-fmt-ignore-end -->",
-  ].join("\n");
+  return madePart("cli/commands.ts", tables.join("\n\n"));
 }

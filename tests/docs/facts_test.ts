@@ -1,7 +1,8 @@
 /** What the documentation says in words is so: numbers, links, messages, commands, settings. */
 import assert from "node:assert/strict";
 import { dirname, join, normalize } from "node:path/posix";
-import { readSources, root } from "../support/source_files.ts";
+import { checkMadePart } from "../support/made_part.ts";
+import { exists, readSources, root } from "../support/source_files.ts";
 import { commands, commandTables } from "./command_tables.ts";
 import { limitTables } from "./limits.ts";
 import { anchorsOf, blocksOf, linksOf, proseOf } from "./markdown.ts";
@@ -16,13 +17,7 @@ Deno.test("tables of the documentation have the numbers and commands of the sour
       ["docs/command-line.md", commandTables()],
     ] as const
   ) {
-    const page = Deno.readTextFileSync(root + path);
-    if (Deno.env.get("HULL_REWRITE") === "1") {
-      const old = /<!-- Made of [^]*<!-- deno-fmt-ignore-end -->/;
-      Deno.writeTextFileSync(root + path, page.replace(old, () => tables));
-    } else {
-      assert.ok(page.includes(tables), `${path}: run \`HULL_REWRITE=1 deno task ok\``);
-    }
+    checkMadePart(path, tables);
   }
 });
 
@@ -122,15 +117,6 @@ Deno.test("commands and options that the documentation names are there", () => {
   }
   assert.deepEqual(wrong, []);
 });
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(root + path);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 function anchorsIn(path: string): Set<string> {
   return anchorsOf(Deno.readTextFileSync(root + path));

@@ -1,6 +1,7 @@
 /** The tables of docs/limits.md, made of the numbers in the source. */
 import { settings } from "../../src/config.ts";
 import { formatBytes } from "../../src/values/limits.ts";
+import { madePart } from "../support/made_part.ts";
 import { root } from "../support/source_files.ts";
 
 type Unit = "count" | "bytes" | "megabytes" | "ms" | "s" | "characters" | "years" | "days";
@@ -154,14 +155,7 @@ export function limitTables(): string {
       }),
     ].join("\n")
   );
-  return [
-    "<!-- Made of the source by `HULL_REWRITE=1 deno task ok`. -->",
-    "<!-- deno-fmt-ignore-start -->",
-    "",
-    tables.join("\n\n"),
-    "",
-    "<!-- deno-fmt-ignore-end -->",
-  ].join("\n");
+  return madePart("the source", tables.join("\n\n"));
 }
 
 function defaultOf(variable: string): number {

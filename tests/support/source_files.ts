@@ -66,7 +66,8 @@ function* refer(
   if (exists(target)) yield { target, kind };
 }
 
-function exists(path: string): boolean {
+/** Whether there is such a path inside the repository. */
+export function exists(path: string): boolean {
   try {
     Deno.statSync(root + path);
     return true;
