@@ -16,6 +16,7 @@ import {
 import { DeveloperError } from "../errors.ts";
 import { bytesToKey, encodeKeyValue, type IndexKey, keyToBytes } from "../values/index_key.ts";
 import type { Value } from "../values/value.ts";
+import { appComponent, type ComponentId } from "./component.ts";
 import type { Query } from "./query.ts";
 
 /** Behind the document with this index key, or at the end of the query. */
@@ -31,13 +32,20 @@ export class PageCursors {
   readonly #encryptionKey: Uint8Array;
   readonly #fingerprint: Uint8Array;
 
-  /** For one query; `indexFields` because a cursor means nothing once its index is another. */
-  constructor(secret: string, query: Query, indexFields: readonly string[]) {
+  /** For one query of one component; `indexFields` because a cursor means nothing once its index is another. */
+  constructor(
+    secret: string,
+    component: ComponentId,
+    query: Query,
+    indexFields: readonly string[],
+  ) {
     const keys = createHmac("sha512", secret).update("page cursors").digest();
     this.#signingKey = keys.subarray(0, 32);
     this.#encryptionKey = keys.subarray(32);
+    // Cursors of the app are as they were before there were components.
+    const source = [query, indexFields, ...component === appComponent ? [] : [component]];
     this.#fingerprint = createHash("sha256")
-      .update(JSON.stringify([query, indexFields], encodeLiterals)).digest();
+      .update(JSON.stringify(source, encodeLiterals)).digest();
   }
 
   encode(position: PagePosition): string {

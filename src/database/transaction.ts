@@ -215,6 +215,7 @@ export class Transaction {
     const compiled = compile(this.#state, query, { component: this.component, reader: "user" });
     const cursors = new PageCursors(
       this.options.cursorKey,
+      this.component,
       query,
       indexedFields(compiled?.index),
     );
