@@ -8,9 +8,8 @@
  *
  * It stops in the other direction: nothing new begins, what runs has a while to end, the rest is cut off.
  */
-import { Buffer } from "node:buffer";
 import { resolve } from "node:path";
-import { instanceNameOf, makeAdminKey } from "./auth/admin_key.ts";
+import { instanceNameOf } from "./auth/admin_key.ts";
 import { Authenticator } from "./auth/authenticate.ts";
 import { anonymous } from "./auth/identity.ts";
 import { documentFetcher } from "./auth/provider_document.ts";
@@ -18,35 +17,25 @@ import { TokenVerifier } from "./auth/token_verifier.ts";
 import { startCommitter } from "./committer/client.ts";
 import type { CommitterClient } from "./committer/protocol.ts";
 import type { Config } from "./config.ts";
-import { type InstanceRecord, recordKeys } from "./deploy/deployment.ts";
 import { DeploymentSettings } from "./deploy/deployment_settings.ts";
 import { LazyPushService } from "./deploy/lazy_push_service.ts";
 import { LiveDeployment } from "./deploy/live_deployment.ts";
 import { StoredVariables } from "./deploy/stored_variables.ts";
 import { type Environment, systemEnvironment } from "./environment.ts";
 import { errorMessage, RequestError } from "./errors.ts";
-import { FileStorage, hexDigest } from "./file_storage/file_storage.ts";
+import { FileStorage } from "./file_storage/file_storage.ts";
 import { FileStore } from "./file_storage/file_store.ts";
-import { fileKey } from "./database/storage_urls.ts";
-import type { HostServices } from "./functions/host_services.ts";
 import { RequestIds } from "./functions/request_id.ts";
 import { createFunctions } from "./functions/runner.ts";
 import { ClientAddresses } from "./http/client_address.ts";
 import { ClientLimits } from "./http/client_limits.ts";
 import { watchConnections } from "./http/connection_watch.ts";
-import { functionApi } from "./http/function_api.ts";
 import { type Fallback, HttpActions } from "./http/http_actions.ts";
-import { lazyApi } from "./http/lazy_api.ts";
 import { type GatedListener, listenGated } from "./http/gated_listener.ts";
-import { healthApi } from "./http/health_api.ts";
-import { logApi } from "./http/log_api.ts";
 import { BodyReader } from "./http/request_body.ts";
 import { apiAndApp, appOnly } from "./http/request_handler.ts";
 import { errorResponse } from "./http/responses.ts";
-import { type ApiHandlers, RouteTable, type TestingHandlers } from "./http/routes.ts";
-import { serviceApi } from "./http/service_api.ts";
-import { storageApi } from "./http/storage_api.ts";
-import { syncApi } from "./http/sync_api.ts";
+import { RouteTable } from "./http/routes.ts";
 import type { Isolates } from "./isolate/isolates.ts";
 import { startIsolates } from "./isolate/start_isolates.ts";
 import { log } from "./logger.ts";
@@ -56,16 +45,24 @@ import { LogStore } from "./logs/log_store.ts";
 import { openFiles, openFilesMax } from "./metrics/open_files.ts";
 import { addServerGauges } from "./metrics/server_gauges.ts";
 import { ServerMetrics } from "./metrics/server_metrics.ts";
-import { loadAdminKey, saveAdminKey } from "./persistence/admin_key_file.ts";
 import { databaseBytes, databasePath } from "./persistence/data_folder.ts";
-import { getEncryptionKey, makeEncryptionKey } from "./persistence/encryption_key_file.ts";
 import type { SnapshotReader } from "./persistence/persistence.ts";
 import { RemovalHold } from "./persistence/removal_hold.ts";
 import { ServerTransactions } from "./persistence/server_transactions.ts";
 import { openSnapshotReader } from "./persistence/snapshot_reader.ts";
+import { apiRoutes } from "./server/api_routes.ts";
+import { importedFiles } from "./server/file_services.ts";
+import { hostServices } from "./server/host_services.ts";
+import { once } from "./server/once.ts";
+import {
+  chooseAdminKey,
+  defaultInstanceName,
+  encryptionKeys,
+  loadFileStorageSecret,
+} from "./server/secrets.ts";
+import { testingRoutes } from "./server/testing_routes.ts";
 import { CronJobs } from "./scheduler/cron_jobs.ts";
 import { ScheduledFunctions } from "./scheduler/scheduled_functions.ts";
-import type { ImportedFiles } from "./snapshots/snapshot_imports.ts";
 import { LazySnapshots } from "./snapshots/lazy_snapshots.ts";
 import { createSystemQueries } from "./system_functions/system_queries.ts";
 import type { VerifyCredential } from "./sync/socket_identity.ts";
@@ -141,8 +138,6 @@ interface Foundation {
   readonly site: GatedListener | undefined;
 }
 
-const defaultInstanceName = "hull";
-
 /** @throws Error that names cause and remedy when the data folder or a port cannot be used. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const environment = options.testClock ?? systemEnvironment;
@@ -159,7 +154,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   await parts.settings.refreshAuthConfig()
     .catch((error) => log("error", "auth.config.js could not be evaluated again", { error }));
   const { app } = parts;
-  const routes = new RouteTable(apiRoutes(foundation, parts), testingRoutes(options, parts));
+  const { testClock: clock } = options;
+  const routes = new RouteTable(
+    apiRoutes({
+      ...foundation,
+      ...parts,
+      notReady: () => notReady(foundation),
+      stopping: parts.stopping.signal,
+    }),
+    clock && testingRoutes({ ...parts, clock }),
+  );
   main.open(limits.around(apiAndApp(routes, app, parts.requestServices)));
   site?.open(limits.around(appOnly(app)));
   resources.defer(watchConnections({
@@ -283,7 +287,12 @@ function assemble(foundation: Foundation) {
     committer,
     sessions: reader,
     // Actions, which need these, run when all of them are there.
-    services: hostServices(foundation, () => scheduler, () => files),
+    services: hostServices({
+      vectorSearch: foundation.vectorSearch,
+      reader,
+      scheduler: () => scheduler,
+      files: () => files,
+    }),
     systemQueries: createSystemQueries({
       transactions,
       environmentVariables: () => live.variables,
@@ -370,17 +379,6 @@ function assemble(foundation: Foundation) {
     removals,
     transactions,
   });
-  const loadBackupApi = async () => {
-    const { LiveBackups } = await import("./maintenance/backup.ts");
-    const { backupApi } = await import("./http/backup_api.ts");
-    const backups = new LiveBackups({
-      dataFolder,
-      version: options.version,
-      removals,
-      durable: (timestamp) => committer.durable(timestamp),
-    });
-    return backupApi(backups, environment);
-  };
   const instanceName = instanceNameOf(adminKey) ?? defaultInstanceName;
   const snapshots = new LazySnapshots({
     dataFolder,
@@ -416,117 +414,12 @@ function assemble(foundation: Foundation) {
     sockets,
     push,
     removals,
-    loadBackupApi: once(loadBackupApi),
     snapshots,
     logs,
     requestServices,
     /** Aborted when the server begins to stop. */
     stopping: new AbortController(),
   };
-}
-
-/** The API, of which the code that administrators need is loaded when they call. */
-function apiRoutes(foundation: Foundation, parts: Parts): ApiHandlers {
-  const { options, environment, fileStorageSecret, metrics } = foundation;
-  const loadAdminApi = once(async () =>
-    (await import("./http/admin_api.ts")).adminApi(parts.settings)
-  );
-  const loadJobApi = once(async () => (await import("./http/job_api.ts")).jobApi(parts.scheduler));
-  const loadDeployApi = once(async () =>
-    (await import("./http/deploy_api.ts")).deployApi(await parts.push.load())
-  );
-  const loadTestFunctionApi = once(async () => {
-    const { InlineQueries } = await import("./deploy/inline_queries.ts");
-    const { testFunctionApi } = await import("./http/test_function_api.ts");
-    return testFunctionApi(
-      new InlineQueries({
-        dataFolder: foundation.dataFolder,
-        live: parts.live,
-        isolates: foundation.isolates,
-        environment,
-        removals: parts.removals,
-        run: (...call) => parts.functions.queryBeside(...call),
-      }),
-    );
-  });
-  const loadExportApi = once(async () =>
-    (await import("./http/export_api.ts")).exportApi(await parts.snapshots.exports())
-  );
-  const loadImportApi = once(async () =>
-    (await import("./http/import_api.ts")).importApi(await parts.snapshots.imports())
-  );
-  return {
-    ...functionApi(parts.functions, options),
-    ...syncApi(parts.sockets),
-    ...storageApi(parts.files, { secret: fileStorageSecret, environment }),
-    ...logApi(parts.logs, environment, parts.stopping.signal),
-    ...healthApi({
-      notReady: () => notReady(foundation),
-      metrics: () => metrics.render(),
-      ...options.metricsToken !== undefined && { metricsToken: options.metricsToken },
-    }),
-    ...serviceApi(options.version),
-    ...lazyApi([
-      "checkAdminKey",
-      "canonicalUrls",
-      "updateCanonicalUrl",
-      "updateEnvironmentVariables",
-      "listEnvironmentVariables",
-    ], loadAdminApi),
-    ...lazyApi(["cancelJob", "cancelAllJobs"], loadJobApi),
-    ...lazyApi(["downloadBackup"], parts.loadBackupApi),
-    ...lazyApi([
-      "requestExport",
-      "downloadExport",
-      "cancelExport",
-      "setExportExpiration",
-    ], loadExportApi),
-    ...lazyApi(["runTestFunction"], loadTestFunctionApi),
-    ...lazyApi([
-      "startUpload",
-      "uploadPart",
-      "finishUpload",
-      "performImport",
-      "cancelImport",
-      "importNow",
-    ], loadImportApi),
-    ...lazyApi([
-      "configHashes",
-      "startPush",
-      "evaluatePush",
-      "evaluateSchema",
-      "waitForSchema",
-      "finishPush",
-      "deleteComponent",
-      "reportPushCompleted",
-    ], loadDeployApi),
-  };
-}
-
-/** What a test server has besides. */
-function testingRoutes(
-  { testClock }: ServerOptions,
-  { transactions, scheduler, cronJobs, live }: Parts,
-): TestingHandlers | undefined {
-  if (testClock === undefined) return undefined;
-  const loadTestingApi = once(async () => {
-    const { TestControl } = await import("./testing/test_control.ts");
-    const { testingApi } = await import("./http/testing_api.ts");
-    const { parseCronDefinitions } = await import("./deploy/cron_definitions.ts");
-    return testingApi(
-      new TestControl({
-        clock: testClock,
-        transactions,
-        scheduled: scheduler,
-        cronJobs,
-        cronDefinitions: () => parseCronDefinitions(live.record?.analysis ?? {}),
-      }),
-    );
-  });
-  return lazyApi(
-    ["testClock", "moveTestClock", "runScheduledFunctions", "clearTestServer"],
-    loadTestingApi,
-  );
 }
 
 /** Why requests should go elsewhere; null when they can be served. */
@@ -572,44 +465,6 @@ function refuse(): Response {
   );
 }
 
-function chooseAdminKey(
-  environment: Environment,
-  dataFolder: string,
-  given: string | undefined,
-): string {
-  if (given === undefined) {
-    const make = () => makeAdminKey(defaultInstanceName, environment.randomBytes(32));
-    return loadAdminKey(dataFolder, make);
-  }
-  saveAdminKey(dataFolder, given);
-  return given;
-}
-
-/** The one to use first; then one that variables may still be encrypted under. */
-function encryptionKeys(
-  environment: Environment,
-  dataFolder: string,
-  given?: string,
-): [string, ...string[]] {
-  const kept = getEncryptionKey(dataFolder);
-  if (given !== undefined) return kept === undefined ? [given] : [given, kept];
-  return [kept ?? makeEncryptionKey(dataFolder, environment.randomBytes(32))];
-}
-
-/** Made once, with the database, so that URLs of files stay what they are. */
-async function loadFileStorageSecret(
-  environment: Environment,
-  reader: SnapshotReader,
-  committer: CommitterClient,
-): Promise<string> {
-  const stored = reader.getRecord(recordKeys.instance);
-  if (stored !== undefined) return (JSON.parse(stored) as InstanceRecord).fileStorageSecret;
-  const fileStorageSecret = Buffer.from(environment.randomBytes(32)).toString("hex");
-  const json = JSON.stringify({ fileStorageSecret } satisfies InstanceRecord);
-  await committer.changeCatalog({ records: [{ key: recordKeys.instance, json }] });
-  return fileStorageSecret;
-}
-
 /** Undefined when the URL is not the app's. */
 function askApp(app: HttpActions, origin: string, url: string, headers: Headers) {
   if (!url.startsWith(`${origin}/`)) return undefined;
@@ -631,64 +486,6 @@ function verifyCredential(authenticator: Authenticator): VerifyCredential {
   };
 }
 
-function hostServices(
-  { vectorSearch, reader }: Foundation,
-  scheduler: () => ScheduledFunctions,
-  files: () => FileStorage,
-): HostServices {
-  return {
-    schedule: (job, caller) => scheduler().schedule(job, caller),
-    cancelJob: (id, { component }) => scheduler().cancel(id, component),
-    searchVectors: (query, { component }) => vectorSearch.search(query, component),
-    storeFile: ({ chunks, ...description }, { component }) =>
-      files().add(chunks, description, component),
-    tableNames({ component }) {
-      const snapshot = reader.open();
-      const tables = snapshot.catalog.tablesOf(component);
-      snapshot.close();
-      return tables.map(({ number, name }) => [number, name]);
-    },
-    async readFile({ storageId, start, bytesMax }, { component }) {
-      const file = files().findByStorageId(storageId, component);
-      const bytes = file && await files().read(file, start, bytesMax);
-      return bytes && { bytes, size: file!.size, contentType: file!.contentType };
-    },
-    deleteFile: (storageId, { component }) => files().delete(storageId, component),
-    getFileUrl: async (storageId, { component }) => files().url(storageId, component),
-    async getFileMetadata(storageId, { component }) {
-      const file = files().findByStorageId(storageId, component);
-      if (file === null) return null;
-      const { key, sha256, size, contentType } = file;
-      return JSON.stringify({ storageId: key, sha256: hexDigest(sha256), size, contentType });
-    },
-    generateUploadUrl: async ({ component }) => files().uploadUrl(component),
-  };
-}
-
-/** What imports need of file storage. */
-function importedFiles(store: FileStore, files: FileStorage, secret: string): ImportedFiles {
-  return {
-    receive: (chunks) => store.receive(chunks),
-    discard: (path) => store.discard({ path }),
-    async keep(path, id) {
-      await store.keep(path, fileKey(secret, id));
-    },
-    async removeUnused(id) {
-      if (files.find(id) === null) await store.remove(fileKey(secret, id));
-    },
-  };
-}
-
 function inBackground(task: string, work: Promise<unknown>): void {
   work.catch((error) => log("error", `The server could not ${task}`, { error }));
-}
-
-/** Makes its value once; after a failure the next caller tries again. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () =>
-    made ??= make().catch((error) => {
-      made = undefined;
-      throw error;
-    });
 }

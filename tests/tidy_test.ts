@@ -17,6 +17,7 @@ const layers: readonly (readonly string[])[] = [
   ["main.ts"],
   ["cli"],
   ["src/server.ts"],
+  ["src/server"],
   ["src/maintenance", "src/testing"],
   [
     "src/http",
