@@ -109,14 +109,18 @@ const use: CommandGroup = {
       summary: "set, get, list or remove environment variables that functions read",
       members: [
         define<ServerOptions>({
-          usage: "set <name> <value>",
+          usage: "set <name> [value]",
           summary: "set a variable",
+          details:
+            "Without a value it comes from standard input, which keeps a secret out of the shell's " +
+            "history. What begins with a dash comes from there, or after `--`.",
+          examples: ["env set CITY Oslo", "env set JWT_PRIVATE_KEY < key.pem"],
           options: server(),
           run: async (options, call) =>
             (await import("./env.ts")).setVariable(
               await connectTo(options, call),
               call.args[0]!,
-              call.args[1]!,
+              call.args[1],
             ),
         }),
         define<ServerOptions>({

@@ -1,8 +1,14 @@
 /** `hull env`: the environment variables that functions read. */
 import type { ApiClient } from "./api_client.ts";
+import { UsageError } from "./failure.ts";
 
-export async function setVariable(client: ApiClient, name: string, value: string): Promise<number> {
-  return await change(client, name, value);
+/** `value` undefined: what standard input has, but for the end of its last line. */
+export async function setVariable(
+  client: ApiClient,
+  name: string,
+  value: string | undefined,
+): Promise<number> {
+  return await change(client, name, value ?? await readValue(name));
 }
 
 export async function removeVariable(client: ApiClient, name: string): Promise<number> {
@@ -27,6 +33,15 @@ export async function listVariables(
   }
   for (const [name, value] of Object.entries(variables)) console.log(`${name}=${quoted(value)}`);
   return 0;
+}
+
+/** @throws UsageError when there is nothing to read. */
+async function readValue(name: string): Promise<string> {
+  const text = Deno.stdin.isTerminal() ? "" : await new Response(Deno.stdin.readable).text();
+  if (text === "") {
+    throw new UsageError(`No value for ${name}: give it after the name, or to standard input.`);
+  }
+  return text.replace(/\r?\n$/, "");
 }
 
 async function change(client: ApiClient, name: string, value: string | null): Promise<number> {

@@ -3,21 +3,16 @@ import assert from "node:assert/strict";
 import { build } from "esbuild";
 import { api } from "../support/api.ts";
 import { appServer } from "../support/app_server.ts";
-import { writeAppFile } from "../support/apps.ts";
 import { watch } from "../support/clients.ts";
 import { installedPackages } from "../support/installed_packages.ts";
 
-const packages = await installedPackages("tests/fixtures/auth_packages");
+const fixture = "tests/fixtures/auth_packages";
+const packages = await installedPackages(fixture);
 const { createAuthClient, convexClient, crossDomainClient } = await bundledClient();
 const siteUrl = "http://localhost:5173";
 
-const authConfigWithKeys = `
-import { getAuthConfigProvider } from "@convex-dev/better-auth/auth-config";
-export default { providers: [getAuthConfigProvider({ jwks: process.env.JWKS })] };
-`;
-
 const { test } = appServer({
-  app: "tests/fixtures/auth_packages/better_auth",
+  app: `${fixture}/better_auth`,
   prepare: (app) => Deno.symlink(packages, `${app}/node_modules`),
   variables: () => ({ BETTER_AUTH_SECRET: crypto.randomUUID(), SITE_URL: siteUrl }),
 });
@@ -179,7 +174,7 @@ test("components §13: keys of @convex-dev/better-auth in a variable, as a data 
   const keys = await admin.action(api.auth.latestJwks, {});
   assert.equal((await server.command("env", "set", "JWKS", JSON.stringify(keys))).code, 0);
   const pushed = server.nextLine(/Functions ready|Push failed/);
-  await writeAppFile(app, "convex/auth.config.ts", authConfigWithKeys);
+  await Deno.copyFile(`${app}/auth_config_with_keys.ts`, `${app}/convex/auth.config.ts`);
   assert.equal(await pushed, "Functions ready");
   const page = browser(server.url);
   await done(page.signUp.email({ email: "gina@example.com", password, name: "Gina" }));
@@ -192,11 +187,8 @@ test("components §13: keys of @convex-dev/better-auth in a variable, as a data 
 // deno-lint-ignore no-explicit-any -- the package is the fixture's alone, its types too
 async function bundledClient(): Promise<any> {
   const { outputFiles } = await build({
-    stdin: {
-      contents: `export { createAuthClient } from "better-auth/client";
-        export { convexClient, crossDomainClient } from "@convex-dev/better-auth/client/plugins";`,
-      resolveDir: packages,
-    },
+    entryPoints: [`${fixture}/better_auth/page.ts`],
+    nodePaths: [packages],
     ...{ bundle: true, format: "esm", platform: "browser", write: false },
   });
   const source = new Blob([outputFiles[0]!.text], { type: "text/javascript" });

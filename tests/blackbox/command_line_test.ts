@@ -37,7 +37,21 @@ Deno.test("run calls functions, and env keeps variables", () =>
     assert.match((await server.command("env", "list")).stdout, /^GREETING='a\nb'$/m);
     assert.equal((await server.command("env", "remove", "GREETING")).code, 0);
     assert.equal((await server.command("env", "get", "GREETING")).code, 1);
-    assert.equal((await server.command("env", "set", "GREETING")).code, 2);
+
+    const setFrom = (input: string) =>
+      runCommand(["env", "set", "KEY"], {
+        input,
+        environment: {
+          CONVEX_SELF_HOSTED_URL: server.url,
+          CONVEX_SELF_HOSTED_ADMIN_KEY: server.adminKey,
+        },
+      });
+    const key = "-----BEGIN KEY-----\nabc\n-----END KEY-----";
+    assert.equal((await setFrom(`${key}\n`)).code, 0);
+    assert.equal((await server.command("env", "get", "KEY")).stdout, `${key}\n`);
+    const nothing = await setFrom("");
+    assert.equal(nothing.code, 2);
+    assert.match(nothing.output, /No value for KEY: give it after the name, or to standard input/);
   }));
 
 Deno.test("deploy says what is wrong, changes nothing then, and exits with status 1", () =>

@@ -176,20 +176,25 @@ export interface CommandResult {
 /** Runs the program with these arguments to its end. */
 export async function runCommand(
   args: readonly string[],
-  { environment = {}, ...options }: {
+  { environment = {}, input = "", ...options }: {
     readonly cwd?: string;
     readonly environment?: Readonly<Record<string, string>>;
+    /** What its standard input has. */
+    readonly input?: string;
   } = {},
 ): Promise<CommandResult> {
   const decoder = new TextDecoder();
   const [program, ...words] = programCommand(args);
-  const { code, stdout, stderr } = await new Deno.Command(program, {
+  const child = new Deno.Command(program, {
     args: words,
     clearEnv: true,
     env: { ...environmentOfTests(), NO_COLOR: "1", ...environment },
-    stdin: "null",
+    ...{ stdin: "piped", stdout: "piped", stderr: "piped" },
     ...options,
-  }).output();
+  }).spawn();
+  // A program that reads nothing may be gone before all is written.
+  new Blob([input]).stream().pipeTo(child.stdin).catch(() => {});
+  const { code, stdout, stderr } = await child.output();
   const text = decoder.decode(stdout);
   return { code, stdout: text, output: text + decoder.decode(stderr) };
 }
