@@ -25,8 +25,9 @@ export interface Component {
 /** The number of the table that ids of components name. */
 const componentsTable = 512 + 26;
 
-export function newComponentId({ randomBytes, nowMs }: Environment): ComponentId {
-  return generateId(componentsTable, randomBytes(randomIdBytes), nowMs()) as ComponentId;
+export function newComponentId(environment: Environment): ComponentId {
+  const randomness = environment.randomBytes(randomIdBytes);
+  return generateId(componentsTable, randomness, environment.nowMs()) as ComponentId;
 }
 
 /** The rule for names of components and of what they are used under (components 1). */

@@ -1,11 +1,13 @@
 /** The cron jobs that `crons.ts` exports (function-abi 21.3). */
 import { z } from "zod";
 import { errorMessage } from "../errors.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
 import type { CronDefinition } from "../database/cron_jobs.ts";
 import { type CronSchedule, daysOfWeek, nextMatch } from "../database/cron_schedule.ts";
 import { fullPath, parseFunctionPath } from "../functions/function_path.ts";
 import type { AnalyzedModule } from "../isolate/protocol.ts";
 import { parseValue } from "../values/value.ts";
+import type { DeploymentRecord } from "./deployment.ts";
 import { parseExported } from "./exported_json.ts";
 
 export const cronsPath = "crons.js";
@@ -35,8 +37,25 @@ const exportedJobs = z.record(
   z.strictObject({ name: text, args: z.array(z.unknown()).max(1), schedule: z.unknown() }),
 );
 
+/** The jobs of a deployment that runs: those of the app and of each of its components. */
+export function cronDefinitionsOf(
+  { analysis, definitions = [], components = [] }: Pick<
+    DeploymentRecord,
+    "analysis" | "definitions" | "components"
+  >,
+): Map<ComponentId, CronDefinition[]> {
+  const byPath = new Map(definitions.map(({ path, analysis }) => [path, analysis]));
+  return new Map([
+    [appComponent, parseCronDefinitions(analysis)],
+    ...components.map(({ id, definition }): [ComponentId, CronDefinition[]] => [
+      id,
+      parseCronDefinitions(byPath.get(definition) ?? {}),
+    ]),
+  ]);
+}
+
 /**
- * The jobs of a deployment.
+ * The jobs that an app or a component defines.
  * @throws Error that says which job is wrong, and how.
  */
 export function parseCronDefinitions(modules: Modules): CronDefinition[] {

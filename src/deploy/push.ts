@@ -21,7 +21,7 @@ import type { CatalogChange } from "../persistence/persistence.ts";
 import type { RemovalHold } from "../persistence/removal_hold.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import { appDefinitionPath } from "./component_definition.ts";
-import { parseCronDefinitions } from "./cron_definitions.ts";
+import { cronDefinitionsOf } from "./cron_definitions.ts";
 import { checkVariables } from "./declared_variables.ts";
 import { type DeploymentRecord, modulesOf, recordKeys } from "./deployment.ts";
 import { ExternalPackageStore } from "./external_packages.ts";
@@ -298,16 +298,10 @@ export class PushService {
 
   /** By component, those that the app stops using included: they have none from now on. */
   #cronDefinitions(record: DeploymentRecord): Map<ComponentId, CronDefinition[]> {
-    const { definitions = [], components = [] } = record;
-    const byPath = new Map(definitions.map(({ path, analysis }) => [path, analysis]));
-    return new Map([
-      [appComponent, parseCronDefinitions(record.analysis)],
-      ...this.#knownComponents().map(({ id }) => [id, []] as [ComponentId, CronDefinition[]]),
-      ...components.map(({ id, definition }): [ComponentId, CronDefinition[]] => [
-        id,
-        parseCronDefinitions(byPath.get(definition) ?? {}),
-      ]),
-    ]);
+    const unused = this.#knownComponents().map((
+      { id },
+    ): [ComponentId, CronDefinition[]] => [id, []]);
+    return new Map([...unused, ...cronDefinitionsOf(record)]);
   }
 
   /** By path of the component. */

@@ -22,14 +22,14 @@ export function testingRoutes(
   const loadTestingApi = once(async () => {
     const { TestControl } = await import("../testing/test_control.ts");
     const { testingApi } = await import("../http/testing_api.ts");
-    const { parseCronDefinitions } = await import("../deploy/cron_definitions.ts");
+    const { cronDefinitionsOf } = await import("../deploy/cron_definitions.ts");
     return testingApi(
       new TestControl({
         clock,
         transactions,
         scheduled: scheduler,
         cronJobs,
-        cronDefinitions: () => parseCronDefinitions(live.record?.analysis ?? {}),
+        cronDefinitions: () => live.record === null ? new Map() : cronDefinitionsOf(live.record),
       }),
     );
   });

@@ -2,7 +2,7 @@
  * What a test may do to its server: move the clock, run jobs to their end, and begin again with an empty database.
  * One thing at a time: whoever asks for another meanwhile waits.
  */
-import { appComponent } from "../database/component.ts";
+import { appComponent, type ComponentId } from "../database/component.ts";
 import { type CronDefinition, replaceCronJobs } from "../database/cron_jobs.ts";
 import type { Query } from "../database/query.ts";
 import type { QueryCursor, Transaction } from "../database/transaction.ts";
@@ -25,8 +25,8 @@ export interface TestControlParts {
   readonly transactions: ServerTransactions;
   readonly scheduled: TestableJobs;
   readonly cronJobs: TestableJobs;
-  /** Of the live deployment. */
-  readonly cronDefinitions: () => readonly CronDefinition[];
+  /** Of the live deployment, by component. */
+  readonly cronDefinitions: () => ReadonlyMap<ComponentId, readonly CronDefinition[]>;
 }
 
 /** Jobs that schedule each other would never end: after so many rounds a request gives up. */
@@ -92,8 +92,11 @@ export class TestControl {
   async #renewCronJobs(): Promise<void> {
     const { transactions, cronDefinitions } = this.#parts;
     await transactions.write((transaction) => {
-      replaceCronJobs(transaction, []);
-      replaceCronJobs(transaction, cronDefinitions());
+      for (const [component, definitions] of cronDefinitions()) {
+        const own = transaction.ofComponent(component);
+        replaceCronJobs(own, []);
+        replaceCronJobs(own, definitions);
+      }
     });
   }
 

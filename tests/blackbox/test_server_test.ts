@@ -7,6 +7,7 @@ import { startHull, TestHull } from "../../examples/testing/tests/hull_testing.t
 import { api } from "../support/api.ts";
 import { copyApp, makeApp } from "../support/apps.ts";
 import { Clients, watch } from "../support/clients.ts";
+import { IdentityProvider } from "../support/identity_provider.ts";
 import { installedPackages } from "../support/installed_packages.ts";
 import { runCommand, ServerProcess } from "../support/server_process.ts";
 
@@ -222,6 +223,78 @@ Deno.test({
       await hull.stop();
       await assert.rejects(fetch(`${hull.url}/version`));
     });
+    await Deno.remove(app, { recursive: true });
+  },
+});
+
+Deno.test({
+  name:
+    "a test server moves the time of components and of tokens, and forgets what components keep",
+  ...options,
+  async fn(t) {
+    await using provider = await IdentityProvider.start("RS256");
+    const app = await copyApp("tests/fixtures/components", {
+      files: {
+        "convex/auth.config.ts": `export default { providers: [
+  { domain: ${JSON.stringify(provider.issuer)}, applicationID: "app" },
+] };`,
+      },
+    });
+    const hull = await startHull({ command, app });
+    const clients = new Clients(hull);
+    const http = clients.http();
+    const read = (name: string, box = "one") => http.query(api.main.read, { box, name, args: {} });
+    const write = (name: string, args: object, box = "one") =>
+      http.mutation(api.main.write, { box, name, args });
+
+    await t.step("jobs and cron jobs of components run at their times", async () => {
+      await hull.setTime(new Date("2040-01-01T00:00:00Z"));
+      const before = await read("ticks");
+      await write("schedule", { delayMs: 24 * 3600_000, text: "tomorrow" });
+      await hull.advance({ hours: 10 });
+      assert.deepEqual(await read("texts"), []);
+      assert.equal(await read("ticks") - before, 10);
+      await hull.runScheduled();
+      assert.deepEqual(await read("texts"), ["tomorrow"]);
+    });
+
+    await t.step("clear: documents, jobs and files of each component are gone", async () => {
+      const urls: string[] = [];
+      for (const box of ["one", "two"]) {
+        await write("put", { text: "kept" }, box);
+        await write("schedule", { delayMs: 3600_000, text: "later" }, box);
+        const stored = await http.action(api.main.act, { box, name: "store", args: { text: "x" } });
+        urls.push(stored[1]);
+      }
+      await hull.clear();
+      for (const box of ["one", "two"]) {
+        for (const name of ["texts", "jobs", "files"]) assert.deepEqual(await read(name, box), []);
+      }
+      for (const url of urls) assert.equal((await fetch(url)).status, 404);
+      await hull.advance({ minutes: 150 });
+      assert.deepEqual(await read("texts"), [], "nothing that was scheduled before runs");
+      for (const box of ["one", "two"]) assert.equal(await read("ticks", box), 3, "begun anew");
+    });
+
+    await t.step("tokens end when the time has passed that they are good for", async () => {
+      await hull.clear();
+      const client = clients.http();
+      client.setAuth(await provider.token("ada", "app"));
+      assert.equal(await client.query(api.main.ownIdentity, {}), "ada");
+      await hull.advance({ minutes: 50 });
+      assert.equal(await client.query(api.main.ownIdentity, {}), "ada");
+      await hull.advance({ minutes: 20 });
+      await assert.rejects(client.query(api.main.ownIdentity, {}), /expired/);
+      const exp = Math.floor(await hull.now() / 1000) + 600;
+      client.setAuth(await provider.token("bob", "app", { iat: exp - 700, exp }));
+      assert.equal(await client.query(api.main.ownIdentity, {}), "bob", "signed by then");
+      await hull.clear();
+      client.setAuth(await provider.token("ada", "app"));
+      assert.equal(await client.query(api.main.ownIdentity, {}), "ada");
+    });
+
+    await clients.close();
+    await hull.stop();
     await Deno.remove(app, { recursive: true });
   },
 });
