@@ -17,6 +17,11 @@ export async function copyApp(source: string, options: AppOptions = {}): Promise
   return folder;
 }
 
+/** Copies `source` (a path inside the repository) over what the app has already. */
+export async function addToApp(folder: string, source: string): Promise<void> {
+  await copyFolder(`${root}${source}`, folder, {});
+}
+
 /** Makes an app of the given files alone and returns its folder. The caller removes it. */
 export async function makeApp(options: AppOptions): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "hull-app-" });
