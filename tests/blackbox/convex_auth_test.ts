@@ -1,15 +1,12 @@
 /** @convex-dev/auth as published: passwords, codes by email, sessions; the app is its own token issuer. */
 import assert from "node:assert/strict";
-import { exportJWK, exportPKCS8, generateKeyPair } from "jose";
 import { api } from "../support/api.ts";
 import { type AppContext, appServer } from "../support/app_server.ts";
 import { watch } from "../support/clients.ts";
+import { convexAuthSetup } from "../support/convex_auth.ts";
 import { installedPackages } from "../support/installed_packages.ts";
 
-/** As `npx @convex-dev/auth` makes them. */
-const keys = await generateKeyPair("RS256", { extractable: true });
-const privateKey = (await exportPKCS8(keys.privateKey)).trimEnd().replaceAll("\n", " ");
-const publicKey = { use: "sig", ...await exportJWK(keys.publicKey) };
+const { publicKey, variables } = await convexAuthSetup();
 
 const { test } = appServer({
   app: "tests/fixtures/auth_packages/convex_auth",
@@ -17,11 +14,7 @@ const { test } = appServer({
     const packages = await installedPackages("tests/fixtures/auth_packages");
     await Deno.symlink(packages, `${app}/node_modules`);
   },
-  variables: () => ({
-    JWT_PRIVATE_KEY: privateKey,
-    JWKS: JSON.stringify({ keys: [publicKey] }),
-    SITE_URL: "http://localhost:5173",
-  }),
+  variables: () => variables,
 });
 
 const password = "correct horse";

@@ -79,8 +79,8 @@ export function appServer(options: AppServerOptions): AppServer {
   };
 }
 
-/** All in one request: functions that are deployed see them together. */
-async function setVariables(
+/** Sets variables in one request: functions see them together. */
+export async function setVariables(
   server: ServerProcess,
   variables: Readonly<Record<string, string>>,
 ): Promise<void> {
