@@ -66,11 +66,12 @@ const jobsByTime = systemIndexes.find(({ name }) => name === "by_next_time")!.id
 
 export class CronJobs {
   readonly #parts: CronJobsParts;
-  readonly #due: DueJobs<CronJob>;
+  /** What runs them, and lets tests pause it. */
+  readonly due: DueJobs<CronJob>;
 
   constructor(parts: CronJobsParts) {
     this.#parts = parts;
-    this.#due = new DueJobs({
+    this.due = new DueJobs({
       ...parts,
       runningMax: parts.config.scheduledFunctionsMax,
       backOffs: { afterConflict: backOff, afterFailure: backOff },
@@ -82,7 +83,7 @@ export class CronJobs {
       clockSetBack: () => this.#followClock(),
     });
     parts.committer.onApplied((commits) => {
-      if (commits.some(touchesJobs)) this.#due.look();
+      if (commits.some(touchesJobs)) this.due.look();
     });
   }
 
@@ -92,32 +93,12 @@ export class CronJobs {
       if (job.state === "inProgress") await this.#end(this.#occurrence(job), failed(interrupted));
     }
     this.#followClock();
-    this.#due.start();
+    this.due.start();
   }
 
   /** Starts nothing more. Resolves when what is running has ended. */
   async close(): Promise<void> {
-    await this.#due.close();
-  }
-
-  /** Runs nothing while `work` runs, not even what has begun already. */
-  async whilePaused<T>(work: () => Promise<T>): Promise<T> {
-    await this.#due.close();
-    try {
-      return await work();
-    } finally {
-      this.#due.start();
-    }
-  }
-
-  /** See `DueJobs.runDue`. */
-  runDue(): Promise<boolean> {
-    return this.#due.runDue();
-  }
-
-  /** See `DueJobs.nextDueMs`. */
-  nextDueMs(): number | undefined {
-    return this.#due.nextDueMs();
+    await this.due.close();
   }
 
   #occurrence(job: CronJob): Occurrence {

@@ -51,6 +51,8 @@ export class DueJobs<Job extends DueJob> {
   readonly #running = new Map<string, Promise<void>>();
   /** False before `start` and after `close`. */
   #isOpen = false;
+  /** Those that `whilePaused` waits for. */
+  #pauses = 0;
   #cancelTimer: () => void = () => {};
 
   constructor(options: DueJobsOptions<Job>) {
@@ -73,12 +75,24 @@ export class DueJobs<Job extends DueJob> {
 
   /** Starts what is due; to be called when jobs have changed. */
   look(): void {
-    if (!this.#isOpen) return;
+    if (!this.#isOpen || this.#pauses > 0) return;
     try {
       this.#startDue();
     } catch (error) {
       log("error", `The server cannot read which ${this.#options.what}s are due`, { error });
       this.#sleep(sleepMsMax);
+    }
+  }
+
+  /** Runs nothing while `work` runs, not even what has begun already. */
+  async whilePaused<T>(work: () => Promise<T>): Promise<T> {
+    this.#pauses++;
+    try {
+      await Promise.all(this.#running.values());
+      return await work();
+    } finally {
+      this.#pauses--;
+      this.look();
     }
   }
 

@@ -76,14 +76,15 @@ const jobsByState =
 
 export class ScheduledFunctions {
   readonly #parts: ScheduledFunctionsParts;
-  readonly #due: DueJobs<Job>;
+  /** What runs them, and lets tests pause it. */
+  readonly due: DueJobs<Job>;
   /** False before `start` and after `close`. */
   #isOpen = false;
   #cancelCleaning: () => void = () => {};
 
   constructor(parts: ScheduledFunctionsParts) {
     this.#parts = parts;
-    this.#due = new DueJobs({
+    this.due = new DueJobs({
       ...parts,
       runningMax: parts.config.scheduledFunctionsMax,
       backOffs,
@@ -93,7 +94,7 @@ export class ScheduledFunctions {
       perform: (job) => this.#perform(job),
     });
     parts.committer.onApplied((commits) => {
-      if (commits.some(touchesJobs)) this.#due.look();
+      if (commits.some(touchesJobs)) this.due.look();
     });
   }
 
@@ -104,7 +105,7 @@ export class ScheduledFunctions {
       (transaction, job) => endJob(transaction, job.id, { kind: "failed", error: interrupted }),
     );
     this.#isOpen = true;
-    this.#due.start();
+    this.due.start();
     this.#cleanForever();
   }
 
@@ -112,27 +113,7 @@ export class ScheduledFunctions {
   async close(): Promise<void> {
     this.#isOpen = false;
     this.#cancelCleaning();
-    await this.#due.close();
-  }
-
-  /** Runs nothing while `work` runs, not even what has begun already. */
-  async whilePaused<T>(work: () => Promise<T>): Promise<T> {
-    await this.#due.close();
-    try {
-      return await work();
-    } finally {
-      this.#due.start();
-    }
-  }
-
-  /** See `DueJobs.runDue`. */
-  runDue(): Promise<boolean> {
-    return this.#due.runDue();
-  }
-
-  /** See `DueJobs.nextDueMs`. */
-  nextDueMs(): number | undefined {
-    return this.#due.nextDueMs();
+    await this.due.close();
   }
 
   /** For actions; see `HostServices.schedule`. */

@@ -27,8 +27,8 @@ export function testingRoutes(
       new TestControl({
         clock,
         transactions,
-        scheduled: scheduler,
-        cronJobs,
+        scheduled: scheduler.due,
+        cronJobs: cronJobs.due,
         cronDefinitions: () => live.record === null ? new Map() : cronDefinitionsOf(live.record),
       }),
     );

@@ -10,7 +10,7 @@ import { RequestError } from "../errors.ts";
 import type { ServerTransactions } from "../persistence/server_transactions.ts";
 import type { TestClock } from "./test_clock.ts";
 
-/** `ScheduledFunctions` and `CronJobs` of src/scheduler/ are the implementations. */
+/** `DueJobs` of src/scheduler/ is the implementation. */
 export interface TestableJobs {
   /** Runs what is due, to its end; false if there was nothing. */
   runDue(): Promise<boolean>;
