@@ -1,7 +1,7 @@
 /**
  * What identity providers publish about themselves, discovery documents and key sets: the only requests that the
  * server process makes. Each goes to one URL that the app's developer, or the provider that the developer named,
- * chose, follows no redirect, and is bounded in time and size.
+ * chose, and is bounded in time and size. No redirect is followed, but for one of the app to itself.
  */
 import type { Environment } from "../environment.ts";
 import { errorMessage } from "../errors.ts";
@@ -46,6 +46,15 @@ export interface DocumentSource {
 
 /** Fetches documents from the app itself, from data URLs and over the network. */
 export function documentFetcher({ environment, askOwnApp }: DocumentSource): FetchDocument {
+  /** Follows one redirect within the app: Better Auth's discovery document is behind one. */
+  const askApp = (url: string, headers: Headers) =>
+    askOwnApp(url, headers)?.then(async (response) => {
+      const target = redirectTarget(response, url);
+      const answer = target === undefined ? undefined : askOwnApp(target, headers);
+      if (answer === undefined) return response;
+      await response.body?.cancel();
+      return await answer;
+    });
   return async (kind, url) => {
     const place = { kind, url: url.slice(0, shownUrlLength) };
     const deadline = new AbortController();
@@ -55,7 +64,7 @@ export function documentFetcher({ environment, askOwnApp }: DocumentSource): Fet
     });
     const headers = new Headers({ accept: "application/json" });
     const ask = () =>
-      askOwnApp(url, headers) ??
+      askApp(url, headers) ??
         fetch(url, { headers, redirect: "manual", signal: deadline.signal });
     try {
       return await Promise.race([read(ask, place), late]);
@@ -85,13 +94,23 @@ async function read(ask: () => Promise<Response>, place: Place): Promise<Provide
   return { json, maxAgeS: maxAgeOf(response.headers) };
 }
 
-function checkHead({ status, statusText, headers }: Response, place: Place): void {
-  if (status >= 300 && status < 400) {
+function isRedirect({ status }: Response): boolean {
+  return status >= 300 && status < 400;
+}
+
+function redirectTarget(response: Response, url: string): string | undefined {
+  const location = isRedirect(response) ? response.headers.get("location") : null;
+  return location === null ? undefined : URL.parse(location, url)?.href;
+}
+
+function checkHead(response: Response, place: Place): void {
+  const { status, headers } = response;
+  const reason = `HTTP ${status} ${response.statusText}`.trimEnd();
+  if (isRedirect(response)) {
     const advice = "Redirects are not followed: configure the URL that it leads to";
-    throw unusable(place, `HTTP ${status} ${statusText}. ${advice}`);
+    throw unusable(place, `${reason}. ${advice}`);
   }
   if (status !== 200) {
-    const reason = `HTTP ${status} ${statusText}`;
     throw new ProviderDocumentError(notFetched(place, reason), status, status >= 500);
   }
   const type = headers.get("content-type") ?? "";

@@ -150,3 +150,30 @@ Deno.test("documentFetcher asks the app itself for its own documents", async () 
   const broken = documentFetcher({ environment, askOwnApp: () => Promise.reject(new Error("x")) });
   assert.match((await failure(broken("JWKS", "https://own/keys"))).message, /: x\.$/);
 });
+
+Deno.test("documentFetcher follows one redirect of the app to itself, as Better Auth's discovery needs, and no other", async () => {
+  const locations: Readonly<Record<string, string>> = {
+    "https://own/moved": "https://own/keys",
+    "https://own/relative": "/keys",
+    "https://own/twice": "/moved",
+    "https://own/away": "https://else/keys",
+    "https://own/broken": "https://",
+  };
+  const answer = (url: string) => {
+    const location = locations[url];
+    return location === undefined
+      ? Response.json({ keys: [] })
+      : new Response("Moved", { status: 302, headers: { location } });
+  };
+  const fetchDocument = documentFetcher({
+    environment: new FakeEnvironment(),
+    askOwnApp: (url) => url.startsWith("https://own/") ? Promise.resolve(answer(url)) : undefined,
+  });
+  for (const path of ["moved", "relative"]) {
+    assert.deepEqual((await fetchDocument("JWKS", `https://own/${path}`)).json, { keys: [] });
+  }
+  for (const path of ["twice", "away", "broken"]) {
+    const { message } = await failure(fetchDocument("JWKS", `https://own/${path}`));
+    assert.match(message, /: HTTP 302\. Redirects are not followed/);
+  }
+});
