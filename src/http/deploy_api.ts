@@ -39,6 +39,14 @@ export function deployApi(push: PushSteps) {
     },
     /** Its timings are of no use here. */
     reportPushCompleted: step(() => null),
+    /** Command lines before 1.28 pushed in another way. They would ask for half a minute if nothing were here. */
+    refuseOldPush() {
+      throw new RequestError(
+        "badRequest",
+        "UnsupportedClientVersion",
+        "This server takes pushes of convex 1.28 and later. Run `npm install convex@latest` in the app and push again.",
+      );
+    },
   } satisfies Partial<ApiHandlers>;
 }
 

@@ -57,6 +57,7 @@ export type ApiHandlers = Readonly<
     | "finishPush"
     | "deleteComponent"
     | "reportPushCompleted"
+    | "refuseOldPush"
     // Operation of the server, Hull's own
     | "downloadBackup"
     | "healthz"
@@ -151,6 +152,8 @@ function routes(handlers: ApiHandlers): readonly (readonly [path: string, route:
     ["/api/deploy2/finish_push", { POST: handlers.finishPush }],
     ["/api/delete_component", { POST: handlers.deleteComponent }],
     ["/api/deploy2/report_push_completed", { POST: handlers.reportPushCompleted }],
+    ["/api/prepare_schema", { POST: handlers.refuseOldPush }],
+    ["/api/push_config", { POST: handlers.refuseOldPush }],
 
     ["/api/hull/backup", { GET: handlers.downloadBackup }],
     ["/healthz", { GET: handlers.healthz }],

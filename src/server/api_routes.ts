@@ -131,6 +131,7 @@ export function apiRoutes(parts: ApiParts): ApiHandlers {
       "finishPush",
       "deleteComponent",
       "reportPushCompleted",
+      "refuseOldPush",
     ], loadDeployApi),
   };
 }

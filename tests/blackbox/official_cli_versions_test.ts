@@ -4,8 +4,9 @@ import { copyApp, writeAppFile } from "../support/apps.ts";
 import { runOlderCli } from "../support/official_cli.ts";
 import { ServerProcess } from "../support/server_process.ts";
 
-/** Those before push in another way: see README, "Not yet". */
 const versions = ["1.28.2", "1.34.1"];
+/** They push in another way. */
+const olderVersions = ["1.21.0", "1.25.4"];
 
 Deno.test("deploy-protocol §12: command lines of earlier versions push, run, show, import and export", async (t) => {
   await using server = await ServerProcess.start();
@@ -31,6 +32,19 @@ Deno.test("deploy-protocol §12: command lines of earlier versions push, run, sh
       assert.match(output, /Added 2 documents/);
       await convex("export", "--path", `${app}/${version}.zip`);
       assert.ok((await Deno.stat(`${app}/${version}.zip`)).size > 0);
+      await Deno.remove(app, { recursive: true });
+    });
+  }
+  for (const version of olderVersions) {
+    await t.step(`convex ${version} is told which version pushes`, async () => {
+      const app = await copyApp("examples/chat", { packages: ["convex"] });
+      const args = ["deploy", "--typecheck", "disable"];
+      const { code, output } = await runOlderCli(version, server, app, args);
+      assert.notEqual(code, 0, output);
+      assert.match(
+        output,
+        /takes pushes of convex 1\.28 and later\. Run `npm install convex@latest`/,
+      );
       await Deno.remove(app, { recursive: true });
     });
   }
