@@ -48,13 +48,40 @@ export function checkVariables(
   }
   for (const [name, { value }] of variables) {
     const actual = values[name];
-    if (actual === undefined || isValueOf(value, actual)) continue;
-    throw new RequestError(
-      "badRequest",
-      "InvalidEnvironmentVariable",
-      `The value of the environment variable ${name} is not one that the app declares.`,
-    );
+    if (actual !== undefined && !isValueOf(value, actual)) throw invalidValue(name);
   }
+}
+
+/**
+ * Checks a change of the deployment's variables against those that the live app declares (deploy-protocol 5).
+ * @throws RequestError naming a variable that the app would miss, or that would get a wrong value.
+ */
+export function checkVariableChange(
+  variables: readonly DeclaredVariable[],
+  before: Readonly<Record<string, string>>,
+  after: Readonly<Record<string, string>>,
+): void {
+  for (const [name, { value, optional }] of variables) {
+    const actual = after[name];
+    if (actual === before[name]) continue;
+    if (actual !== undefined && !isValueOf(value, actual)) throw invalidValue(name);
+    if (actual === undefined && !optional) {
+      throw new RequestError(
+        "badRequest",
+        "RequiredEnvironmentVariable",
+        `The environment variable ${name} cannot be removed: the deployed app declares it as required. ` +
+          "Deploy the app without the declaration first.",
+      );
+    }
+  }
+}
+
+function invalidValue(name: string): RequestError {
+  return new RequestError(
+    "badRequest",
+    "InvalidEnvironmentVariable",
+    `The value of the environment variable ${name} is not one that the app declares.`,
+  );
 }
 
 /** Whether a checked declaration lets a value through. */

@@ -2,6 +2,7 @@
 import type { AuthProvider } from "../auth/auth_provider.ts";
 import type { ComponentId } from "../database/component.ts";
 import type { AnalyzedModule } from "../isolate/protocol.ts";
+import type { DeclaredVariable } from "./declared_variables.ts";
 
 export interface PushedModule {
   readonly path: string;
@@ -34,6 +35,8 @@ export interface DeploymentRecord {
   readonly httpPrefix?: string | null;
   /** Names of the app's children by the path, `/p/`, under which their routes are. */
   readonly httpMounts?: Readonly<Record<string, string>>;
+  /** The variables that the app declares; absent in records of versions that did not keep them. */
+  readonly declaredVariables?: readonly DeclaredVariable[];
   readonly authProviders: readonly AuthProvider[];
   /** The built-in variables that `auth.config.js` was evaluated with; records of older versions lack them. */
   readonly builtInVariables?: Readonly<Record<string, string>>;

@@ -9,6 +9,7 @@ import type { AuthProvider } from "../auth/auth_provider.ts";
 import type { CommitterClient } from "../committer/protocol.ts";
 import type { DeploymentManifest } from "../isolate/protocol.ts";
 import type { SnapshotReader } from "../persistence/persistence.ts";
+import { checkVariableChange } from "./declared_variables.ts";
 import { type DeploymentRecord, recordKeys } from "./deployment.ts";
 import { changeVariables, type EnvironmentVariableChange } from "./environment_variables.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
@@ -76,6 +77,7 @@ export class DeploymentSettings {
     const { live, storedVariables } = this.#options;
     await live.exclusively(async () => {
       const variables = changeVariables(live.variables, changes);
+      checkVariableChange(live.record?.declaredVariables ?? [], live.variables, variables);
       const record = await this.#recordFor(variables, this.builtInVariables);
       await this.#store([
         ...await storedVariables.records(variables),

@@ -103,6 +103,21 @@ Deno.test("deploy-protocol §5: what a push used, and is unset later, has change
   assert.deepEqual(changes, [undefined, ["A"], ["B"]]);
 });
 
+Deno.test("deploy-protocol §5: variables that the live app declares stay, with values that it declares", async () => {
+  const { live, settings } = setUp();
+  const text = { value: `{"type":"string"}` };
+  const literal = { value: `{"type":"literal","value":"x"}`, optional: true };
+  live.activate({ ...record, declaredVariables: [["A", text], ["B", literal]] });
+  const change = (...changes: readonly [name: string, value: string | null][]) =>
+    settings.changeEnvironmentVariables(changes.map(([name, value]) => ({ name, value })));
+  await change(["A", "1"], ["B", "x"]);
+  await assert.rejects(change(["C", "3"], ["A", null]), { code: "RequiredEnvironmentVariable" });
+  await assert.rejects(change(["B", "y"]), { code: "InvalidEnvironmentVariable" });
+  assert.deepEqual(settings.environmentVariables, { A: "1", B: "x" });
+  await change(["A", null], ["A", "2"], ["B", null]);
+  assert.deepEqual(settings.environmentVariables, { A: "2" });
+});
+
 Deno.test("deploy-protocol §5: changes made side by side all count", async () => {
   const { settings } = setUp();
   await Promise.all(

@@ -94,6 +94,7 @@ export class PushAnalyzer {
       ),
       httpPrefix: app.httpPrefix,
       httpMounts: mountsOf(app),
+      declaredVariables: app.variables,
       authProviders: analysis.authProviders,
       builtInVariables: live.builtInVariables,
       ...node,

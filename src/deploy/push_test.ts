@@ -814,6 +814,7 @@ Deno.test("deploy-protocol 20: variables that the app declares must be set when 
     await assertRefused(push(), "InvalidEnvironmentVariable", /B/);
     server.live.setVariables({ A: "1", C: "2" });
     await push();
+    assert.deepEqual(server.live.record!.declaredVariables!.map(([name]) => name), ["A", "B", "C"]);
     declare([["A", { type: "value", value: `{"type":"number"}` }]]);
     await assertRefused(push(), "InvalidEnvVarDeclaration", /`A`/);
   }));
