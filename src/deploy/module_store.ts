@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { onDisk } from "../persistence/on_disk.ts";
 import { syncFolder } from "../persistence/sync_folder.ts";
 import { type BundledModule, hashModule } from "./bundled_module.ts";
 import type { PushedModule } from "./deployment.ts";
@@ -24,7 +25,7 @@ export class ModuleStore {
     this.#folder = modulesFolder(dataFolder);
   }
 
-  /** Writes what is missing of a module; on return it survives a crash. */
+  /** Writes what is missing of a module. It survives a crash from the next `keep` on. */
   async save(module: BundledModule): Promise<PushedModule> {
     const { path, environment } = module;
     const hash = hashModule(module);
@@ -36,9 +37,13 @@ export class ModuleStore {
     await Deno.mkdir(this.#folder, { recursive: true });
     await this.#writeOnce(sourceFile, () => JSON.stringify(withoutPath(module)));
     await this.#writeOnce(file, () => isNode ? withInlineMap(module) : buildModuleFactory(module));
+    return { path, environment, hash, file, sourceFile };
+  }
+
+  /** Makes what was saved before durable: one flush for all modules of a push. */
+  async keep(): Promise<void> {
     await syncFolder(this.#folder);
     await syncFolder(dirname(this.#folder));
-    return { path, environment, hash, file, sourceFile };
   }
 
   /** Bytes of the modules' files together. */
@@ -65,14 +70,18 @@ export class ModuleStore {
     const contents = await text();
     // A reader or a crash must never meet half a file.
     const unfinished = `${path}.${this.#writes++}.unfinished`;
-    const file = await open(unfinished, "w");
     try {
-      await file.writeFile(contents);
-      await file.datasync();
-    } finally {
-      await file.close();
+      await onDisk(unfinished, async () => {
+        await using file = await open(unfinished, "w");
+        await file.writeFile(contents);
+        await file.datasync();
+      });
+      await Deno.rename(unfinished, path);
+    } catch (error) {
+      // A full disk has room for nothing.
+      await Deno.remove(unfinished).catch(() => {});
+      throw error;
     }
-    await Deno.rename(unfinished, path);
   }
 }
 

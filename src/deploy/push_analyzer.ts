@@ -75,6 +75,7 @@ export class PushAnalyzer {
     );
     const components = await this.#analyzeComponents(request, order, udfConfig);
     const tree = this.#checkTree(analysis, components, request.forCodegen);
+    await store.keep();
     const app = mustDefinition(analysis, appDefinitionPath);
     const record: DeploymentRecord = {
       id,

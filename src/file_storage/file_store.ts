@@ -9,8 +9,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Environment } from "../environment.ts";
-import { RequestError } from "../errors.ts";
-import { persistenceError } from "../persistence/persistence_error.ts";
+import { onDisk } from "../persistence/on_disk.ts";
 import { syncFolder } from "../persistence/sync_folder.ts";
 
 /** Complete bytes that have no name yet. */
@@ -63,9 +62,9 @@ export class FileStore {
       for await (const chunk of chunks) {
         digest.update(chunk);
         size += chunk.byteLength;
-        await onDisk(path, writeAll(file, chunk));
+        await onDisk(path, () => writeAll(file, chunk));
       }
-      await onDisk(path, file.sync());
+      await onDisk(path, () => file.sync());
     } catch (error) {
       await Deno.remove(path);
       throw error;
@@ -111,17 +110,6 @@ async function removeIfThere(path: string): Promise<void> {
     await Deno.remove(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** @throws RequestError for a full disk, which is not the fault of the server or of the client. */
-async function onDisk(path: string, writing: Promise<void>): Promise<void> {
-  try {
-    await writing;
-  } catch (error) {
-    const problem = persistenceError("write", path, error);
-    if (problem.code !== "DiskFull") throw error;
-    throw new RequestError("overloaded", problem.code, problem.message, { cause: error });
   }
 }
 

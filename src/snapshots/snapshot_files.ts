@@ -1,6 +1,5 @@
 /** Writing and removing the files of exports and imports. */
-import { RequestError } from "../errors.ts";
-import { persistenceError } from "../persistence/persistence_error.ts";
+import { onDisk } from "../persistence/on_disk.ts";
 
 /** Appends to a file, created if there is none; on return the bytes survive a crash. */
 export async function appendTo(
@@ -24,16 +23,5 @@ export async function removeIfThere(path: string): Promise<void> {
     await Deno.remove(path, { recursive: true });
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** @throws RequestError for a full disk, which is not the fault of the server. */
-async function onDisk(path: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    const { code, message } = persistenceError("write", path, error);
-    if (code !== "DiskFull") throw error;
-    throw new RequestError("overloaded", code, message, { cause: error });
   }
 }

@@ -106,12 +106,21 @@ Deno.test({
       assert.equal(backup.code, 1);
       assert.match(backup.output, /disk is full/);
 
+      const large = await makeApp({
+        files: { ...app, "convex/more.ts": `export const text = ${JSON.stringify(text)};` },
+      });
+      await assert.rejects(server.deploy(large), /disk is full.*Free some space/s);
+      assert.equal(await http.query(api.items.count, {}), 1 + added, "the old code answers");
+
       await Deno.remove(`${disk}/ballast`);
       await http.mutation(api.items.add, { text });
       await counted.until((count) => count === 2 + added, "the first item after that");
       assert.equal((await fetch(url, { method: "POST", body: text })).status, 200);
+      await server.deploy(large);
+      assert.equal(await http.query(api.items.count, {}), 2 + added);
       assert.ok(server.isRunning);
       await clients.close();
+      await Deno.remove(large, { recursive: true });
     }
     await Deno.remove(folder, { recursive: true });
     await new Deno.Command("umount", { args: [disk] }).output();
