@@ -69,7 +69,7 @@ class FactoryBuilder {
   build(): ModuleFactory {
     this.#writeScript();
     const script = this.#writer.text;
-    checkScript(script);
+    checkScript(script, `${this.#prefix}host.import`);
     return {
       version: 2,
       imports: this.#imports(),
@@ -270,8 +270,13 @@ function parseModule(source: string): Program {
 /**
  * Modules and scripts tokenize a few texts differently (`<!--` begins a comment in scripts only), and no
  * `import` may come to light that way: inside an isolate it would reach files.
+ *
+ * To parse a script again costs as much as to parse its module, so that is done only where one of these texts, or
+ * anything like an `import` but the host's own, is there at all.
  */
-function checkScript(script: string): void {
+function checkScript(script: string, hostImport: string): void {
+  const rest = script.replaceAll(hostImport, "");
+  if (!/<!--|-->|\bimport\s*[(./]/.test(rest)) return;
   let program: Program;
   try {
     program = parse(script, { ecmaVersion: "latest", sourceType: "script" });
