@@ -164,7 +164,7 @@ export class ApiClient {
 }
 
 function refusal(status: number, text: string): ApiError {
-  const { code = "", message = text } = parseError(text);
+  const { code = "", message = `The server answered with status ${status}.` } = parseError(text);
   if (status !== 401 && status !== 403) return new ApiError(status, code, message);
   return new ApiError(
     status,
@@ -175,9 +175,9 @@ function refusal(status: number, text: string): ApiError {
 
 function parseError(text: string): { code?: string; message?: string } {
   try {
-    return JSON.parse(text);
+    return Object(JSON.parse(text));
   } catch {
-    // A proxy in between may answer with a page of its own.
-    return {};
+    // A proxy in between may answer with a page of its own, which tells nobody at a terminal anything.
+    return text === "" || text.startsWith("<") ? {} : { message: text };
   }
 }

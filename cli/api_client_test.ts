@@ -30,6 +30,13 @@ Deno.test("ApiClient: what answers without JSON is no server of ours", () =>
     );
   }));
 
+Deno.test("ApiClient: of a page that a proxy refuses with, the status is told", () => {
+  const page = () => new Response("<html>Bad gateway", { status: 502 });
+  return withAnswer(page, async (client) => {
+    await assert.rejects(client.get("/"), { message: "The server answered with status 502." });
+  });
+});
+
 Deno.test("ApiClient: an answer that breaks off is no mistake of the program", () =>
   withAnswer(brokenBody, async (client) => {
     const isBrokenOff = (error: unknown) =>

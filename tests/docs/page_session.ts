@@ -81,8 +81,16 @@ export class PageSession implements AsyncDisposable {
   /** Pushes what the page has written since the last time. */
   async push(): Promise<void> {
     if (this.#isPushed || this.#deployment === undefined) return;
-    const { code, output } = await this.#execute("hull deploy");
-    assert.equal(code, 0, `the app of ${this.folder} could not be pushed:\n${output}`);
+    let result: CommandOutput;
+    // A page's own `hull dev` may push the same files at the same time.
+    do result = await this.#execute("hull deploy"); while (
+      result.output.includes("Another push has finished since this one started")
+    );
+    assert.equal(
+      result.code,
+      0,
+      `the app of ${this.folder} could not be pushed:\n${result.output}`,
+    );
     this.#isPushed = true;
   }
 

@@ -27,16 +27,24 @@ const typeCheck = {
   },
 };
 /** What the pages' code imports. Without TypeScript, pushes leave the types to the check of all pages at once. */
-const packages = ["@types", "convex", "convex-vue", "react", "react-dom", "vue"];
+const packages = [
+  "@types/react",
+  "@types/react-dom",
+  "@types/node",
+  "convex",
+  "convex-vue",
+  "react",
+  "react-dom",
+  "vue",
+];
 /** Folder of all apps. */
 const folder = await Deno.makeTempDir({ prefix: "hull-docs-" });
 let server: ServerProcess | undefined;
 
 Deno.test.beforeAll(async () => {
-  await Deno.mkdir(`${folder}/node_modules`);
+  await Deno.mkdir(`${folder}/node_modules/@types`, { recursive: true });
   for (const name of packages) {
-    const target = await Deno.realPath(`${root}node_modules/${name}`);
-    await Deno.symlink(target, `${folder}/node_modules/${name}`);
+    await Deno.symlink(await folderOf(name), `${folder}/node_modules/${name}`);
   }
   await writeAppFile(folder, "package.json", "{}\n");
   await writeAppFile(folder, "deno.json", JSON.stringify(typeCheck));
@@ -75,6 +83,14 @@ Deno.test("the TypeScript of all pages is right", async () => {
   const { code, stderr } = await check.output();
   assert.equal(code, 0, new TextDecoder().decode(stderr));
 });
+
+/** Of a package that the repository imports, or one of its imports does. */
+async function folderOf(name: string): Promise<string> {
+  const modules = `${root}node_modules`;
+  return await Deno.realPath(`${modules}/${name}`).catch(() =>
+    Deno.realPath(`${modules}/.deno/node_modules/${name}`)
+  );
+}
 
 function isRun({ language, path }: Block): boolean {
   return language === "text" || runLanguages.includes(language) ||
