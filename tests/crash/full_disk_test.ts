@@ -102,8 +102,13 @@ Deno.test({
       assert.equal(upload.status, 503);
       assert.match(await upload.text(), /"code":"DiskFull"/);
 
-      const backup = await server.command("backup", `${folder}/backup.tar`);
-      assert.equal(backup.code, 1);
+      // Files that the push no longer needs are removed about now, which makes room once more.
+      let ballast = 0;
+      const backup = await eventually(async () => {
+        await fill(`${disk}/ballast${++ballast}`);
+        const result = await server.command("backup", `${folder}/backup${ballast}.tar`);
+        return result.code === 0 ? undefined : result;
+      }, "a backup that has no room");
       assert.match(backup.output, /disk is full/);
 
       const large = await makeApp({
@@ -112,6 +117,7 @@ Deno.test({
       await assert.rejects(server.deploy(large), /disk is full.*Free some space/s);
       assert.equal(await http.query(api.items.count, {}), 1 + added, "the old code answers");
 
+      for (let n = 1; n <= ballast; n++) await Deno.remove(`${disk}/ballast${n}`);
       await Deno.remove(`${disk}/ballast`);
       await http.mutation(api.items.add, { text });
       await counted.until((count) => count === 2 + added, "the first item after that");
