@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { loadAppFolder } from "../../src/deploy/app_folder.ts";
 import { generateCode } from "../../src/deploy/generate_code.ts";
 import { startHull, TestHull } from "../../examples/testing/tests/hull_testing.ts";
+import { blocksOf } from "../docs/markdown.ts";
 import { api } from "../support/api.ts";
 import { copyApp, makeApp } from "../support/apps.ts";
 import { Clients, watch } from "../support/clients.ts";
@@ -322,7 +323,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "examples/testing: its tests pass in Vitest, with the module that the program writes",
+  name:
+    "examples/testing: its tests and that of docs/testing.md pass in Vitest, with the module that the program writes",
   ...options,
   async fn() {
     const app = await copyApp("examples/testing");
@@ -333,6 +335,9 @@ Deno.test({
       await Deno.readTextFile(`${app}/tests/hull_testing.ts`),
       "copy templates/testing/hull_testing.ts into the example",
     );
+    const page = await Deno.readTextFile(`${repository}docs/testing.md`);
+    const documented = blocksOf("docs/testing.md", page).find(({ language }) => language === "ts")!;
+    await Deno.writeTextFile(`${app}/tests/documented.test.ts`, documented.text);
     await generateCode(await loadAppFolder(app));
     await Deno.symlink(await installedPackages("examples/testing"), `${app}/node_modules`);
     const { code, stdout, stderr } = await new Deno.Command("npm", {
@@ -343,7 +348,7 @@ Deno.test({
     const decoder = new TextDecoder();
     const output = decoder.decode(stdout) + decoder.decode(stderr);
     assert.equal(code, 0, output);
-    assert.match(output, /Tests\s+4 passed/);
+    assert.match(output, /Tests\s+5 passed/);
     await Deno.remove(app, { recursive: true });
   },
 });
