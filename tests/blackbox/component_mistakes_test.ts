@@ -26,6 +26,12 @@ const http = httpRouter();
 http.route({ ${route}, method: "GET", handler: httpActionGeneric(async () => new Response()) });
 export default http;`;
 
+const crons = (name: string) =>
+  `import { cronJobs, makeFunctionReference } from "convex/server";
+const crons = cronJobs();
+crons.interval("tick", { hours: 1 }, makeFunctionReference("${name}"), {});
+export default crons;`;
+
 /** What the server says to an app of these files in `convex/`. */
 async function refusal(server: ServerProcess, files: Files): Promise<[code: string, text: string]> {
   const folder = await makeApp({
@@ -218,6 +224,30 @@ const mistakes: Record<string, [Files, code: string, text: RegExp][]> = {
       { ...usingChild("app.use(child);"), "child/m.ts": "export const a = nothing;" },
       "InvalidModules",
       /In component `child`: [^]*Failed to analyze m\.js: Uncaught ReferenceError: nothing/,
+    ],
+    [
+      {
+        ...usingChild("app.use(child, { httpPrefix: '/p/' });"),
+        "child/http.ts": `export default nothing.at.all;`,
+      },
+      "InvalidModules",
+      /In component `child`: [^]*Failed to analyze http\.js: Uncaught ReferenceError: nothing/,
+    ],
+    [
+      {
+        ...usingChild("app.use(child, { httpPrefix: '/p/' });"),
+        "child/http.ts": `export default 1;`,
+      },
+      "InvalidModules",
+      /In component `child`: [^]*http\.js` is not a Router/,
+    ],
+    [
+      {
+        ...usingChild("app.use(child);"),
+        "child/crons.ts": crons("missing:gone"),
+      },
+      "InvalidModules",
+      /In component `child`: [^]*The cron job 'tick' schedules a function that does not exist: missing:gone/,
     ],
     [
       { ...usingChild("app.use(child);"), "child/schema.ts": "export default 1;" },

@@ -180,7 +180,7 @@ test("components 28: files of a component are served with its id, and the app do
   assert.equal(await client.query(api.main.systemRows, { table: "_storage" }), 0);
 });
 
-test("components 30: requests reach the routes of components through mounts", async ({ server }) => {
+test("components 30, semantics A7: requests reach the routes of components through mounts, and no further", async ({ server }) => {
   const about = await getJson(`${server.url}/one/about`);
   assert.deepEqual({ ...about, texts: null }, {
     ...{ component: "box", path: "/one/about", user: null, texts: null },
@@ -192,7 +192,8 @@ test("components 30: requests reach the routes of components through mounts", as
   assert.deepEqual(await getJson(`${server.url}/one/deep/about`), {
     ...{ component: "inner", path: "/one/deep/about" },
   });
-  for (const path of ["/one/none", "/one/deep/none", "/two/about"]) {
+  assert.equal((await getJson(`${server.url}/two/about`)).component, "app");
+  for (const path of ["/one/none", "/one/deep/none", "/one/"]) {
     const response = await fetch(`${server.url}${path}`);
     assert.equal(response.status, 404, path);
     await response.body?.cancel();
