@@ -156,7 +156,7 @@ export class ApiClient {
     } catch (cause) {
       const [certificate] = /[^:(]*certificate.*/i.exec(errorMessage(cause)) ?? [];
       const problem = certificate === undefined
-        ? `No server answers at ${this.origin}. Start it, or correct --url.`
+        ? `No server answers at ${this.origin}. Start it with \`hull dev\` or \`hull serve\`, or name another one with --url.`
         : `This machine does not trust ${this.origin}: ${certificate.trim()}.`;
       throw new ApiError(0, "", problem, { cause });
     }

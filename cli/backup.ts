@@ -3,15 +3,14 @@ import { backUpStopped } from "../src/maintenance/backup.ts";
 import { readBackup } from "../src/maintenance/backup_format.ts";
 import { PersistenceError } from "../src/persistence/persistence_error.ts";
 import type { ApiClient } from "./api_client.ts";
+import { connectLocally } from "./connection.ts";
 import { mustBeNew, writeNewFile } from "./new_file.ts";
 import { version } from "./version.ts";
 
-/** `source`: a running server, or the data folder of a stopped one. */
+/** `source`: a server, or a data folder on this machine, whose server may run or not. */
 export async function backup(path: string, source: ApiClient | string): Promise<number> {
   await mustBeNew(path);
-  const chunks = typeof source === "string"
-    ? openFolder(source)
-    : (await source.download("/api/hull/backup")).body;
+  const chunks = typeof source === "string" ? await openFolder(source) : await download(source);
   const bytes = await writeNewFile(path, chunks, {
     label: "Backing up",
     verify: mustBeReadable,
@@ -23,15 +22,19 @@ export async function backup(path: string, source: ApiClient | string): Promise<
   return 0;
 }
 
-function openFolder(dataFolder: string): AsyncIterable<Uint8Array> {
+async function download(client: ApiClient): Promise<AsyncIterable<Uint8Array>> {
+  return (await client.download("/api/hull/backup")).body;
+}
+
+/** A folder that a server uses is open to nobody else; that server is asked then. */
+async function openFolder(dataFolder: string): Promise<AsyncIterable<Uint8Array>> {
   try {
     return backUpStopped(dataFolder, version);
   } catch (error) {
-    if (!(error instanceof PersistenceError) || error.code !== "InUse") throw error;
-    throw new Error(
-      `${error.message} A running server is backed up with --url and --admin-key.`,
-      { cause: error },
-    );
+    const isInUse = error instanceof PersistenceError && error.code === "InUse";
+    const client = isInUse ? await connectLocally(dataFolder) : undefined;
+    if (client === undefined) throw error;
+    return await download(client);
   }
 }
 

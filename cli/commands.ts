@@ -260,7 +260,7 @@ const operate: CommandGroup = {
     define<ServerOptions>({
       usage: "backup <file>",
       summary: "write database, code and files into one new file, while the server runs or not",
-      details: "With --data it reads the folder of a server that is stopped.",
+      details: "With --data it takes that folder, whether its server runs or not.",
       examples: ["backup monday.tar", "backup monday.tar --data /var/lib/hull"],
       options: server(),
       run: async (options, call) => {

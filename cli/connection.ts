@@ -27,6 +27,12 @@ export async function connect(options: ServerOptions, isDataGiven: boolean): Pro
   return new ApiClient(url, adminKey);
 }
 
+/** The server that runs on `dataFolder`, whatever else is configured; undefined if none says so. */
+export async function connectLocally(dataFolder: string): Promise<ApiClient | undefined> {
+  const local = await findLocalServer(dataFolder);
+  return local && new ApiClient(local.url, local.adminKey);
+}
+
 /** Like `connect`, without a client. */
 export async function findServer(options: ServerOptions, isDataGiven: boolean): Promise<Address> {
   const local = await findLocalServer(options.data);

@@ -43,7 +43,8 @@ async function examineAnswers(origin: string): Promise<Finding[]> {
   const answer = await ask(`${origin}/version`);
   const remote = answer?.text ?? "";
   if (answer === undefined) {
-    throw new ApiError(0, "", `No server answers at ${origin}. Start it, or correct --url.`);
+    const remedy = "Start it with `hull dev` or `hull serve`, or name another one with --url.";
+    throw new ApiError(0, "", `No server answers at ${origin}. ${remedy}`);
   }
   if (!answer.isOk || !/^\d+\.\d+\.\d+/.test(remote)) {
     return [

@@ -82,6 +82,25 @@ Deno.test("bundleApp reports file, line and code frame of a syntax error", () =>
     });
   }));
 
+Deno.test("bundleApp says of two files that they would be one module", () =>
+  withApp(
+    { "convex/a.js": "export const a = 1;", "convex/a.ts": "export const a = 2;" },
+    (path) =>
+      assert.rejects(bundle(path), { message: /^a\.js and a\.ts would both be the module a\./ }),
+  ));
+
+Deno.test("bundleApp says how to install a package that is not there", () =>
+  withApp({
+    "convex/a.ts":
+      'import x from "@acme/left-pad/sub"; import y from "./b"; export const a = [x, y];',
+  }, (path) =>
+    assert.rejects(bundle(path), ({ message }: Error) => {
+      assert.match(message, /install it in the app's folder: npm install @acme\/left-pad\n/);
+      assert.equal(message.match(/npm install/g)?.length, 1, message);
+      assert.doesNotMatch(message, /external/);
+      return true;
+    })));
+
 Deno.test("bundleApp explains Node.js APIs in a file without the directive", () =>
   withApp({
     "convex/a.ts": `import fs from "fs"; export const a = fs;`,

@@ -17,15 +17,22 @@ const isolateOnly = new Set(["http", "crons", "schema", "auth.config"]);
  * @throws AppError for files that may not lie where they are.
  */
 export async function findEntryPoints(functionsPath: string): Promise<EntryPoint[]> {
-  const found: EntryPoint[] = [];
+  const found = new Map<string, EntryPoint>();
   for (const path of await listFiles(functionsPath, "")) {
     if (!isModuleName(path)) continue;
     const source = await Deno.readTextFile(join(functionsPath, path));
     // TypeScript treats a file without import or export as a script, not a module.
     if (typeScriptExtension.test(path) && !/^\s{0,100}(?:import|export)/m.test(source)) continue;
-    found.push({ path, environment: environmentOf(path, source) });
+    const name = moduleName(path);
+    const twin = found.get(name);
+    if (twin !== undefined) {
+      throw new AppError(
+        `${twin.path} and ${path} would both be the module ${name}. Rename or remove one of them.`,
+      );
+    }
+    found.set(name, { path, environment: environmentOf(path, source) });
   }
-  return found;
+  return [...found.values()];
 }
 
 /**

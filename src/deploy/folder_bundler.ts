@@ -274,7 +274,7 @@ export class FolderBundler {
     platform: string,
     chains: ImportChains | null,
   ): Promise<AppError> {
-    const texts = await this.#render(errors, "error");
+    const texts = await this.#render(errors.map(withAdvice), "error");
     const nodeErrors = platform === "node"
       ? []
       : errors.filter((error) =>
@@ -308,6 +308,19 @@ export class FolderBundler {
     const texts = await this.esbuild.formatMessages(messages, { kind, color: false });
     return texts.map((text) => text.trimEnd());
   }
+}
+
+/** esbuild's advice on what it cannot find is to leave it out, which nothing that is pushed can do without. */
+function withAdvice(message: Message): Message {
+  const notes = message.notes.filter(({ text }) => !text.startsWith("You can mark the path"));
+  if (notes.length === message.notes.length) return message;
+  const [, packageName] = /^Could not resolve "((?:@[\w.-]+\/)?\w[\w.-]*)/.exec(message.text) ?? [];
+  if (packageName !== undefined) {
+    const text =
+      `If this is an npm package, install it in the app's folder: npm install ${packageName}`;
+    notes.push({ text, location: null });
+  }
+  return { ...message, notes };
 }
 
 function isBuildFailure(error: unknown): error is BuildFailure {

@@ -37,7 +37,7 @@ async function mustBeEmpty(folder: string): Promise<void> {
     // A server that could not start leaves its lock behind.
     if (join(folder, name) === lockPath(folder)) continue;
     throw new BackupError(
-      `The folder ${folder} is not empty. A backup is restored into an empty folder, so that it overwrites nothing.`,
+      `The folder ${folder} is not empty. A backup overwrites nothing: name another folder, empty or new, with --data.`,
     );
   }
 }

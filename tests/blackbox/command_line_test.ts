@@ -28,6 +28,9 @@ Deno.test("run calls functions, and env keeps variables", () =>
     const missing = await server.command("run", "messages:nothing");
     assert.equal(missing.code, 1);
     assert.match(missing.output, /Could not find function for 'messages:nothing'/);
+    assert.match(missing.output, /There are: .*messages:send/);
+    const mistyped = await server.command("run", "messages:lst");
+    assert.match(mistyped.output, /Did you mean messages:list\?/);
     const noJson = await server.command("run", "messages:list", "{limit}");
     assert.equal(noJson.code, 2);
     assert.match(noJson.output, /are no JSON\. Give an object/);

@@ -15,6 +15,7 @@ client.onUpdate(api.beats.list, {}, (beats) => {
 
 client.onUpdate(api.reminders.list, {}, (reminders) => {
   element("reminders").replaceChildren(...reminders.map(reminderRow));
+  element("reminders").hidden = false;
 }, showError);
 
 function reminderRow({ _id, text, state, dueAt, firedAt }) {

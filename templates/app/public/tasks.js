@@ -18,6 +18,7 @@ element("clear").addEventListener("click", () => attempt(client.mutation(api.tas
 
 function showTasks(tasks) {
   element("tasks").replaceChildren(...tasks.map(taskItem));
+  element("tasks").hidden = false;
 }
 
 function taskItem({ _id, text, isDone }) {
