@@ -20,6 +20,7 @@ Deno.test("an executor that was started with all permissions narrows those of it
     isolateModule,
     isolatesMax: 16,
   });
+  assert.equal(command.variables.DENO_V8_FLAGS, "--no-compilation-cache");
   // As a compiled binary would be.
   const args = command.args.filter((arg) => !arg.startsWith("--allow-write"))
     .map((arg) => arg.startsWith("--allow-read") ? "--allow-all" : arg);

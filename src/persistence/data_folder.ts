@@ -46,6 +46,13 @@ export function lockPath(dataFolder: string): string {
  * @throws PersistenceError of code InUse when another server has it.
  */
 export function lockDataFolder(dataFolder: string): { close(): void } {
+  if (Deno.build.os === "linux" && /^\/(dev|proc|sys)\//.test(dataFolder)) {
+    throw new PersistenceError(
+      "NotWritable",
+      `The data folder ${dataFolder} cannot be used: functions may read nothing below /dev, /proc and /sys. ` +
+        "Choose another one with --data; a link to a folder there will do, too.",
+    );
+  }
   const path = lockPath(dataFolder);
   let file: Deno.FsFile;
   try {

@@ -43,6 +43,14 @@ withFolder("openWriter() creates the folder and opens it again", (folder) => {
   openWriter(nested).close();
 });
 
+Deno.test({
+  name: "openWriter() refuses folders that isolates may not read",
+  ignore: Deno.build.os !== "linux",
+  fn() {
+    throwsCode(() => openWriter("/dev/shm/hull"), "NotWritable", /nothing below \/dev/);
+  },
+});
+
 withFolder("openWriter() refuses a folder that is a file", (folder) => {
   Deno.writeTextFileSync(`${folder}/data`, "");
   throwsCode(
