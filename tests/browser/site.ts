@@ -38,7 +38,14 @@ export class Site implements AsyncDisposable {
       logLevel: "warn",
       plugins: name === "svelte" ? svelte() : [],
       define: { "import.meta.env.VITE_CONVEX_URL": JSON.stringify(convexUrl) },
-      build: { write: false, rolldownOptions: { input: `${root}${name}/index.html` } },
+      build: {
+        write: false,
+        rolldownOptions: {
+          input: `${root}${name}/index.html`,
+          // Packages mark modules with "use client", which means nothing to a page.
+          checks: { moduleLevelDirective: false },
+        },
+      },
     }) as Rolldown.RolldownOutput;
     const files = output.map((file) =>
       [
