@@ -21,7 +21,7 @@ import {
   shuttingDown,
   tooManyConcurrent,
 } from "./outcomes.ts";
-import type { PooledIsolate } from "./pool.ts";
+import type { PooledIsolate } from "./pool_slot.ts";
 import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.ts";
 import { WarmUps } from "./warm_ups.ts";
 

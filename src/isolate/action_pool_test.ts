@@ -5,7 +5,7 @@ import { RequestError } from "../errors.ts";
 import { ActionPool } from "./action_pool.ts";
 import type { Death, IsolateListener } from "./isolate.ts";
 import type { ActionHost } from "./isolates.ts";
-import type { PooledIsolate } from "./pool.ts";
+import type { PooledIsolate } from "./pool_slot.ts";
 import type { DeploymentManifest, FunctionCall, ToIsolate } from "./protocol.ts";
 
 // The pool alone, with isolates that the test plays by hand, in virtual time.

@@ -6,7 +6,7 @@ import type { Config } from "../config.ts";
 import { RequestError } from "../errors.ts";
 import type { Death, IsolateListener } from "./isolate.ts";
 import { deathMessage, timeoutMessage } from "./outcomes.ts";
-import type { PooledIsolate } from "./pool.ts";
+import type { PooledIsolate } from "./pool_slot.ts";
 import type { AnalysisResult, AnalyzedModule, DeploymentManifest } from "./protocol.ts";
 
 type Spawn = (listener: IsolateListener) => PooledIsolate;

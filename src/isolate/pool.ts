@@ -1,20 +1,14 @@
 /**
  * Which isolate runs the next query or mutation.
  *
- * Calls wait in one queue, in which clients take turns (client_shares.ts). A few are handed to each isolate ahead of time, so that it never idles between two calls;
- * it runs them one after the other. When the first of them turns out to be slow, those behind it are revoked and
+ * Calls wait for their turn (turns.ts). A few are handed to each isolate ahead of time, so that it never idles between
+ * two calls; it runs them one after the other. When the first of them turns out to be slow, those behind it are revoked and
  * go back to the front of the queue. A revoked call may nevertheless have run: its answer is ignored, and the
  * isolate is told to forget its writes.
  *
  *     waiting ──hand──▶ slot.queue: [running, ahead, ahead, …] ──result──▶ caller
  *        ▲                                  │
  *        └──────── revoke, death ───────────┘
- *
- * Calls of one lane stay on one isolate, each client's in order: those that do not fit into its queue wait in its
- * backlog.
- *
- * Where there are several clients, an isolate has at most `aheadMax` calls of each, and while several call, each is on
- * all isolates but one: so who comes meets an isolate that is free, or waits for what runs there and little more.
  *
  * One isolate starts with the pool, unless it is told otherwise. Another one, up to the limit, starts when calls have been waiting in
  * the shared queue for a while: most servers never need it, and start faster and smaller without.
@@ -24,9 +18,8 @@
  */
 import type { Config } from "../config.ts";
 import type { Environment } from "../environment.ts";
-import { ClientShares } from "./client_shares.ts";
 import { FairQueue } from "./fair_queue.ts";
-import type { Death, Isolate, IsolateListener } from "./isolate.ts";
+import type { Death, IsolateListener } from "./isolate.ts";
 import type { CallResult, TransactionOptions } from "./isolates.ts";
 import {
   deathMessage,
@@ -35,16 +28,18 @@ import {
   shuttingDown,
   tooManyConcurrent,
 } from "./outcomes.ts";
+import {
+  type Handed,
+  hasFresh,
+  isSlow,
+  type PooledIsolate,
+  type Slot,
+  type Task,
+} from "./pool_slot.ts";
 import type { DeploymentManifest, FromIsolate, FunctionCall } from "./protocol.ts";
+import { Turns } from "./turns.ts";
 import { WarmUps } from "./warm_ups.ts";
 
-/**
- * A running call older than this no longer keeps others waiting behind it, in milliseconds. Longer than collecting
- * garbage and a busy machine stall a quick one: calls that were taken back needlessly are work for nothing.
- */
-const slowMs = 25;
-/** Calls of one client on one isolate while others call, too: what runs, and what keeps it from idling after that. */
-const aheadMax = 2;
 /** How often running and waiting calls are looked at, in milliseconds. */
 const tickMs = 5;
 /** How long the shared queue may go without being empty before another isolate starts, in milliseconds. */
@@ -55,59 +50,10 @@ const movesMax = 30;
 /** What the executor's own watch (runtime/watch.ts) takes at most to end a call that is over its time, in milliseconds. */
 const watchSlackMs = 10_000;
 
-/** What the pool needs of an isolate; see isolate.ts. */
-export type PooledIsolate = Pick<Isolate, "number" | "send" | "load" | "unload" | "terminate">;
-
 export interface TransactionPoolOptions {
   readonly config: Config;
   readonly environment: Environment;
   spawn(listener: IsolateListener): PooledIsolate;
-}
-
-interface Task {
-  readonly manifest: DeploymentManifest;
-  readonly call: FunctionCall;
-  readonly args: string;
-  readonly lane: string | undefined;
-  readonly client: string;
-  readonly queuedAtMs: number;
-  /** How often it was running when its isolate was lost, and how often it was on one that was lost. */
-  losses: number;
-  moves: number;
-  resolve(result: CallResult): void;
-  reject(error: Error): void;
-}
-
-interface Handed {
-  readonly callId: number;
-  readonly task: Task;
-}
-
-/** Where a lane's calls go, while it has any. */
-interface Lane {
-  readonly slot: Slot;
-  calls: number;
-}
-
-/** The next call of an isolate, and where it waits. */
-interface Turn {
-  readonly slot: Slot;
-  readonly queue: FairQueue<Task>;
-  readonly task: Task;
-}
-
-interface Slot {
-  readonly isolate: PooledIsolate;
-  /** `starting` until it says `ready`; `retiring`: to be ended as soon as others can take its place. */
-  state: "starting" | "ready" | "retiring";
-  /** Handed to the isolate; the first one is running. */
-  queue: Handed[];
-  /** Calls of its lanes that found the queue full. */
-  readonly backlog: FairQueue<Task>;
-  /** Since when the first call of the queue has been running, monotonic. */
-  headSinceMs: number;
-  /** How many calls may be in the queue: one after a slow call, then more and more. */
-  depth: number;
 }
 
 export class TransactionPool {
@@ -119,11 +65,9 @@ export class TransactionPool {
   readonly #slots = new Set<Slot>();
   #spare: Slot | null = null;
   #wantsSpare = false;
-  readonly #waiting = new FairQueue<Task>();
-  readonly #shares = new ClientShares();
+  readonly #turns: Turns;
   /** Since when there have been waiting calls at every look; null: there were none at the last one. */
   #crowdedSinceMs: number | null = null;
-  readonly #lanes = new Map<string, Lane>();
   /** Newest deployment, loaded ahead of the first call. */
   #newest: DeploymentManifest | null = null;
   #nextCallId = 1;
@@ -137,6 +81,7 @@ export class TransactionPool {
     this.#config = options.config;
     this.#environment = options.environment;
     this.#warmUps = new WarmUps(options.environment);
+    this.#turns = new Turns(options.config, this.#slots);
     const { transactionIsolates, transactionIsolatesAtFirst } = this.#config;
     const first = Math.min(transactionIsolatesAtFirst, transactionIsolates);
     while (this.#slots.size < first) this.#slots.add(this.#spawn());
@@ -144,7 +89,7 @@ export class TransactionPool {
 
   /** Resolves once a first isolate can take calls. */
   ready(): Promise<void> {
-    if (this.#hasFresh()) return Promise.resolve();
+    if (hasFresh(this.#slots)) return Promise.resolve();
     return new Promise((resolve) => this.#onReady.push(resolve));
   }
 
@@ -173,8 +118,7 @@ export class TransactionPool {
     if (this.#closed) return Promise.reject(shuttingDown());
     const { promise, resolve, reject } = Promise.withResolvers<CallResult>();
     const queuedAtMs = this.#environment.monotonicMs();
-    this.#shares.arrived(client, queuedAtMs);
-    this.#wait({
+    this.#turns.add({
       ...{ manifest, call, args, lane, client, queuedAtMs },
       ...{ losses: 0, moves: 0, resolve, reject },
     });
@@ -189,7 +133,7 @@ export class TransactionPool {
       (sum, { queue, backlog }) => sum + queue.length + backlog.size,
       0,
     );
-    return { running, waiting: this.#waiting.size + handed - running };
+    return { running, waiting: this.#turns.waiting.size + handed - running };
   }
 
   aborted(isolate: number, sequence: number): void {
@@ -213,7 +157,7 @@ export class TransactionPool {
       for (const { task } of slot.queue) task.reject(shuttingDown());
       for (const task of slot.backlog) task.reject(shuttingDown());
     }
-    for (const task of this.#waiting) task.reject(shuttingDown());
+    for (const task of this.#turns.waiting) task.reject(shuttingDown());
     this.#slots.clear();
   }
 
@@ -243,106 +187,17 @@ export class TransactionPool {
     return [...this.#slots].filter(({ state }) => state !== "retiring");
   }
 
-  #hasFresh(): boolean {
-    for (const { state } of this.#slots) if (state === "ready") return true;
-    return false;
-  }
-
   // Handing out
 
-  /** Puts a call where it waits for its turn. */
-  #wait(task: Task): void {
-    const lane = task.lane === undefined ? undefined : this.#lanes.get(task.lane);
-    if (lane === undefined) {
-      this.#waiting.push(task);
-    } else {
-      lane.calls++;
-      lane.slot.backlog.push(task);
-    }
-  }
-
   #dispatch(): void {
-    for (let next = this.#next(); next !== null; next = this.#next()) {
-      const { slot, queue, task } = next;
-      this.#shares.chosen(task.client);
-      queue.shift(task.client);
-      if (queue === this.#waiting && task.lane !== undefined) this.#enterLane(task.lane, slot);
-      this.#hand(slot, task);
+    const now = this.#environment.monotonicMs();
+    for (let turn = this.#turns.take(now); turn !== null; turn = this.#turns.take(now)) {
+      this.#hand(turn.slot, turn.task);
     }
     this.#tick();
   }
 
-  /** What the isolate with the least to do takes; null when none has a call to take. */
-  #next(): Turn | null {
-    const now = this.#environment.monotonicMs();
-    const hasFresh = this.#hasFresh();
-    let best: Turn | null = null;
-    for (const slot of this.#slots) {
-      if (slot.state === "starting" || (slot.state === "retiring" && hasFresh)) continue;
-      if (slot.queue.length >= slot.depth || isSlow(slot, now)) continue;
-      if (best !== null && slot.queue.length >= best.slot.queue.length) continue;
-      best = this.#turnOf(slot) ?? best;
-    }
-    return best;
-  }
-
-  /** Whose turn it is on an isolate: the client's that has had least. */
-  #turnOf(slot: Slot): Turn | null {
-    const own = this.#firstOf(slot.backlog, slot, () => true);
-    const shared = this.#firstOf(this.#waiting, slot, (client) => this.#mayBeOn(slot, client));
-    const ownTurn = own === undefined ? null : { slot, queue: slot.backlog, task: own };
-    if (shared === undefined) return ownTurn;
-    const sharedTurn = { slot, queue: this.#waiting, task: shared };
-    if (own === undefined) return sharedTurn;
-    const difference = this.#shares.usedMs(own.client) - this.#shares.usedMs(shared.client) ||
-      own.queuedAtMs - shared.queuedAtMs;
-    return difference <= 0 ? ownTurn : sharedTurn;
-  }
-
-  #firstOf(
-    queue: FairQueue<Task>,
-    slot: Slot,
-    isAllowed: (client: string) => boolean,
-  ): Task | undefined {
-    if (queue.size === 0) return undefined;
-    const shares = this.#shares;
-    const rank = (client: string) => isAllowed(client) ? shares.usedMs(client) : Infinity;
-    const first = queue.first(rank, shares.lowest);
-    if (first === undefined || this.#mayHaveMore(slot, first.client)) return first;
-    // Nobody who has had more overtakes it: it will have its turn when one of its calls there has ended.
-    const usedMs = shares.usedMs(first.client);
-    return queue.first(
-      (client) => rank(client) <= usedMs && this.#mayHaveMore(slot, client) ? usedMs : Infinity,
-      usedMs,
-    );
-  }
-
-  /** Whether one more call of this client would be no more of them ahead than others put up with. */
-  #mayHaveMore(slot: Slot, client: string): boolean {
-    return !this.#shares.areSeveral || callsOf(slot, client) < aheadMax;
-  }
-
-  /** Whether there would be an isolate that this client is not on. Calls of a lane have no choice. */
-  #mayBeOn(slot: Slot, client: string): boolean {
-    if (!this.#shares.areSeveralActive || callsOf(slot, client) > 0) return true;
-    let occupied = 0;
-    for (const other of this.#slots) if (callsOf(other, client) > 0) occupied++;
-    return occupied < Math.max(1, this.#config.transactionIsolates - 1);
-  }
-
-  #enterLane(name: string, slot: Slot): void {
-    const lane = this.#lanes.get(name) ?? { slot, calls: 0 };
-    this.#lanes.set(name, lane);
-    lane.calls++;
-  }
-
   #hand(slot: Slot, task: Task): void {
-    const lane = task.lane === undefined ? undefined : this.#lanes.get(task.lane)!;
-    if (lane !== undefined && lane.slot !== slot) {
-      // An earlier call of this lane left the shared queue before and went elsewhere.
-      lane.slot.backlog.push(task);
-      return;
-    }
     const callId = this.#nextCallId++;
     if (slot.queue.length === 0) slot.headSinceMs = this.#environment.monotonicMs();
     slot.queue.push({ callId, task });
@@ -396,24 +251,12 @@ export class TransactionPool {
     const now = this.#environment.monotonicMs();
     if (!isSlow(slot, now)) slot.depth = Math.min(slot.depth * 2, this.#config.isolateQueueMax);
     const [{ task }] = slot.queue.splice(position, 1) as [Handed];
-    this.#shares.used(task.client, now - slot.headSinceMs);
+    this.#turns.used(task, now - slot.headSinceMs);
     slot.headSinceMs = now;
-    this.#leave(task);
+    this.#turns.left(task);
     task.resolve({ outcome, body, logLines, usage });
-    if (slot.state === "retiring" && this.#hasFresh()) this.#drain(slot);
+    if (slot.state === "retiring" && hasFresh(this.#slots)) this.#drain(slot);
     this.#dispatch();
-  }
-
-  /** A call is over. */
-  #leave(task: Task): void {
-    this.#shares.left(task.client);
-    this.#leaveLane(task);
-  }
-
-  #leaveLane(task: Task): void {
-    if (task.lane === undefined) return;
-    const lane = this.#lanes.get(task.lane);
-    if (lane !== undefined && --lane.calls === 0) this.#lanes.delete(task.lane);
   }
 
   // Taking back
@@ -428,21 +271,13 @@ export class TransactionPool {
     if (revoked.length > 0) {
       slot.isolate.send({ type: "revoke", callIds: revoked.map(({ callId }) => callId) });
     }
-    this.#requeue(slot, revoked.map(({ task }) => task), head.task.lane);
-  }
-
-  /** Puts calls back in front of all others, and with them what waits for the slot in their lanes. */
-  #requeue(slot: Slot, tasks: readonly Task[], keptLane?: string): void {
-    const isKept = (task: Task) => task.lane !== undefined && task.lane === keptLane;
-    const moved = [...tasks, ...slot.backlog.removeWhere((task) => !isKept(task))];
-    for (const task of moved) this.#leaveLane(task);
-    this.#waiting.unshift(moved);
+    this.#turns.putBack(slot, revoked.map(({ task }) => task), head.task.lane);
   }
 
   /** Lets a retiring slot finish what runs and nothing else. */
   #drain(slot: Slot): void {
     if (slot.queue.length > 1) this.#revoke(slot);
-    this.#requeue(slot, [], slot.queue[0]?.task.lane);
+    this.#turns.putBack(slot, [], slot.queue[0]?.task.lane);
     if (slot.queue.length === 0) slot.isolate.terminate();
   }
 
@@ -455,14 +290,14 @@ export class TransactionPool {
     const again: Task[] = [];
     for (const handed of slot.queue) {
       if (this.#mayRunAgain(handed.task, handed === running, slot, death)) again.push(handed.task);
-      else this.#leave(handed.task);
+      else this.#turns.left(handed.task);
     }
     if (running !== undefined) {
       const usedMs = this.#environment.monotonicMs() - slot.headSinceMs;
-      this.#shares.used(running.task.client, usedMs);
+      this.#turns.used(running.task, usedMs);
     }
     slot.queue = [];
-    this.#requeue(slot, again);
+    this.#turns.putBack(slot, again);
     this.#replace(slot);
     this.#dispatch();
   }
@@ -509,7 +344,7 @@ export class TransactionPool {
     for (const { queue, backlog } of this.#slots) {
       if (queue.length + backlog.size > 0) return false;
     }
-    return this.#waiting.size === 0;
+    return this.#turns.waiting.size === 0;
   }
 
   #look(): void {
@@ -520,14 +355,13 @@ export class TransactionPool {
       if (slot.queue.length + slot.backlog.size > 1 && isSlow(slot, now)) this.#revoke(slot);
       // The executor ends calls in time; this is for one that cannot, or does not want to.
       if (slot.queue.length > 0 && now - slot.headSinceMs > timeoutMs) slot.isolate.terminate();
-      for (const task of this.#removeExpired(slot.backlog, now)) this.#leaveLane(task);
     }
-    this.#removeExpired(this.#waiting, now);
+    this.#refuseExpired(now);
     this.#growIfCrowded(now);
   }
 
   #growIfCrowded(now: number): void {
-    if (this.#waiting.size === 0) {
+    if (this.#turns.waiting.size === 0) {
       this.#crowdedSinceMs = null;
       return;
     }
@@ -540,27 +374,12 @@ export class TransactionPool {
   }
 
   /** Refuses the calls that have waited for too long. */
-  #removeExpired(queue: FairQueue<Task>, nowMs: number): readonly Task[] {
-    if (queue.size === 0) return [];
-    const { queueWaitMs, transactionIsolates } = this.#config;
-    const expired = queue.removeWhere(({ queuedAtMs }) => nowMs - queuedAtMs > queueWaitMs);
-    for (const task of expired) {
-      this.#shares.left(task.client);
-      const setting = "HULL_TRANSACTION_ISOLATES";
-      task.reject(tooManyConcurrent(task.call.kind, transactionIsolates, setting));
+  #refuseExpired(nowMs: number): void {
+    const { transactionIsolates } = this.#config;
+    for (const { call, reject } of this.#turns.removeExpired(nowMs)) {
+      reject(tooManyConcurrent(call.kind, transactionIsolates, "HULL_TRANSACTION_ISOLATES"));
     }
-    return expired;
   }
-}
-
-function callsOf({ queue }: Slot, client: string): number {
-  let count = 0;
-  for (const { task } of queue) if (task.client === client) count++;
-  return count;
-}
-
-function isSlow(slot: Slot, nowMs: number): boolean {
-  return slot.queue.length > 0 && nowMs - slot.headSinceMs > slowMs;
 }
 
 /**

@@ -6,7 +6,8 @@ import { zeroTimestamp } from "../database/timestamp.ts";
 import { RequestError } from "../errors.ts";
 import type { Death, IsolateListener } from "./isolate.ts";
 import type { CallResult } from "./isolates.ts";
-import { type PooledIsolate, TransactionPool } from "./pool.ts";
+import { TransactionPool } from "./pool.ts";
+import type { PooledIsolate } from "./pool_slot.ts";
 import type { DeploymentManifest, FunctionCall, ToIsolate } from "./protocol.ts";
 
 // The pool alone, with isolates that the test plays by hand, in virtual time.
