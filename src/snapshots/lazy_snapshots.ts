@@ -1,5 +1,6 @@
 /** Exports and imports, whose code is loaded when somebody wants one. */
 import type { SnapshotExports, SnapshotExportsParts } from "./snapshot_exports.ts";
+import { uploadsFolder } from "./snapshot_files.ts";
 import type { SnapshotImports, SnapshotImportsParts } from "./snapshot_imports.ts";
 
 export class LazySnapshots {
@@ -24,7 +25,14 @@ export class LazySnapshots {
   /** At start: goes on with what an earlier run of the server left. */
   async recover(): Promise<void> {
     if (this.#hasDocuments("_exports")) await (await this.exports()).recover();
-    if (this.#hasDocuments("_snapshot_imports")) await (await this.imports()).recover();
+    if (this.#hasDocuments("_snapshot_imports") || await this.#hasUploads()) {
+      await (await this.imports()).recover();
+    }
+  }
+
+  /** Of an upload that nobody finished there is no document. */
+  async #hasUploads(): Promise<boolean> {
+    return await Deno.stat(uploadsFolder(this.#parts.dataFolder)).then(() => true, () => false);
   }
 
   #hasDocuments(tableName: string): boolean {

@@ -1,5 +1,11 @@
 /** Writing and removing the files of exports and imports. */
+import { join } from "node:path";
 import { onDisk } from "../persistence/on_disk.ts";
+
+/** Where the parts of files lie that are to be imported. */
+export function uploadsFolder(dataFolder: string): string {
+  return join(dataFolder, "imports", "uploads");
+}
 
 /** Appends to a file, created if there is none; on return the bytes survive a crash. */
 export async function appendTo(

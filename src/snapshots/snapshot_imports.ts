@@ -33,7 +33,7 @@ import { importError } from "./import_error.ts";
 import { type ImportSource, openTableFile, openZip } from "./import_source.ts";
 import { mustComponent, optionalFields } from "./import_target.ts";
 import { confirmationOf } from "./import_summary.ts";
-import { removeIfThere } from "./snapshot_files.ts";
+import { removeIfThere, uploadsFolder } from "./snapshot_files.ts";
 import { type StagedImport, stageImport } from "./staged_import.ts";
 import { Uploads } from "./uploads.ts";
 
@@ -77,7 +77,7 @@ export class SnapshotImports {
 
   constructor(parts: SnapshotImportsParts) {
     this.#parts = parts;
-    this.#uploads = new Uploads(join(parts.dataFolder, "imports", "uploads"), parts.environment);
+    this.#uploads = new Uploads(uploadsFolder(parts.dataFolder), parts.environment);
   }
 
   get #folder(): string {
