@@ -14,7 +14,7 @@ import { type Findings, ok, problem, warning } from "./finding.ts";
 import { tryPush } from "./push.ts";
 import { findCompiler } from "./type_check.ts";
 
-/** The oldest release whose clients, server library and command line Hull is tested with. */
+/** The oldest release whose clients Hull is tested with. */
 const convexVersionMin = [1, 17] as const;
 
 export async function* examineApp(path: string, client: ApiClient | undefined): Findings {
