@@ -123,6 +123,38 @@ Deno.test("data leaves and comes in by the official command line", async (t) => 
     },
   );
 
+  await t.step(
+    "deploy-protocol 40: of exports that are asked for at once one begins, and the others are told so",
+    async () => {
+      const request = () =>
+        fetch(`${server.url}/api/export/request/zip`, {
+          method: "POST",
+          headers: { authorization: `Convex ${server.adminKey}` },
+        });
+      // The command line gets the answer of a request that met another one.
+      await using proxy = Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen() {} },
+        async () => {
+          const answers = await Promise.all(Array.from({ length: 5 }, request));
+          assert.equal(answers.filter(({ ok }) => ok).length, 1);
+          const refused = answers.filter(({ status }) => status === 400);
+          assert.equal(refused.length, 4);
+          for (const answer of answers) if (answer !== refused[0]) await answer.body?.cancel();
+          return refused[0]!;
+        },
+      );
+      const url = `http://127.0.0.1:${proxy.addr.port}`;
+      const behind = { url, adminKey: server.adminKey };
+      const { code, output } = await runOfficialCli(behind, app, [
+        "export",
+        "--path",
+        `${app}/2.zip`,
+      ]);
+      assert.equal(code, 1, output);
+      assert.match(output, /A snapshot export is already requested or in progress/);
+    },
+  );
+
   await t.step("deploy-protocol 38: JSONL, JSON and CSV come in, in every mode", async () => {
     const write = (name: string, text: string) => Deno.writeTextFile(`${app}/${name}`, text);
     const rows = async (table: string) =>
