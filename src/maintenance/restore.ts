@@ -3,7 +3,7 @@
  * its place, the database last, when the whole backup has proved to be undamaged. Otherwise nothing remains.
  */
 import { dirname, join } from "node:path";
-import { lockDataFolder, lockPath } from "../persistence/data_folder.ts";
+import { lockDataFolder, lockPath, makeDataFolder } from "../persistence/data_folder.ts";
 import { syncFolder } from "../persistence/sync_folder.ts";
 import { BackupError, type BackupHeader, databaseName, readBackup } from "./backup_format.ts";
 import type { TarEntry } from "./tar.ts";
@@ -32,7 +32,7 @@ export async function restore(
 }
 
 async function mustBeEmpty(folder: string): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
+  makeDataFolder(folder);
   for await (const { name } of Deno.readDir(folder)) {
     // A server that could not start leaves its lock behind.
     if (join(folder, name) === lockPath(folder)) continue;

@@ -8,7 +8,7 @@
  * Nobody but SQLite may open `hull.sqlite3`: closing any other handle to it drops SQLite's own locks in
  * that process (a rule of POSIX).
  */
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { errorMessage } from "../errors.ts";
 import { PersistenceError, persistenceError } from "./persistence_error.ts";
 
@@ -40,6 +40,12 @@ export function lockPath(dataFolder: string): string {
   return join(dataFolder, "hull.lock");
 }
 
+/** Makes the folder unless it is there, for its owner alone: it holds everybody's data. */
+export function makeDataFolder(dataFolder: string): void {
+  Deno.mkdirSync(dirname(resolve(dataFolder)), { recursive: true });
+  Deno.mkdirSync(dataFolder, { recursive: true, mode: 0o700 });
+}
+
 /**
  * Creates the folder if need be and takes its lock until `close`. The operating system drops the lock
  * with the process, however that ends, so it never outlives its owner.
@@ -56,7 +62,7 @@ export function lockDataFolder(dataFolder: string): { close(): void } {
   const path = lockPath(dataFolder);
   let file: Deno.FsFile;
   try {
-    Deno.mkdirSync(dataFolder, { recursive: true });
+    makeDataFolder(dataFolder);
     file = Deno.openSync(path, { read: true, write: true, create: true });
   } catch (error) {
     const known = persistenceError("open", path, error);

@@ -44,6 +44,23 @@ withFolder("openWriter() creates the folder and opens it again", (folder) => {
 });
 
 Deno.test({
+  name: "openWriter() makes the folder for its owner alone, and leaves one that is there as it is",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    const modeOf = (path: string) => Deno.statSync(path).mode! & 0o777;
+    openWriter(`${folder}/parent/new`).close();
+    assert.equal(modeOf(`${folder}/parent/new`), 0o700);
+    assert.notEqual(modeOf(`${folder}/parent`), 0o700);
+    Deno.mkdirSync(`${folder}/shared`);
+    Deno.chmodSync(`${folder}/shared`, 0o750);
+    openWriter(`${folder}/shared`).close();
+    assert.equal(modeOf(`${folder}/shared`), 0o750);
+    await Deno.remove(folder, { recursive: true });
+  },
+});
+
+Deno.test({
   name: "openWriter() refuses folders that isolates may not read",
   ignore: Deno.build.os !== "linux",
   fn() {
