@@ -21,7 +21,7 @@ import type { DeploymentRecord, ExternalPackages, PushedModule } from "./deploym
 import type { ExternalPackageStore } from "./external_packages.ts";
 import type { LiveDeployment } from "./live_deployment.ts";
 import type { ModuleStore } from "./module_store.ts";
-import type { ComponentDefinitionBody, StartPushRequest } from "./push_request.ts";
+import type { StartPushRequest } from "./push_request.ts";
 import { bundledModule, collectModules, saveModules } from "./pushed_modules.ts";
 import type { ParsedSchema } from "./schema_definition.ts";
 
@@ -136,35 +136,23 @@ export class PushAnalyzer {
     return await saveModules(modules, this.#options.store);
   }
 
-  /**
-   * Two at a time: while the modules of one are evaluated, in an isolate of their own, those of the next are
-   * turned into factories. What fails first in the order of the push is what is reported.
-   */
+  /** One after the other, because each needs an isolate of its own unless it is known. */
   async #analyzeComponents(
     { componentDefinitions }: StartPushRequest,
     used: readonly string[],
     udfConfig: DeploymentRecord["udfConfig"],
   ): Promise<Map<string, AnalyzedComponent>> {
     const { importSeed, importTimeMs } = udfConfig;
-    const importPhase = { importSeed, importTimeMs };
-    const analyses: Promise<[path: string, AnalyzedComponent]>[] = [];
-    const analyze = async (body: ComponentDefinitionBody): Promise<[string, AnalyzedComponent]> => [
-      body.definitionPath,
-      await analyzeComponent(body, importPhase, this.#options),
-    ];
-    try {
-      for (const body of componentDefinitions) {
-        if (!used.includes(body.definitionPath)) continue;
-        await analyses.at(-2);
-        const analysis = analyze(body);
-        // Nobody waits for it yet.
-        analysis.catch(() => {});
-        analyses.push(analysis);
-      }
-      return new Map(await Promise.all(analyses));
-    } finally {
-      await Promise.allSettled(analyses);
+    const analyzed = new Map<string, AnalyzedComponent>();
+    for (const body of componentDefinitions) {
+      if (!used.includes(body.definitionPath)) continue;
+      const importPhase = { importSeed, importTimeMs };
+      analyzed.set(
+        body.definitionPath,
+        await analyzeComponent(body, importPhase, this.#options),
+      );
     }
+    return analyzed;
   }
 
   #checkTree(
