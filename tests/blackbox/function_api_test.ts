@@ -66,6 +66,35 @@ test("http-api 17, 18: errors and files carry CORS headers, too", async ({ serve
   }
 });
 
+test("dashboard-api 2: pages of any origin may use what administrators use", async ({ server }) => {
+  const origin = "https://dashboard.test";
+  const asked = "authorization, content-type, convex-client";
+  for (const path of ["check_admin_key", "update_environment_variables", "delete_component"]) {
+    const preflight = await fetch(`${server.url}/api/${path}`, {
+      method: "OPTIONS",
+      headers: {
+        origin,
+        "access-control-request-method": path === "check_admin_key" ? "GET" : "POST",
+        "access-control-request-headers": asked,
+      },
+    });
+    await preflight.body?.cancel();
+    assert.ok(preflight.ok, path);
+    const allowed = preflight.headers.get("access-control-allow-headers")!.toLowerCase();
+    for (const header of asked.split(", ")) {
+      assert.ok(allowed.includes(header), `${path} ${header}`);
+    }
+    const refused = await fetch(`${server.url}/api/${path}`, {
+      method: path === "check_admin_key" ? "GET" : "POST",
+      headers: { origin, authorization: "Convex wrong", "content-type": "application/json" },
+      ...path !== "check_admin_key" && { body: "{}" },
+    });
+    assert.ok(refused.status >= 400 && refused.status < 500, path);
+    assert.equal(refused.headers.get("access-control-allow-origin"), origin, path);
+    assert.ok((await refused.json()).code, path);
+  }
+});
+
 test("http-api 43: the queries of a batch see one moment, in order, while a writer writes", async ({ server, clients }) => {
   const http = clients.http();
   let isWriting = true;
