@@ -45,7 +45,9 @@ Deno.test("bundleApp makes a module of each entry point and leaves the other fil
     assert.deepEqual(paths, ["auth.config.js", "dir/users.js", "messages.js"]);
     assert.equal(app.schema?.path, "schema.js");
     assert.equal(app.definition.path, "convex.config.js");
-    assert.deepEqual(app.warnings, []);
+    assert.deepEqual(app.warnings, [
+      "with space.ts is left out, because there is a space in its name.",
+    ]);
     const messages = app.modules.find((module) => module.path === "messages.js")!;
     assert.match(messages.source, /^\/\/# sourceMappingURL=/m);
     const map = JSON.parse(messages.sourceMap!);

@@ -35,6 +35,13 @@ export async function findEntryPoints(functionsPath: string): Promise<EntryPoint
   return [...found.values()];
 }
 
+/** Warns of files that are left out only because there is a space in their path (deploy-protocol 3.4). */
+export async function leftOutForSpaces(functionsPath: string): Promise<string[]> {
+  return (await listFiles(functionsPath, ""))
+    .filter((path) => path.includes(" ") && isModuleName(path.replaceAll(" ", "_")))
+    .map((path) => `${path} is left out, because there is a space in its name.`);
+}
+
 /**
  * Warns of a file that defines cron jobs where nobody looks for them: only `crons.ts` is asked for them
  * (function-abi 21.3), and it may take them from elsewhere.

@@ -19,7 +19,7 @@ import {
 import { checkBundleSize, type InputSizes, inputSizes } from "./bundle_size.ts";
 import type { BundledModule } from "./bundled_module.ts";
 import type { NodeDependency } from "./deployment.ts";
-import { findEntryPoints, misplacedCronJobs } from "./entry_points.ts";
+import { findEntryPoints, leftOutForSpaces, misplacedCronJobs } from "./entry_points.ts";
 import { ExternalImports } from "./external_imports.ts";
 import { ImportChains } from "./import_chains.ts";
 
@@ -111,6 +111,7 @@ export class FolderBundler {
       nodeDependencies: await externals.dependencies(),
       inputs: [...new Set([...builds.flatMap((build) => build.inputs), ...externals.inputs])],
       warnings: [
+        ...await leftOutForSpaces(this.folder),
         ...await misplacedCronJobs(this.folder, entryPoints),
         ...builds.flatMap((build) => build.warnings),
       ],
