@@ -71,8 +71,8 @@ const runsMax = 5;
 const imminentMs = 30_000;
 
 /**
- * Makes `definitions` the cron jobs of the component of `transaction`: by name, what is the same goes on undisturbed, what has another schedule begins
- * anew, what is missing goes with its runs.
+ * Makes `definitions` the cron jobs of the component of `transaction`: by name, what is the same goes on undisturbed,
+ * what has another schedule begins anew, what is missing goes with its runs.
  */
 export function replaceCronJobs(
   transaction: Transaction,

@@ -118,6 +118,6 @@ export const recordKeys = {
 
 /** The record that belongs to the database as a whole. */
 export interface InstanceRecord {
-  /** See src/database/storage_urls.ts. */
+  /** Behind URLs of files (src/database/storage_urls.ts) and handles of functions (src/isolate/function_handles.ts). */
   readonly fileStorageSecret: string;
 }

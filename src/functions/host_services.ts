@@ -1,6 +1,7 @@
 /**
  * Operations of actions that other parts of the server perform: jobs (the scheduler), files (file storage)
- * and vector search. All of them are those of the action's component. Each call is a transaction of its own and resolves when its effect is durable.
+ * and vector search. All of them are those of the action's component. Each call is a transaction of its own and
+ * resolves when its effect is durable.
  *
  * A rule broken by user code is thrown as `DeveloperError` or `FunctionError`; its message reaches the
  * action as an ordinary rejection. Anything else becomes a generic text there and an event in our log.

@@ -74,8 +74,9 @@ export interface Isolates {
   prepare(deployment: DeploymentManifest): Promise<void>;
   retire(deployment: string): void;
   /**
-   * Runs one query or mutation. In a lane each sees the uncommitted writes of those before it. Rejects with RequestError when no isolate came free or the
-   * isolate was lost `executor` times; a time-out or exhausted heap is an outcome of kind failure.
+   * Runs one query or mutation. In a lane each sees the uncommitted writes of those before it. Rejects with
+   * RequestError when no isolate came free or the isolate was lost `executor` times; a time-out or exhausted heap is
+   * an outcome of kind failure.
    */
   runTransaction(
     call: FunctionCall,

@@ -2,16 +2,16 @@
  * Which isolate runs the next query or mutation.
  *
  * Calls wait for their turn (turns.ts). A few are handed to each isolate ahead of time, so that it never idles between
- * two calls; it runs them one after the other. When the first of them turns out to be slow, those behind it are revoked and
- * go back to the front of the queue. A revoked call may nevertheless have run: its answer is ignored, and the
- * isolate is told to forget its writes.
+ * two calls; it runs them one after the other. When the first of them turns out to be slow, those behind it are
+ * revoked and go back to the front of the queue. A revoked call may nevertheless have run: its answer is ignored, and
+ * the isolate is told to forget its writes.
  *
  *     waiting ──hand──▶ slot.queue: [running, ahead, ahead, …] ──result──▶ caller
  *        ▲                                  │
  *        └──────── revoke, death ───────────┘
  *
- * One isolate starts with the pool, unless it is told otherwise. Another one, up to the limit, starts when calls have been waiting in
- * the shared queue for a while: most servers never need it, and start faster and smaller without.
+ * One isolate starts with the pool, unless it is told otherwise. Another one, up to the limit, starts when calls have
+ * been waiting in the shared queue for a while: most servers never need it, and start faster and smaller without.
  *
  * From the first time that an isolate dies, the pool keeps one more than may run, so that the place of the next one
  * is taken at once. Most servers never see a death, and need not pay for it with memory.
