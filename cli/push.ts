@@ -88,7 +88,12 @@ async function listFunctions(client: ApiClient): Promise<readonly FunctionSpec[]
   return await client.query("_system/cli/modules:apiSpec", {}) as readonly FunctionSpec[];
 }
 
-function startPushRequest(app: AppFolder, bundle: AppBundle, { moduleHashes }: ConfigHashes) {
+/** The body of `start_push`, and of what only asks about a push. */
+export function startPushRequest(
+  app: AppFolder,
+  bundle: AppBundle,
+  { moduleHashes }: ConfigHashes,
+) {
   const onServer = new Map(moduleHashes.map((module) => [module.path, module]));
   const isUnchanged = (module: BundledModule) => {
     const known = onServer.get(module.path);

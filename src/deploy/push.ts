@@ -163,12 +163,19 @@ export class PushService {
   async evaluateSchema(body: unknown) {
     const request = parseStartPush(body);
     return await this.#options.live.exclusively(async () => {
-      const schema = await this.#analyzer.analyzeSchema(request);
-      return schemaEvaluationResponse({
-        schemaValidation: schema?.schemaValidation ?? false,
-        plan: this.#schemas.plan(schema),
-        countDocuments: (table) => this.#schemas.countDocuments(table),
-      });
+      const schemas = await this.#analyzer.analyzeSchemas(request);
+      const app = { id: appComponent, path: "", definition: appDefinitionPath };
+      const components = (this.#options.live.record?.components ?? [])
+        .filter(({ definition }) => schemas.has(definition));
+      return schemaEvaluationResponse([app, ...components].map(({ id, path, definition }) => {
+        const schema = schemas.get(definition) ?? null;
+        return {
+          ...{ path, definition },
+          schemaValidation: schema?.schemaValidation ?? false,
+          plan: this.#schemas.plan(schema, id),
+          countDocuments: (table) => this.#schemas.countDocuments(table, id),
+        };
+      }));
     });
   }
 

@@ -104,15 +104,29 @@ export class PushAnalyzer {
     return { id, record, analysis, componentCode, tree, variables };
   }
 
-  /** The schema alone; null when the push has none. @throws RequestError */
-  async analyzeSchema({ appDefinition }: StartPushRequest): Promise<ParsedSchema | null> {
+  /**
+   * The schemas by path of the definition, null where there is none: the app's, and those of components that the live
+   * app uses, whose tables are all that a schema can meet.
+   * @throws RequestError
+   */
+  async analyzeSchemas(request: StartPushRequest): Promise<Map<string, ParsedSchema | null>> {
     const { live, isolates } = this.#options;
+    const { appDefinition } = request;
     const { schema } = appDefinition;
     const bundled = schema ? [bundledModule({ ...schema, path: schemaPath })] : [];
     const modules = await saveModules(bundled, this.#options.store);
     const udfConfig = this.#udfConfig(appDefinition.udfServerVersion);
     const manifest = live.manifestOf({ id: this.#newId(), modules, udfConfig });
-    return (await analyzeSchema(isolates, manifest))?.parsed ?? null;
+    const app = (await analyzeSchema(isolates, manifest))?.parsed ?? null;
+    const used = (live.record?.components ?? []).map(({ definition }) => definition);
+    const components = await this.#analyzeComponents(request, used, udfConfig);
+    return new Map([
+      [appDefinitionPath, app],
+      ...[...components].map(([path, { code }]): [string, ParsedSchema | null] => [
+        path,
+        code.schema?.parsed ?? null,
+      ]),
+    ]);
   }
 
   /** Modules that the push evaluates and does not keep: the app's schema, and all definitions. */

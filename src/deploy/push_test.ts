@@ -485,7 +485,7 @@ Deno.test("deploy-protocol 3.12: evaluateSchema tells which indexes of how large
     const evaluate = async (schema: unknown) => {
       const body = startRequest({ schema });
       const response = await server.pushes.evaluateSchema(body);
-      const { schemaValidation, indexes } = response.componentSchemaEvaluations[""];
+      const { schemaValidation, indexes } = response.componentSchemaEvaluations[""]!;
       return {
         schemaValidation,
         indexes: indexes.map(({ name, change, numDocs }) => ({ name, change, numDocs })),

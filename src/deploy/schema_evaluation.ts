@@ -11,13 +11,26 @@ type IndexPrediction = IndexConfig & {
 };
 
 export interface SchemaEvaluation {
+  /** Of the component; empty for the app. */
+  readonly path: string;
+  /** Path of its definition. */
+  readonly definition: string;
   readonly schemaValidation: boolean;
   readonly plan: IndexPlan;
   readonly countDocuments: (table: string) => number;
 }
 
-export function schemaEvaluationResponse(
-  { schemaValidation, plan, countDocuments }: SchemaEvaluation,
+export function schemaEvaluationResponse(evaluations: readonly SchemaEvaluation[]) {
+  return {
+    componentSchemaEvaluations: Object.fromEntries(
+      evaluations.map((evaluation) => [evaluation.path, evaluationOf(evaluation)]),
+    ),
+    newComponentDefinitions: [],
+  };
+}
+
+function evaluationOf(
+  { definition, schemaValidation, plan, countDocuments }: SchemaEvaluation,
 ) {
   const predict = (
     indexes: readonly IndexConfig[],
@@ -32,8 +45,8 @@ export function schemaEvaluationResponse(
     }));
   const { diff, enable } = plan;
   const someStagedIsUnfilled = enable.some(({ state }) => state === "stagedBackfilling");
-  const app = {
-    definitionPath: "",
+  return {
+    definitionPath: definition,
     schemaValidation,
     // Sizes of tables, for a warning about slow validation, are not kept.
     tables: [],
@@ -45,5 +58,4 @@ export function schemaEvaluationResponse(
     ],
     discardedStagedValidators: [],
   };
-  return { componentSchemaEvaluations: { "": app }, newComponentDefinitions: [] };
 }

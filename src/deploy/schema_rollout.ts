@@ -60,11 +60,11 @@ export class SchemaRollout {
     return planIndexes(this.#catalog(), component, next);
   }
 
-  /** How many documents a table of the app has; 0 when there is no such table. */
-  countDocuments(tableName: string): number {
+  /** How many documents a table has; 0 when there is no such table. */
+  countDocuments(tableName: string, component: ComponentId): number {
     const snapshot = this.#options.reader.open();
     try {
-      const table = snapshot.catalog.tableNamed(appComponent, tableName);
+      const table = snapshot.catalog.tableNamed(component, tableName);
       if (table === undefined) return 0;
       return snapshot.count(byIdIndexId(table.number), { lower: lowestKey, upper: null });
     } finally {

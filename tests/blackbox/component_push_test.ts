@@ -1,6 +1,9 @@
 /** Components of an app through pushes: installed, bound to variables, changed, unmounted and there again. */
 import assert from "node:assert/strict";
 import { ApiClient } from "../../cli/api_client.ts";
+import { startPushRequest } from "../../cli/push.ts";
+import { loadAppFolder } from "../../src/deploy/app_folder.ts";
+import { bundleApp } from "../../src/deploy/bundle.ts";
 import { api } from "../support/api.ts";
 import { copyApp, writeAppFile } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
@@ -13,6 +16,15 @@ const dev = ["dev", "--once", "--tail-logs", "disable", "--typecheck", "disable"
 function succeeded(result: CommandResult): CommandResult {
   assert.equal(result.code, 0, result.output);
   return result;
+}
+
+interface Evaluations {
+  readonly componentSchemaEvaluations: Readonly<
+    Record<
+      string,
+      { readonly indexes: readonly { name: string; change: string; numDocs: number }[] }
+    >
+  >;
 }
 
 Deno.test("components through pushes", async (t) => {
@@ -69,6 +81,33 @@ Deno.test("components through pushes", async (t) => {
     assert.deepEqual(await client.query(use.list, { of: "work" }), ["at work"]);
     assert.deepEqual(await client.query(use.list, { of: "home" }), []);
   });
+
+  await t.step(
+    "deploy-protocol 3.12: evaluate_schema tells which indexes of components change, and how large",
+    async () => {
+      const loaded = await loadAppFolder(app);
+      const bundle = await bundleApp(loaded);
+      const components = bundle.components.map((component) => ({
+        ...component,
+        schema: component.schema && {
+          ...component.schema,
+          source: component.schema.source.replace('"by_text"', '"by_other_name"'),
+        },
+      }));
+      const body = startPushRequest(loaded, { ...bundle, components }, { moduleHashes: [] });
+      const { componentSchemaEvaluations } = await admin.post(
+        "/api/deploy2/evaluate_schema",
+        body,
+      ) as Evaluations;
+      const changes = (path: string) =>
+        componentSchemaEvaluations[path]!.indexes
+          .map(({ name, change, numDocs }) => [name, change, numDocs]);
+      assert.deepEqual(changes(""), []);
+      const added = "notes.by_other_name";
+      assert.deepEqual(changes("work"), [[added, "added", 1], ["notes.by_text", "dropped", 1]]);
+      assert.deepEqual(changes("home"), [[added, "added", 0], ["notes.by_text", "dropped", 0]]);
+    },
+  );
 
   await t.step(
     "components 8, 9, 9.5: variables reach a component as far as they are bound, without a push",
