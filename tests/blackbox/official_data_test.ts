@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { api } from "../support/api.ts";
 import { makeApp } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
-import { runOfficialCli } from "../support/official_cli.ts";
+import { mustRunOfficialCli, runOfficialCli } from "../support/official_cli.ts";
 import { ServerProcess } from "../support/server_process.ts";
 
 /** The command line writes an int64 as a literal of JavaScript, which no JSON has. */
@@ -37,11 +37,7 @@ Deno.test("data, functions and variables are shown by the official command line"
   });
   await using server = await ServerProcess.start();
   const convex = (...args: string[]) => runOfficialCli(server, app, args);
-  const mustConvex = async (...args: string[]) => {
-    const result = await convex(...args);
-    assert.equal(result.code, 0, `convex ${args.join(" ")}:\n${result.output}\n${server.log}`);
-    return result;
-  };
+  const mustConvex = mustRunOfficialCli(server, app);
 
   await t.step(
     "deploy-protocol §7: data of an empty deployment says that there is none",

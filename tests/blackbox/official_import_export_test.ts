@@ -4,7 +4,7 @@ import { TextWriter, Uint8ArrayReader, ZipReader } from "@zip.js/zip.js";
 import { api } from "../support/api.ts";
 import { makeApp } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
-import { runOfficialCli } from "../support/official_cli.ts";
+import { mustRunOfficialCli, runOfficialCli } from "../support/official_cli.ts";
 import { ServerProcess } from "../support/server_process.ts";
 
 /** The texts of the files in a ZIP. */
@@ -50,11 +50,7 @@ Deno.test("data leaves and comes in by the official command line", async (t) => 
   });
   await using server = await ServerProcess.start();
   const convex = (...args: string[]) => runOfficialCli(server, app, args);
-  const mustConvex = async (...args: string[]) => {
-    const result = await convex(...args);
-    assert.equal(result.code, 0, `convex ${args.join(" ")}:\n${result.output}\n${server.log}`);
-    return result;
-  };
+  const mustConvex = mustRunOfficialCli(server, app);
   await mustConvex("codegen", "--typecheck", "disable");
   await mustConvex("deploy", "--typecheck", "disable");
   const http = new Clients(server).http();

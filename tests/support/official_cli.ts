@@ -2,8 +2,9 @@
  * The unmodified command line of the npm package `convex`, for a Hull server as a self-hosted deployment. It reaches
  * no other host, so whatever works through here needs none (deploy-protocol 1).
  */
+import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { type CommandResult, OutputLog } from "./server_process.ts";
+import { type CommandResult, OutputLog, type ServerProcess } from "./server_process.ts";
 import { within } from "./waiting.ts";
 
 const modules = new URL("../../node_modules/", import.meta.url);
@@ -45,6 +46,15 @@ export async function runOlderCli(
   const { code, stdout, stderr } = await within(command.output(), 90_000, args.join(" "));
   const text = decoder.decode(stdout);
   return { code, stdout: text, output: text + decoder.decode(stderr) };
+}
+
+/** The same for commands that have to succeed, on a server whose log shows why one does not. */
+export function mustRunOfficialCli(server: ServerProcess, app: string) {
+  return async (...args: string[]): Promise<CommandResult> => {
+    const result = await runOfficialCli(server, app, args);
+    assert.equal(result.code, 0, `convex ${args.join(" ")}:\n${result.output}\n${server.log}`);
+    return result;
+  };
 }
 
 /** A command that runs until it is stopped. */
