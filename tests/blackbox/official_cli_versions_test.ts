@@ -4,7 +4,7 @@ import { copyApp, writeAppFile } from "../support/apps.ts";
 import { runOlderCli } from "../support/official_cli.ts";
 import { ServerProcess } from "../support/server_process.ts";
 
-const versions = ["1.28.2", "1.34.1"];
+const versions = ["1.28.2", "1.34.1", "1.41.0"];
 /** They push in another way. */
 const olderVersions = ["1.21.0", "1.25.4"];
 
