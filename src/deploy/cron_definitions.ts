@@ -4,7 +4,8 @@ import { errorMessage } from "../errors.ts";
 import { appComponent, type ComponentId } from "../database/component.ts";
 import type { CronDefinition } from "../database/cron_jobs.ts";
 import { type CronSchedule, daysOfWeek, nextMatch } from "../database/cron_schedule.ts";
-import { fullPath, parseFunctionPath } from "../functions/function_path.ts";
+import { parseFunctionPath } from "../functions/function_path.ts";
+import { debugName } from "../isolate/function_address.ts";
 import type { AnalyzedModule } from "../isolate/protocol.ts";
 import { parseValue } from "../values/value.ts";
 import type { DeploymentRecord } from "./deployment.ts";
@@ -113,8 +114,8 @@ function checkExpression(name: string, expression: string): void {
 /** The full path of the mutation or action that a job runs. */
 function mustFindFunction(name: string, written: string, modules: Modules): string {
   const path = parseFunctionPath(written);
-  const shown = `${path.module.replace(/\.js$/, "")}:${path.name}`;
-  const found = modules[path.module]?.functions.find((candidate) => candidate.name === path.name);
+  const shown = `${path.module.replace(/\.js$/, "")}:${path.export}`;
+  const found = modules[path.module]?.functions.find((candidate) => candidate.name === path.export);
   if (found === undefined) {
     throw new Error(`The cron job '${name}' schedules a function that does not exist: ${shown}`);
   }
@@ -123,7 +124,7 @@ function mustFindFunction(name: string, written: string, modules: Modules): stri
       `The cron job '${name}' schedules a query function, only actions and mutations can be scheduled: ${shown}`,
     );
   }
-  return fullPath(path);
+  return debugName(path);
 }
 
 function bounded(min: number, max: number, error: string) {

@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
-import { displayPath, fullPath, parseFunctionPath } from "./function_path.ts";
+import { debugName, displayName } from "../isolate/function_address.ts";
+import { parseFunctionPath } from "./function_path.ts";
 
 Deno.test("http-api 27: module, module:default and module.js:default are one function", () => {
-  const expected = { module: "a/b.js", name: "default" };
+  const expected = { module: "a/b.js", export: "default" };
   for (const text of ["a/b", "a/b:default", "a/b.js:default", "a/b.js"]) {
     assert.deepEqual(parseFunctionPath(text), expected, text);
   }
-  assert.deepEqual(parseFunctionPath("a/b:f_1"), { module: "a/b.js", name: "f_1" });
+  assert.deepEqual(parseFunctionPath("a/b:f_1"), { module: "a/b.js", export: "f_1" });
   assert.deepEqual(parseFunctionPath("_system/cli/tables:default"), {
     module: "_system/cli/tables.js",
-    name: "default",
+    export: "default",
   });
 });
 
@@ -36,8 +37,8 @@ Deno.test("http-api 29, 30: paths that are no module path or name no identifier 
   }
 });
 
-Deno.test("displayPath leaves out .js and :default, fullPath neither", () => {
-  assert.equal(fullPath({ module: "a/b.js", name: "f" }), "a/b.js:f");
-  assert.equal(displayPath({ module: "a/b.js", name: "f" }), "a/b:f");
-  assert.equal(displayPath({ module: "a/b.js", name: "default" }), "a/b");
+Deno.test("displayName leaves out .js and :default, debugName neither", () => {
+  assert.equal(debugName({ module: "a/b.js", export: "f" }), "a/b.js:f");
+  assert.equal(displayName({ module: "a/b.js", export: "f" }), "a/b:f");
+  assert.equal(displayName({ module: "a/b.js", export: "default" }), "a/b");
 });

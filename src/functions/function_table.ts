@@ -1,12 +1,13 @@
 /** The functions of a deployment by every spelling of their paths, so that a call costs one look-up. */
 import type { ComponentId } from "../database/component.ts";
+import { displayName } from "../isolate/function_address.ts";
 import type {
   AnalyzedFunction,
   AnalyzedModule,
   DeploymentManifest,
   ModuleEntry,
 } from "../isolate/protocol.ts";
-import { displayPath, parseFunctionPath } from "./function_path.ts";
+import { parseFunctionPath } from "./function_path.ts";
 
 /** A function of one deployment; compared by reference. */
 export interface DeployedFunction {
@@ -70,7 +71,7 @@ export function tabulateSystem(
 ): FunctionTable {
   const table = new Map<string, DeployedFunction>();
   for (const path of paths) {
-    const { module, name } = parseFunctionPath(path);
+    const { module, export: name } = parseFunctionPath(path);
     const deployed: DeployedFunction = {
       deployment: "",
       component,
@@ -108,7 +109,7 @@ function deployedFunction(
     isSystem: false,
     module,
     export: entry.name,
-    path: displayPath({ module, name: entry.name }),
+    path: displayName({ module, export: entry.name }),
     args: entry.args,
     returns: entry.returns,
   };

@@ -10,6 +10,7 @@ import type { DeploymentRecord } from "../deploy/deployment.ts";
 import { FunctionError, RequestError } from "../errors.ts";
 import { ComponentTree } from "../isolate/component_tree.ts";
 import {
+  debugName,
   displayName,
   type FunctionAddress,
   handleNotFound,
@@ -18,7 +19,7 @@ import {
 } from "../isolate/function_address.ts";
 import { FunctionHandles } from "../isolate/function_handles.ts";
 import type { DeploymentManifest, UserIdentity } from "../isolate/protocol.ts";
-import { displayPath, fullPath, parseFunctionPath } from "./function_path.ts";
+import { parseFunctionPath } from "./function_path.ts";
 import {
   type DeployedFunction,
   type FunctionTable,
@@ -245,7 +246,7 @@ function notFound(what: string, path: string, componentPath: string, end: string
 
 function shown(path: string): string {
   try {
-    return displayPath(parseFunctionPath(path));
+    return displayName(parseFunctionPath(path));
   } catch {
     // Edges refuse malformed paths; a nested call may still name one, and sees it as it wrote it.
     return path;
@@ -253,7 +254,7 @@ function shown(path: string): string {
 }
 
 function wrongKind(found: DeployedFunction, kind: DeployedFunction["kind"]): FunctionError {
-  const name = fullPath({ module: found.module, name: found.export });
+  const name = debugName(found);
   return new FunctionError(
     hostFailure(
       `Trying to execute ${name} as ${kindNames[kind]}, but it is defined as ${

@@ -14,6 +14,7 @@ import { resolveJson } from "../database/commit_timestamps.ts";
 import { type Timestamp, zeroTimestamp } from "../database/timestamp.ts";
 import type { Environment } from "../environment.ts";
 import { errorMessage, FunctionError, RequestError } from "../errors.ts";
+import { debugName } from "../isolate/function_address.ts";
 import type { CallResult } from "../isolate/isolates.ts";
 import type { ServerMetrics } from "../metrics/server_metrics.ts";
 import type { SessionRecord, SnapshotReader } from "../persistence/persistence.ts";
@@ -25,7 +26,6 @@ import type { CallContext, FunctionResult } from "./functions.ts";
 import { Lanes } from "./lanes.ts";
 import type { DeployedFunction } from "./function_table.ts";
 import type { Modules } from "./modules.ts";
-import { fullPath } from "./function_path.ts";
 
 export type MutationResult = FunctionResult & { readonly timestamp?: Timestamp };
 
@@ -292,7 +292,7 @@ function conflictSource(
   writer: string | undefined,
 ): string {
   if (id === undefined || writer === undefined) return "";
-  const own = fullPath({ module: target.module, name: target.export });
+  const own = debugName(target);
   const who = writer === own ? "Another call to this mutation" : `A call to "${writer}"`;
   return `${who} changed the document with ID "${id}". `;
 }

@@ -27,10 +27,11 @@ import type { Transaction } from "../database/transaction.ts";
 import type { Environment } from "../environment.ts";
 import { DeveloperError } from "../errors.ts";
 import { failureText } from "../functions/failure_text.ts";
-import { fullPath, parseFunctionPath } from "../functions/function_path.ts";
+import { parseFunctionPath } from "../functions/function_path.ts";
 import type { CallContext, FunctionResult, Functions } from "../functions/functions.ts";
 import type { ActionCaller, JobRequest } from "../functions/host_services.ts";
 import type { Modules } from "../functions/modules.ts";
+import { debugName } from "../isolate/function_address.ts";
 import type { RequestIds } from "../functions/request_id.ts";
 import { log } from "../logger.ts";
 import { idTableNumber } from "../values/document_id.ts";
@@ -146,7 +147,7 @@ export class ScheduledFunctions {
     const isTarget = ({ component }: Job) =>
       selection.componentPath === undefined ||
       componentPath(catalog.data.components ?? [], component) === selection.componentPath;
-    const name = path === undefined ? undefined : fullPath(parseFunctionPath(path));
+    const name = path === undefined ? undefined : debugName(parseFunctionPath(path));
     for (const state of ["pending", "inProgress"] as const) {
       await this.#inBatches(
         jobsInState(state, fromMs, untilMs),
@@ -161,8 +162,9 @@ export class ScheduledFunctions {
   /** The full name of a deployed function. @throws DeveloperError (function-abi 8.1). */
   #mustFind(path: string, component: ComponentId): string {
     const { modules } = this.#parts;
-    const { module, name } = parseFunctionPath(path);
-    const fullName = fullPath({ module, name });
+    const functionPath = parseFunctionPath(path);
+    const { module, export: name } = functionPath;
+    const fullName = debugName(functionPath);
     if (modules.find(fullName, component) !== undefined) return fullName;
     const { manifest } = modules;
     const code = component === appComponent

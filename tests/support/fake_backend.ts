@@ -447,7 +447,7 @@ function recordOf(
   const moduleOf = (path: string): AnalyzedModule =>
     analysis[path] ??= { functions: [], httpRoutes: null, crons: null, exported: null };
   for (const [path, { type, isInternal }] of Object.entries(functions)) {
-    const { module, name } = parseFunctionPath(path);
+    const { module, export: name } = parseFunctionPath(path);
     const analyzed = moduleOf(module);
     analysis[module] = {
       ...analyzed,
