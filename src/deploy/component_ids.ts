@@ -1,6 +1,6 @@
 /** The components of a push as the deployment keeps them, each with the id that it has for ever (components 5). */
 import { appComponent, type Component, type ComponentId } from "../database/component.ts";
-import type { ComponentNode } from "./component_tree.ts";
+import type { ComponentNode } from "./component_check.ts";
 import type { DeployedComponent } from "./deployment.ts";
 
 /**

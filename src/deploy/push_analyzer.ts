@@ -15,7 +15,7 @@ import {
 import { analyzeComponent, type AnalyzedComponent } from "./component_analyzer.ts";
 import { appDefinitionPath, type ComponentDefinition } from "./component_definition.ts";
 import { allocateComponents } from "./component_ids.ts";
-import { checkComponentTree, type ComponentNode } from "./component_tree.ts";
+import { checkComponentTree, type ComponentNode } from "./component_check.ts";
 import { appDefinitionModule, definitionModules, definitionOrder } from "./definition_modules.ts";
 import type { DeploymentRecord, ExternalPackages, PushedModule } from "./deployment.ts";
 import type { ExternalPackageStore } from "./external_packages.ts";

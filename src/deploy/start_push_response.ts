@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import type { AnalyzedFunction, AnalyzedModule } from "../isolate/protocol.ts";
 import type { CodeAnalysis } from "./analysis.ts";
 import { appDefinitionPath, type ComponentDefinition } from "./component_definition.ts";
-import type { ComponentNode } from "./component_tree.ts";
+import type { ComponentNode } from "./component_check.ts";
 import type { DeploymentRecord } from "./deployment.ts";
 import type { ExportTree } from "./function_exports.ts";
 import type { IndexDiff } from "./index_plan.ts";
