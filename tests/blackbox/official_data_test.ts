@@ -1,7 +1,7 @@
 /** Looking at data, functions and variables with the official command line, on one server. */
 import assert from "node:assert/strict";
 import { api } from "../support/api.ts";
-import { makeApp } from "../support/apps.ts";
+import { makeConvexApp } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
 import { mustRunOfficialCli, runOfficialCli } from "../support/official_cli.ts";
 import { ServerProcess } from "../support/server_process.ts";
@@ -28,12 +28,8 @@ export const later = internalMutation({ args: {}, handler: () => null });
 `;
 
 Deno.test("data, functions and variables are shown by the official command line", async (t) => {
-  const app = await makeApp({
-    packages: ["convex"],
-    files: {
-      "package.json": JSON.stringify({ dependencies: { convex: "*" } }),
-      "convex/things.ts": things,
-    },
+  const app = await makeConvexApp({
+    "convex/things.ts": things,
   });
   await using server = await ServerProcess.start();
   const convex = (...args: string[]) => runOfficialCli(server, app, args);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { TextWriter, Uint8ArrayReader, ZipReader } from "@zip.js/zip.js";
 import { api } from "../support/api.ts";
-import { makeApp } from "../support/apps.ts";
+import { makeConvexApp } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
 import { mustRunOfficialCli, runOfficialCli } from "../support/official_cli.ts";
 import { ServerProcess } from "../support/server_process.ts";
@@ -41,12 +41,8 @@ export const store = action({
 `;
 
 Deno.test("data leaves and comes in by the official command line", async (t) => {
-  const app = await makeApp({
-    packages: ["convex"],
-    files: {
-      "package.json": JSON.stringify({ dependencies: { convex: "*" } }),
-      "convex/things.ts": things,
-    },
+  const app = await makeConvexApp({
+    "convex/things.ts": things,
   });
   await using server = await ServerProcess.start();
   const convex = (...args: string[]) => runOfficialCli(server, app, args);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { makeFunctionReference } from "convex/server";
 import { api } from "../support/api.ts";
-import { makeApp } from "../support/apps.ts";
+import { makeConvexApp } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
 import { followOfficialCli, runOfficialCli } from "../support/official_cli.ts";
 import { ServerProcess } from "../support/server_process.ts";
@@ -43,13 +43,9 @@ interface FunctionSpec {
 }
 
 Deno.test("functions run from the official command line", async (t) => {
-  const app = await makeApp({
-    packages: ["convex"],
-    files: {
-      "package.json": JSON.stringify({ dependencies: { convex: "*" } }),
-      "convex/shop/prices.ts": prices,
-      "convex/http.ts": http,
-    },
+  const app = await makeConvexApp({
+    "convex/shop/prices.ts": prices,
+    "convex/http.ts": http,
   });
   await using server = await ServerProcess.start();
   const mustConvex = async (...args: string[]) => {

@@ -4,7 +4,7 @@ import { ApiClient } from "../../cli/api_client.ts";
 import { DevLoop } from "../../cli/dev_loop.ts";
 import { systemEnvironment } from "../../src/environment.ts";
 import { api } from "../support/api.ts";
-import { makeApp, writeAppFile } from "../support/apps.ts";
+import { makeConvexApp, writeAppFile } from "../support/apps.ts";
 import { Clients } from "../support/clients.ts";
 import { type DeploymentAddress, followOfficialCli } from "../support/official_cli.ts";
 import { startPushGate } from "../support/push_gate.ts";
@@ -35,12 +35,8 @@ const ownLoop: StartLoop = ({ url, adminKey }, appPath) => {
 };
 
 async function savesDuringPush(server: ServerProcess, startLoop: StartLoop): Promise<void> {
-  const app = await makeApp({
-    packages: ["convex"],
-    files: {
-      "package.json": JSON.stringify({ dependencies: { convex: "*" } }),
-      "convex/app.ts": functions("one"),
-    },
+  const app = await makeConvexApp({
+    "convex/app.ts": functions("one"),
   });
   const save = (text: string) => writeAppFile(app, "convex/app.ts", functions(text));
   const client = new Clients(server).http();

@@ -36,6 +36,12 @@ export async function makeApp(options: AppOptions): Promise<string> {
   return folder;
 }
 
+/** The same as an app that `npx convex` takes for one: with a `package.json` and the package itself. */
+export function makeConvexApp(files: Readonly<Record<string, string>>): Promise<string> {
+  const manifest = JSON.stringify({ dependencies: { convex: "*" } });
+  return makeApp({ packages: ["convex"], files: { "package.json": manifest, ...files } });
+}
+
 /** Writes one file of an app, with its folders. */
 export async function writeAppFile(folder: string, path: string, text: string): Promise<void> {
   const file = `${folder}/${path}`;
